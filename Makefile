@@ -1,0 +1,42 @@
+# Each verb does its own set-up: a machine needs Python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+Q ?= There are eight rooms, A to H, with one door out of each. The door in B leads to E. The door in G leads to A. The door in E leads to C. The door in H leads to G. The door in A leads to D. The door in F leads to B. The door in D leads to H. The door in C leads to F. You start in B and walk through three doors. In which room are you?
+
+.PHONY: ask test lint format demo clean
+
+ask: $(VENV)/.runs
+	@$(BIN)/rim-edge ask "$(Q)"
+
+test: $(VENV)/.develops
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.develops
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.develops
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+# Train the demo model, export it, and replace the bundle that ships inside the package (about half an hour).
+demo: $(VENV)/.develops
+	$(BIN)/python -m rim_edge.demo.make
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[cpu]"
+	@touch $@
+
+$(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[cpu,export,train,dev]"
+	@touch $@ $(VENV)/.runs

@@ -1,0 +1,1 @@
+"""Checkpoint to verified bundle: trace, quantize, certify, package."""

@@ -1,0 +1,29 @@
+"""What the exporter adds to the error tree of rim_runtime.
+
+InputError
+└── CheckpointError                     the checkpoint cannot be exported
+    ├── CheckpointNotFoundError (FileNotFoundError)
+    └── UnsupportedModelError           an architecture or option that is not supported yet
+CheckError
+└── CertificateError                    a variant does not answer like the checkpoint
+"""
+
+from __future__ import annotations
+
+from rim_runtime.errors import CheckError, InputError
+
+
+class CheckpointError(InputError):
+    """The checkpoint cannot be exported as it is."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint at that place."""
+
+
+class UnsupportedModelError(CheckpointError):
+    """The checkpoint's architecture, or an option of it, is not supported."""
+
+
+class CertificateError(CheckError):
+    """A variant answers differently from the checkpoint, by more than was allowed."""

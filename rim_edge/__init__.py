@@ -1,0 +1,1 @@
+"""Train, export and ask RiM models: the command line and the trainer."""

@@ -1,0 +1,1 @@
+"""Ask a RiM bundle: numpy, tokenizers and an engine; never torch."""

@@ -1,0 +1,90 @@
+"""Every error that rim-edge raises on purpose.
+
+RimError
+├── InputError (ValueError)                 what the caller gave cannot be used       exit 2
+│   ├── QuestionError                       empty, not text, bad options, bad blocks
+│   │   └── QuestionTooLongError            over the bundle's limit; nothing is ever cut
+│   ├── BundleNotFoundError (FileNotFoundError)
+│   └── TargetExistsError (FileExistsError) an output is already there
+├── CheckError                              a check failed                            exit 3
+│   ├── BundleVersionError                  the manifest's schema is not ours
+│   ├── BundleCorruptError                  truncated, altered or foreign files
+│   └── SelfTestError                       golden questions answered differently here
+├── UnavailableError (RuntimeError)         no such engine, device or extra here      exit 4
+│   ├── MissingExtraError (ImportError)     an optional dependency is not installed
+│   └── EngineUnavailableError              an engine cannot run here, and why
+└── StorageError (OSError)                  the disk refused: full, read-only, gone   exit 1
+
+The exporter and the trainer add their own leaves below these four branches; the command line turns the
+branch into the exit code.
+"""
+
+from __future__ import annotations
+
+
+class RimError(Exception):
+    """Root of all errors raised on purpose: the message says what was found, expected, and what to do."""
+
+
+class InputError(RimError, ValueError):
+    """Something the caller gave cannot be used."""
+
+
+class QuestionError(InputError):
+    """The question, its choices or its number of blocks cannot be used."""
+
+
+class QuestionTooLongError(QuestionError):
+    """The question has more tokens than the bundle takes."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"The question has {tokens:,} tokens, this bundle takes at most {limit:,}. "
+            "Shorten it; rim-edge never cuts a question."
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class BundleNotFoundError(InputError, FileNotFoundError):
+    """There is no bundle at that path or of that name."""
+
+
+class TargetExistsError(InputError, FileExistsError):
+    """The output is already there; nothing is overwritten."""
+
+
+class CheckError(RimError):
+    """A check failed: schema, hash, golden questions or certificate."""
+
+
+class BundleVersionError(CheckError):
+    """The bundle's manifest has a schema version this release does not read."""
+
+
+class BundleCorruptError(CheckError):
+    """The bundle's files are not what its manifest says."""
+
+
+class SelfTestError(CheckError):
+    """The golden questions were answered differently on this engine."""
+
+
+class UnavailableError(RimError, RuntimeError):
+    """Something needed is not on this machine."""
+
+
+class MissingExtraError(UnavailableError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, command: str, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs the package '{module}', which is not installed. Run: {command}")
+        self.command = command
+
+
+class EngineUnavailableError(UnavailableError):
+    """An engine cannot run here."""
+
+
+class StorageError(RimError, OSError):
+    """The disk refused to read or write."""
