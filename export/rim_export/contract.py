@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rim_export.errors import CheckpointError
 from rim_runtime.options import LETTERS
 from rim_runtime.prompt import PromptContract
+
+from rim_export.errors import CheckpointError
 
 CARD_BLOCKS = 8
 CARD_MEMORY_TOKENS = 2

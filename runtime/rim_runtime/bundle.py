@@ -1,0 +1,165 @@
+"""A bundle on disk: load it, save one, and check that its files are what its manifest says (DESIGN 5).
+
+manifest.json · model.<variant>.onnx + .onnx.data · tokenizer.json · golden.jsonl · certificate.json ·
+LICENSE · MODEL_CARD.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
+from rim_runtime.manifest import FileEntry, Manifest, Precision, Variant
+
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+GOLDEN = "golden.jsonl"
+CERTIFICATE = "certificate.json"
+REQUIRED = (TOKENIZER, GOLDEN, CERTIFICATE)
+
+
+@dataclass(frozen=True)
+class GoldenQuestion:
+    """A question that every variant answers like the reference, with a clear margin."""
+
+    question: str
+    """The whole text, options included."""
+    blocks: int
+    """Memory blocks it was asked with."""
+    letter: str
+    """The reference's letter."""
+    log_probabilities: tuple[float, ...]
+    """The reference's log-probabilities over all letters, in the manifest's order."""
+
+    def to_json(self) -> str:
+        """Return the line of `golden.jsonl`."""
+        return json.dumps(
+            {
+                "question": self.question,
+                "blocks": self.blocks,
+                "letter": self.letter,
+                "log_probabilities": list(self.log_probabilities),
+            },
+            ensure_ascii=False,
+        )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest was read and whose files are there; `verify` checks their content."""
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    """What it says about itself."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read a bundle's manifest and check that its files are there, with the right sizes.
+
+        Raises BundleNotFoundError, BundleVersionError and BundleCorruptError, in this order.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleNotFoundError(
+                f"There is no bundle at {folder}, expected a folder. Make one with: rim-edge export -o {folder}"
+            )
+        try:
+            text = (folder / MANIFEST).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise BundleNotFoundError(
+                f"{folder} is not a bundle: it has no {MANIFEST}. Make one with 'rim-edge export'."
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleCorruptError(
+                f"{folder / MANIFEST} cannot be read ({error}). Copy it again."
+            ) from None
+        bundle = cls(folder, Manifest.from_json(text, str(folder / MANIFEST)))
+        bundle._check_files()
+        return bundle
+
+    def _check_files(self) -> None:
+        files = self.manifest.files
+        needed = {*REQUIRED, *(name for v in self.manifest.variants for name in (v.graph, v.data))}
+        if unlisted := sorted(needed - set(files)):
+            raise BundleCorruptError(
+                f"{self.path / MANIFEST} lists no {', '.join(unlisted)}. Export it again."
+            )
+        for name, entry in files.items():
+            if Path(name).name != name or name in ("", ".", ".."):
+                raise BundleCorruptError(
+                    f"{self.path / MANIFEST} lists {name!r}, which is no plain file name. Do not use this bundle."
+                )
+            self._check_size(name, entry)
+
+    def _check_size(self, name: str, entry: FileEntry) -> None:
+        path = self.path / name
+        if not path.is_file():
+            raise BundleCorruptError(f"{path} is missing, its manifest lists it. Copy the bundle again.")
+        size = path.stat().st_size
+        if size != entry.bytes:
+            raise BundleCorruptError(
+                f"{path} has {size:,} bytes, its manifest says {entry.bytes:,}. Copy the bundle again."
+            )
+
+    def verify(self, progress: Callable[[str], None] | None = None) -> None:
+        """Hash every file. Raises BundleCorruptError for the first whose content is not the manifest's."""
+        for name in self.manifest.files:
+            if progress:
+                progress(name)
+            self.verify_file(name)
+
+    def verify_file(self, name: str) -> None:
+        """Hash one file of the manifest. Raises BundleCorruptError if its content is another."""
+        found, expected = sha256_file(self.path / name), self.manifest.files[name].sha256
+        if found != expected:
+            raise BundleCorruptError(
+                f"{self.path / name} was altered: its SHA-256 is {found[:12]}…, its manifest says "
+                f"{expected[:12]}…. Copy or export the bundle again."
+            )
+
+    def variant(self, precision: Precision | None = None) -> Variant:
+        """Return the variant of this precision, or the default one. Raises BundleNotFoundError."""
+        for variant in self.manifest.variants:
+            if precision in (None, variant.precision):
+                return variant
+        has = ", ".join(variant.precision for variant in self.manifest.variants)
+        raise BundleNotFoundError(
+            f"{self.path} has no {precision} variant, it has {has}. Export one with --precision {precision}."
+        )
+
+    def golden_questions(self) -> tuple[GoldenQuestion, ...]:
+        """Read `golden.jsonl`. Raises BundleCorruptError."""
+        path = self.path / GOLDEN
+        try:
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            golden = tuple(
+                GoldenQuestion(r["question"], r["blocks"], r["letter"], tuple(r["log_probabilities"]))
+                for r in rows
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleCorruptError(f"{path} cannot be read ({error!r}). Export the bundle again.") from None
+        if not golden:
+            raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
+        return golden
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` over the files that are in `folder`; it lists them all with sizes and hashes."""
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def file_entries(folder: Path) -> Mapping[str, FileEntry]:
+    """Return sizes and hashes of all files in a folder, by name, the manifest left out."""
+    paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    return {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in paths}
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,184 @@
+"""The bundle's manifest: what a bundle says about itself, and nothing else (DESIGN 5).
+
+`manifest.json` is canonical JSON of one Manifest plus `manifest_sha256`, the hash of the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from rim_runtime.errors import BundleCorruptError, BundleVersionError
+from rim_runtime.prompt import PromptContract
+
+SCHEMA_VERSION = 1
+
+
+class Precision(StrEnum):
+    """Number formats a variant can have (DESIGN 8)."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+class Head(StrEnum):
+    """Which rows of the output projection are in the graph."""
+
+    LETTERS = "letters"
+    """Output `letter_logits` [batch, letters]."""
+    FULL = "full"
+    """Output `logits` [batch, vocabulary], for research."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the bundle comes from."""
+
+    model: str
+    """Name of the checkpoint: a hub id or the folder's name, never an absolute path."""
+    revision: str | None
+    """The hub's commit, where known."""
+    architecture: str
+    """`model_type` of the checkpoint's config.json."""
+    weights_sha256: str
+    """Hash over the checkpoint's weight files, in name order."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a question may be, in tokens."""
+
+    question_tokens: int
+    """Longest question segment: max_length minus the fixed tokens."""
+    max_length: int
+    """Longest whole prompt."""
+    model_positions: int
+    """`max_position_embeddings` of the checkpoint."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One graph of the bundle: a precision in the portable dialect."""
+
+    name: str
+    """The variant's name, as in `model.<name>.onnx`."""
+    precision: Precision
+    """Number format of weights and activations in the big matrix products."""
+    head: Head
+    """Which output the graph has."""
+    graph: str
+    """File name of the ONNX graph."""
+    data: str
+    """File name of its external data."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size and hash of one file of the bundle."""
+
+    bytes: int
+    """Size in bytes."""
+    sha256: str
+    """SHA-256 of the content, hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a runtime needs to know about a bundle besides the files themselves."""
+
+    name: str
+    """The bundle's name."""
+    source: Source
+    """Where it comes from."""
+    tools: Mapping[str, str]
+    """Versions of what made it."""
+    prompt: PromptContract
+    """The prompt contract."""
+    letters: Mapping[str, int]
+    """Letter to token id, in the order of the columns of `letter_logits`."""
+    limits: Limits
+    """How long a question may be."""
+    variants: tuple[Variant, ...]
+    """The graphs, the default one first."""
+    files: Mapping[str, FileEntry]
+    """Every other file of the bundle by name."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of this layout."""
+
+    def to_json(self) -> str:
+        """Return the canonical text of `manifest.json`, its own hash included."""
+        body = dataclasses.asdict(self)
+        return json.dumps(body | {"manifest_sha256": _hash(body)}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Manifest:
+        """Read a manifest; `where` names the file in errors.
+
+        Raises BundleVersionError for another schema, then BundleCorruptError for a hash or field that is wrong.
+        """
+        try:
+            body = json.loads(text)
+        except ValueError as error:
+            raise BundleCorruptError(f"{where} is not JSON ({error}). Export the bundle again.") from None
+        if not isinstance(body, dict) or "schema_version" not in body:
+            raise BundleCorruptError(f"{where} is not a rim-edge manifest: it has no schema_version.")
+        version = body["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise BundleVersionError(
+                f"{where} has schema version {version!r}, this release reads {SCHEMA_VERSION}. "
+                "Upgrade rim-edge, or export the bundle with this release."
+            )
+        stated = body.pop("manifest_sha256", None)
+        if stated != _hash(body):
+            raise BundleCorruptError(
+                f"{where} was altered: its manifest_sha256 is not the hash of its content. "
+                "Copy or export the bundle again."
+            )
+        return _build(cls, body, where)
+
+
+def _hash(body: Mapping[str, Any]) -> str:
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], value: Any, where: str) -> T:
+    """Build a frozen dataclass from JSON, checking every field's name and type."""
+    hints = get_type_hints(kind)
+    if not isinstance(value, dict) or set(value) != set(hints):
+        found = sorted(value) if isinstance(value, dict) else value
+        raise BundleCorruptError(f"{where}: {kind.__name__} has {found}, expected the keys {sorted(hints)}.")
+    return kind(**{name: _convert(hint, value[name], f"{where}: {name}") for name, hint in hints.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(cast("type[Any]", hint), value, where)
+    if origin in (Union, UnionType):
+        inner = next(kind for kind in arguments if kind is not NoneType)
+        return None if value is None else _convert(inner, value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(hint, type) and issubclass(hint, StrEnum) and value in [member.value for member in hint]:
+        return hint(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise BundleCorruptError(f"{where} is {value!r}, expected {_describe(hint)}.")
+
+
+def _describe(hint: Any) -> str:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return "one of " + ", ".join(member.value for member in hint)
+    return getattr(hint, "__name__", str(hint))

@@ -1,0 +1,104 @@
+"""Writing without leaving halves: a folder or a file appears whole, or not at all.
+
+Folders are written as a hidden sibling, synced to the disk, then renamed. What the disk refuses becomes a
+StorageError that names the path, and the sibling is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rim_runtime.errors import StorageError, TargetExistsError
+
+
+def refuse_existing(target: Path) -> None:
+    """Raise TargetExistsError if something is at `target` already."""
+    if target.exists() or target.is_symlink():
+        raise TargetExistsError(
+            f"{target} already exists, expected a new path. Choose another one, or delete it first."
+        )
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary sibling folder to fill; it becomes `target` when the block ends without an error.
+
+    Raises TargetExistsError before anything is written, and StorageError for what the disk refuses.
+    """
+    refuse_existing(target)
+    with _storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        with _storage_errors(target):
+            yield work
+            _sync_tree(work)
+            work.chmod(0o755)  # mkdtemp makes it private
+            refuse_existing(target)
+            work.rename(target)
+            _sync_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write or replace one small file atomically. Raises StorageError."""
+    with _storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _storage_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, (StorageError, TargetExistsError)) or error.errno is None:
+            raise
+        raise StorageError(_message(target, error)) from error
+
+
+def _message(target: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        parent = next(folder for folder in target.resolve().parents if folder.exists())
+        free = shutil.disk_usage(parent).free / 1e6
+        return (
+            f"The disk is full: {free:,.0f} MB are free for {target}, nothing was written. Free some space."
+        )
+    return (
+        f"Cannot write {target} ({error.strerror}), nothing was written. Check the path and its permissions."
+    )
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
