@@ -41,9 +41,7 @@ class RimSettings:
     def __post_init__(self) -> None:
         for name, value, least in (("blocks", self.blocks, 1), ("memory_tokens", self.memory_tokens, 1)):
             if type(value) is not int or value < least:
-                raise CheckpointError(
-                    f"rim.{name} is {value!r}, expected a whole number of at least {least}."
-                )
+                raise CheckpointError(f"rim.{name} is {value!r}, expected a whole number of at least {least}.")
         if not isinstance(self.prefix, str) or not self.prefix:
             raise CheckpointError(f"rim.prefix is {self.prefix!r}, expected some text.")
         if len(self.tokens) != 3 or not all(isinstance(token, str) for token in self.tokens):
@@ -57,9 +55,7 @@ class RimSettings:
             return None
         known = {"blocks", "memory_tokens", "prefix", "tokens"}
         if not isinstance(entry, Mapping) or not set(entry) <= known:
-            raise CheckpointError(
-                f'config.json has "rim": {entry!r}, expected the keys {sorted(known)} only.'
-            )
+            raise CheckpointError(f'config.json has "rim": {entry!r}, expected the keys {sorted(known)} only.')
         values = dict(entry)
         if "tokens" in values:
             values["tokens"] = tuple(values["tokens"])
@@ -150,9 +146,7 @@ def _render(tokenizer: Any, content: str) -> tuple[str, str]:
             _turn(content), tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
     except Exception as error:  # noqa: BLE001 (a template may raise anything)
-        raise CheckpointError(
-            f"The chat template fails on one user turn ({error}). Mend the template."
-        ) from None
+        raise CheckpointError(f"The chat template fails on one user turn ({error}). Mend the template.") from None
     before, found, after = text.partition(content.strip())
     if not found or content.strip() in after:
         raise CheckpointError(
@@ -174,9 +168,7 @@ def _strips(tokenizer: Any) -> bool:
 
 
 def _added_token_pattern(tokenizer: Any) -> re.Pattern[str]:
-    contents = sorted(
-        (str(token) for token in tokenizer.added_tokens_decoder.values()), key=len, reverse=True
-    )
+    contents = sorted((str(token) for token in tokenizer.added_tokens_decoder.values()), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, contents)) or r"(?!)")
 
 

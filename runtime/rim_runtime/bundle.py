@@ -75,9 +75,7 @@ class Bundle:
                 f"{folder} is not a bundle: it has no {MANIFEST}. Make one with 'rim-edge export'."
             ) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise BundleCorruptError(
-                f"{folder / MANIFEST} cannot be read ({error}). Copy it again."
-            ) from None
+            raise BundleCorruptError(f"{folder / MANIFEST} cannot be read ({error}). Copy it again.") from None
         bundle = cls(folder, Manifest.from_json(text, str(folder / MANIFEST)))
         bundle._check_files()
         return bundle
@@ -86,9 +84,7 @@ class Bundle:
         files = self.manifest.files
         needed = {*REQUIRED, *(name for v in self.manifest.variants for name in (v.graph, v.data))}
         if unlisted := sorted(needed - set(files)):
-            raise BundleCorruptError(
-                f"{self.path / MANIFEST} lists no {', '.join(unlisted)}. Export it again."
-            )
+            raise BundleCorruptError(f"{self.path / MANIFEST} lists no {', '.join(unlisted)}. Export it again.")
         for name, entry in files.items():
             if Path(name).name != name or name in ("", ".", ".."):
                 raise BundleCorruptError(

@@ -141,6 +141,4 @@ class PromptEncoder:
         contract = self.contract
         count = contract.blocks if blocks is None else blocks
         contract.check_blocks(count)
-        return Prompt(
-            contract.head, self.encode(question), contract.tail, count * contract.block, contract.prefix
-        )
+        return Prompt(contract.head, self.encode(question), contract.tail, count * contract.block, contract.prefix)

@@ -78,12 +78,8 @@ def _message(target: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         parent = next(folder for folder in target.resolve().parents if folder.exists())
         free = shutil.disk_usage(parent).free / 1e6
-        return (
-            f"The disk is full: {free:,.0f} MB are free for {target}, nothing was written. Free some space."
-        )
-    return (
-        f"Cannot write {target} ({error.strerror}), nothing was written. Check the path and its permissions."
-    )
+        return f"The disk is full: {free:,.0f} MB are free for {target}, nothing was written. Free some space."
+    return f"Cannot write {target} ({error.strerror}), nothing was written. Check the path and its permissions."
 
 
 def _sync_tree(folder: Path) -> None:
