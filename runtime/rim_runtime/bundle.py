@@ -111,7 +111,13 @@ class Bundle:
 
     def verify_file(self, name: str) -> None:
         """Hash one file of the manifest. Raises BundleCorruptError if its content is another."""
-        found, expected = sha256_file(self.path / name), self.manifest.files[name].sha256
+        expected = self.manifest.files[name].sha256
+        try:
+            found = sha256_file(self.path / name)
+        except OSError as error:
+            raise BundleCorruptError(
+                f"{self.path / name} cannot be read ({error.strerror}). Check its permissions, or copy it again."
+            ) from None
         if found != expected:
             raise BundleCorruptError(
                 f"{self.path / name} was altered: its SHA-256 is {found[:12]}…, its manifest says "
@@ -142,6 +148,11 @@ class Bundle:
         if not golden:
             raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
         return golden
+
+    def unlisted_files(self) -> tuple[str, ...]:
+        """Return what lies in the folder without being part of the bundle; nothing reads it."""
+        listed = {MANIFEST, *self.manifest.files}
+        return tuple(sorted(path.name for path in self.path.iterdir() if path.name not in listed))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:

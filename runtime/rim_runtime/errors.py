@@ -13,7 +13,10 @@ RimError
 ├── UnavailableError (RuntimeError)         no such engine, device or extra here      exit 4
 │   ├── MissingExtraError (ImportError)     an optional dependency is not installed
 │   └── EngineUnavailableError              an engine cannot run here, and why
-└── StorageError (OSError)                  the disk refused: full, read-only, gone   exit 1
+├── StorageError (OSError)                  the disk refused: full, read-only, gone   exit 1
+└── EngineFailedError (RuntimeError)        an engine could not finish an answer      exit 1
+    ├── BrokenLogitsError                   it gave logits that are no finite numbers
+    └── EngineClosedError                   it was asked after it had been closed
 
 The exporter and the trainer add their own leaves below these four branches; the command line turns the
 branch into the exit code.
@@ -88,3 +91,26 @@ class EngineUnavailableError(UnavailableError):
 
 class StorageError(RimError, OSError):
     """The disk refused to read or write."""
+
+
+class EngineFailedError(RimError, RuntimeError):
+    """An engine was running and could not finish an answer."""
+
+
+class BrokenLogitsError(EngineFailedError):
+    """An engine gave logits that are not all finite numbers: no letter can be read from them."""
+
+    def __init__(self, engine: str, precision: str) -> None:
+        super().__init__(
+            f"{engine} at {precision} gave logits that are not finite numbers, so there is no answer. "
+            "Try another precision, or export the bundle again."
+        )
+
+
+class EngineClosedError(EngineFailedError):
+    """An engine was asked after it had been closed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This engine is closed, expected an open one. Load it again, or ask inside its 'with' block."
+        )

@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from rim_runtime.errors import BundleCorruptError, BundleVersionError
+from rim_runtime.options import LETTERS
 from rim_runtime.prompt import PromptContract
 
 SCHEMA_VERSION = 1
@@ -111,10 +112,15 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     """Version of this layout."""
 
+    @property
+    def sha256(self) -> str:
+        """The hash over its canonical JSON: it changes with anything in the bundle."""
+        return _hash(dataclasses.asdict(self))
+
     def to_json(self) -> str:
-        """Return the canonical text of `manifest.json`, its own hash included."""
+        """Return the text of `manifest.json`, its own hash included."""
         body = dataclasses.asdict(self)
-        return json.dumps(body | {"manifest_sha256": _hash(body)}, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(body | {"manifest_sha256": self.sha256}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Manifest:
@@ -124,12 +130,15 @@ class Manifest:
         """
         try:
             body = json.loads(text)
-        except ValueError as error:
-            raise BundleCorruptError(f"{where} is not JSON ({error}). Export the bundle again.") from None
+        except (ValueError, RecursionError) as error:
+            raise BundleCorruptError(f"{where} is not JSON ({error}). Copy or export the bundle again.") from None
         if not isinstance(body, dict) or "schema_version" not in body:
-            raise BundleCorruptError(f"{where} is not a rim-edge manifest: it has no schema_version.")
+            raise BundleCorruptError(
+                f"{where} is not a rim-edge manifest: it has no schema_version. "
+                "Take a folder that 'rim-edge export' made."
+            )
         version = body["schema_version"]
-        if version != SCHEMA_VERSION:
+        if type(version) is not int or version != SCHEMA_VERSION:
             raise BundleVersionError(
                 f"{where} has schema version {version!r}, this release reads {SCHEMA_VERSION}. "
                 "Upgrade rim-edge, or export the bundle with this release."
@@ -140,12 +149,28 @@ class Manifest:
                 f"{where} was altered: its manifest_sha256 is not the hash of its content. "
                 "Copy or export the bundle again."
             )
-        return _build(cls, body, where)
+        manifest = _build(cls, body, where)
+        manifest._check_values(where)
+        return manifest
+
+    def _check_values(self, where: str) -> None:
+        """Raise BundleCorruptError for values of the right type that no bundle can have."""
+        ids = (*self.prompt.head, *self.prompt.tail, *self.prompt.block, *self.prompt.prefix)
+        wrong = {
+            "letters": "".join(self.letters) != LETTERS[: len(self.letters)] or len(self.letters) < 2,
+            "variants": not self.variants,
+            "limits": min(dataclasses.astuple(self.limits)) < 1,
+            "prompt": self.prompt.blocks < 0 or not self.prompt.prefix or min(ids) < 0,
+        }
+        if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
+            raise BundleCorruptError(
+                f"{where} has impossible values in {', '.join(bad)}. Export the bundle again."
+            )
 
 
 def _hash(body: Mapping[str, Any]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
 
 
 T = TypeVar("T")

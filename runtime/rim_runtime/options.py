@@ -32,9 +32,11 @@ def offered_options(question: str) -> dict[str, str]:
 def render_options(question: str, choices: Sequence[str]) -> str:
     """Return the question with its choices as lettered lines behind it.
 
-    Raises QuestionError for fewer than two or more than ten choices, an empty choice, a choice with a line
-    break, or a question whose text already ends in options.
+    Raises QuestionError for an empty question, fewer than two or more than ten choices, an empty choice, a
+    choice with a line break, or a question whose text already ends in options.
     """
+    if not question.strip():
+        raise QuestionError("The question is empty, expected some text before its choices.")
     if not 2 <= len(choices) <= len(LETTERS):
         raise QuestionError(
             f"Got {len(choices)} choices, expected 2 to {len(LETTERS)}. "

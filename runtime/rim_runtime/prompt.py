@@ -14,6 +14,7 @@ encodes the question and shows the whole. No special token is looked up at run t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,10 @@ class PromptContract:
         return self.tail + blocks * self.block + self.prefix
 
     def check_blocks(self, blocks: int) -> None:
-        """Raise QuestionError unless 0 <= blocks <= K."""
-        if not 0 <= blocks <= self.blocks:
+        """Raise QuestionError unless blocks is a whole number from 0 to K."""
+        if type(blocks) is not int or not 0 <= blocks <= self.blocks:
             raise QuestionError(
-                f"Got {blocks} blocks, this model has 0 to {self.blocks}. "
+                f"Got {blocks!r} blocks, this model has 0 to {self.blocks}. "
                 "Choose fewer, or export it with more (--blocks)."
             )
 
@@ -135,6 +136,10 @@ class PromptEncoder:
         if len(ids) > self.question_limit:
             raise QuestionTooLongError(len(ids), self.question_limit)
         return ids
+
+    def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return each token as text, for people to read; a piece of a character shows as `\ufffd`."""
+        return tuple(self._tokenizer.decode([token], skip_special_tokens=False) for token in ids)
 
     def compose(self, question: str, blocks: int | None = None) -> Prompt:
         """Return the whole prompt as the graph composes it; `blocks` None means all K."""

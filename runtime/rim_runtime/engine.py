@@ -1,0 +1,184 @@
+"""The runtime's face: load a bundle, ask it, close it.
+
+with Engine.load("bundle/") as engine:
+    answer = engine.ask("Which vitamin deficiency causes scurvy?", ["Vitamin A", "Vitamin C"])
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from rim_runtime.answer import Answer, Question, read_letters
+from rim_runtime.backends.protocol import Backend, Floats
+from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
+from rim_runtime.loading import Progress, load_parts
+from rim_runtime.manifest import Manifest, Precision
+from rim_runtime.prompt import PromptEncoder
+
+BATCH_TOKENS = 4096
+"""Padded tokens of one batch in `ask_many`: enough to keep cores busy, little enough for a small memory."""
+
+
+class Engine:
+    """A bundle on an engine, ready to answer. One engine may be asked from several threads at once."""
+
+    def __init__(
+        self, manifest: Manifest, encoder: PromptEncoder, backend: Backend, *, notes: Sequence[str] = ()
+    ) -> None:
+        """Assemble an engine from its parts; `Engine.load` is the way from a folder."""
+        self.manifest = manifest
+        self.notes = tuple(notes)
+        self._encoder = encoder
+        self._backend: Backend | None = backend
+        self._name, self._precision = backend.name, backend.precision
+        self._letters = tuple(manifest.letters)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        engine: str = "auto",
+        precision: str | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Load a bundle, check it, and let it answer its golden questions the first time it meets this machine.
+
+        `threads` None means one a physical core; `progress` gets a line of text before whatever takes long.
+        Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
+        and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine).
+        """
+        loaded = load_parts(path, engine, precision, threads, progress)
+        return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
+
+    @property
+    def name(self) -> str:
+        """The engine that runs, as in EngineName."""
+        return self._name
+
+    @property
+    def precision(self) -> Precision:
+        """The number format it runs in."""
+        return self._precision
+
+    @property
+    def bundle(self) -> str:
+        """The bundle's name."""
+        return self.manifest.name
+
+    def ask(self, question: str, choices: Sequence[str] | None = None, *, blocks: int | None = None) -> Answer:
+        """Answer one question; `blocks` None means all memory blocks the bundle has.
+
+        Raises QuestionError (empty, too long, bad options or blocks), EngineFailedError, EngineClosedError.
+        """
+        return self.ask_many([Question(question, () if choices is None else choices)], blocks=blocks)[0]
+
+    def ask_many(self, questions: Sequence[Question], *, blocks: int | None = None) -> list[Answer]:
+        """Answer questions in batches of similar length; the answers come in the questions' order.
+
+        A row's answer does not depend on the others. Raises what `ask` raises, before anything is answered.
+        """
+        backend = self._backend
+        if backend is None:
+            raise EngineClosedError
+        count = self.manifest.prompt.blocks if blocks is None else blocks
+        self.manifest.prompt.check_blocks(count)
+        start = time.perf_counter()
+        rows = [self._prepare(question, number, len(questions)) for number, question in enumerate(questions, 1)]
+        prepared = time.perf_counter() - start
+        answers: dict[int, Answer] = {}
+        for batch in _batches([len(row.ids) for row in rows], self.manifest.prompt.fixed_tokens):
+            start = time.perf_counter()
+            logits = _run(backend, [rows[index].ids for index in batch], count)
+            share = (time.perf_counter() - start) / len(batch) + prepared / len(rows)
+            for index, row_logits in zip(batch, logits, strict=True):
+                answers[index] = self._answer(rows[index], row_logits, count, 1000 * share)
+        return [answers[index] for index in range(len(rows))]
+
+    def close(self) -> None:
+        """Free the model; questions that are being answered in other threads are finished first."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "" if self._backend else ", closed"
+        return f"<Engine {self.bundle} on {self.name} at {self.precision}{state}>"
+
+    def _prepare(self, question: Question, number: int, of: int) -> _Row:
+        try:
+            return self._encode(question)
+        except QuestionError as error:
+            if of > 1:
+                error.add_note(f"This is question {number} of {of}.")
+            raise
+
+    def _encode(self, question: Question) -> _Row:
+        text, offered = question.rendered(), question.offered()
+        unknown = [letter for letter in offered if letter not in self._letters]
+        if unknown:
+            raise QuestionError(
+                f"The question offers the letters {', '.join(offered)}, this model answers "
+                f"{self._letters[0]} to {self._letters[-1]}. Offer fewer options."
+            )
+        return _Row(self._encoder.encode(text), offered)
+
+    def _answer(self, row: _Row, logits: Floats, blocks: int, latency_ms: float) -> Answer:
+        if not np.isfinite(logits).all():
+            raise BrokenLogitsError(self.name, self.precision)
+        letter, probabilities = read_letters(logits, self._letters, tuple(row.offered))
+        return Answer(
+            letter=letter,
+            choice=row.offered.get(letter),
+            probabilities=probabilities,
+            letter_logits={name: float(value) for name, value in zip(self._letters, logits, strict=True)},
+            confidence=probabilities[letter],
+            blocks=blocks,
+            engine=self.name,
+            precision=self.precision,
+            bundle=self.bundle,
+            latency_ms=latency_ms,
+        )
+
+
+@dataclass(frozen=True)
+class _Row:
+    ids: tuple[int, ...]
+    offered: Mapping[str, str]
+
+
+def _batches(lengths: Sequence[int], fixed: int) -> list[list[int]]:
+    """Group indices by similar length, so that a batch's padded prompts stay within BATCH_TOKENS."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # Lengths rise, so this one is the longest of its batch so far.
+        if batches and (len(batches[-1]) + 1) * (lengths[index] + fixed) <= BATCH_TOKENS:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _run(backend: Backend, rows: Sequence[tuple[int, ...]], blocks: int) -> Floats:
+    """Pad the rows on the right and run them: float32 [batch, letters]."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    ids = np.zeros((len(rows), int(lengths.max())), np.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = row
+    return backend.run(ids, lengths, np.full(len(rows), blocks, np.int64))

@@ -1,0 +1,111 @@
+"""From a folder to parts that may answer: the checks of a load, in their order.
+
+schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time they meet
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rim_runtime.backends.protocol import Backend
+from rim_runtime.bundle import TOKENIZER, Bundle
+from rim_runtime.engines import open_backend, parse_engine, parse_precision, require_engine
+from rim_runtime.manifest import Manifest
+from rim_runtime.onnx_runtime import Telemetry, telemetry
+from rim_runtime.paths import cache_folder
+from rim_runtime.prompt import PromptEncoder
+from rim_runtime.records import Records
+from rim_runtime.selftest import self_test
+
+Progress = Callable[[str], None]
+
+HASH_EVERY_TIME = 64_000_000
+"""Files below this many bytes are hashed at every load; larger ones once, while they look unchanged."""
+
+_SETTLED_S = 2.0  # a file changed more recently could change again within one tick of its clock
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The parts of an engine, checked."""
+
+    manifest: Manifest
+    """What the bundle says about itself."""
+    encoder: PromptEncoder
+    """Its tokenizer and prompt contract."""
+    backend: Backend
+    """The graph on an engine."""
+    notes: tuple[str, ...]
+    """What the user should know about this load."""
+
+
+def load_parts(
+    path: str | Path, engine: str, precision: str | None, threads: int | None, progress: Progress | None
+) -> Loaded:
+    """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
+    name, wanted = parse_engine(engine), parse_precision(precision)
+    bundle = Bundle.load(path)
+    variant = bundle.variant(wanted)
+    require_engine(name)
+    records = Records(cache_folder())
+    skipped = {f for other in bundle.manifest.variants if other != variant for f in (other.graph, other.data)}
+    for file in bundle.manifest.files:
+        if file not in skipped - {variant.graph, variant.data}:
+            _check_file(bundle, file, records, progress)
+    encoder = load_encoder(bundle)
+    backend = open_backend(name, bundle, variant, threads)
+    try:
+        tested = self_test(bundle, encoder, backend, records, progress)
+    except BaseException:
+        backend.close()
+        raise
+    return Loaded(bundle.manifest, encoder, backend, _notes(tested, records))
+
+
+def load_encoder(bundle: Bundle) -> PromptEncoder:
+    """Return the encoder of a bundle, its tokenizer's hash checked. Raises BundleCorruptError."""
+    bundle.verify_file(TOKENIZER)
+    manifest = bundle.manifest
+    return PromptEncoder.load(manifest.prompt, bundle.path / TOKENIZER, manifest.limits.question_tokens)
+
+
+def _check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:
+    entry = bundle.manifest.files[name]
+    if name == TOKENIZER:  # load_encoder checks it
+        return
+    if entry.bytes < HASH_EVERY_TIME:
+        bundle.verify_file(name)
+        return
+    before = (bundle.path / name).stat()
+    facts = (*_identity(before), entry.sha256)
+    if records.has("hashes", *facts):
+        return
+    if progress:
+        progress(f"checking {name} ({entry.bytes / 1e6:,.0f} MB), once")
+    bundle.verify_file(name)
+    settled = time.time() - max(before.st_mtime_ns, before.st_ctime_ns) / 1e9 > _SETTLED_S
+    if settled and _identity((bundle.path / name).stat()) == _identity(before):
+        records.add("hashes", *facts)
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _notes(tested: str | None, records: Records) -> tuple[str, ...]:
+    notes = [tested] if tested else []
+    if records.trouble:
+        notes.append(
+            f"The cache folder {records.folder} cannot be written ({records.trouble}), so the bundle is tested "
+            "at every load. Set RIM_EDGE_HOME to a folder that can."
+        )
+    if telemetry() is Telemetry.HOST:
+        notes.append(
+            "onnxruntime was imported before rim_runtime with its usage reporting on, which cannot be undone. "
+            "Set ORT_DISABLE_TELEMETRY=1 before the import."
+        )
+    return tuple(notes)

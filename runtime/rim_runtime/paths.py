@@ -1,0 +1,50 @@
+"""Where rim-edge keeps things on this machine: the one place for these defaults.
+
+RIM_EDGE_HOME   a folder for everything (bundles, state, cache); without it, the platform's user folders
+RIM_EDGE_BUNDLE the bundle that `rim-edge ask` uses when it is told none
+
+Nothing is created by asking for a path.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+HOME_VARIABLE = "RIM_EDGE_HOME"
+BUNDLE_VARIABLE = "RIM_EDGE_BUNDLE"
+
+_APP = "rim-edge"
+
+
+def home_folder() -> Path:
+    """Return the folder of bundles and state."""
+    return _own_home() or _platform_folder("user_data_path")
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be made again: remembered checks, engines built on this machine."""
+    own = _own_home()
+    return own / "cache" if own else _platform_folder("user_cache_path")
+
+
+def bundles_folder() -> Path:
+    """Return the folder that holds the user's bundles."""
+    return home_folder() / "bundles"
+
+
+def state_file() -> Path:
+    """Return the file that says which bundle is the default."""
+    return home_folder() / "state.json"
+
+
+def _own_home() -> Path | None:
+    value = os.environ.get(HOME_VARIABLE)
+    return Path(value).expanduser().absolute() if value else None
+
+
+def _platform_folder(which: str) -> Path:
+    import platformdirs  # here, because a set RIM_EDGE_HOME does not need it
+
+    folder: Path = getattr(platformdirs, which)(_APP, appauthor=False)
+    return folder

@@ -1,0 +1,39 @@
+"""Checks that passed on this machine and need not be repeated: one small file each, in the cache folder.
+
+A record's name is the hash of everything the check depended on, so a change of any of it makes a new name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from rim_runtime.errors import StorageError
+from rim_runtime.storage import write_file
+
+
+class Records:
+    """Passed checks below one folder. A folder that cannot be written forgets, and says why in `trouble`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trouble: str | None = None
+
+    def has(self, kind: str, *facts: object) -> bool:
+        """Whether a check of this kind passed for exactly these facts."""
+        try:
+            return self._path(kind, facts).is_file()
+        except OSError:
+            return False
+
+    def add(self, kind: str, *facts: object) -> None:
+        """Remember that a check of this kind passed for these facts."""
+        try:
+            write_file(self._path(kind, facts), json.dumps([str(fact) for fact in facts]) + "\n")
+        except StorageError as error:
+            self.trouble = str(error.__cause__ or error)
+
+    def _path(self, kind: str, facts: tuple[object, ...]) -> Path:
+        key = hashlib.sha256(json.dumps([str(fact) for fact in facts]).encode()).hexdigest()
+        return self.folder / kind / f"{key[:32]}.json"
