@@ -1,0 +1,164 @@
+"""What all tests share: a home of their own, and tiny hand-written bundles that need no training.
+
+The tiny graph's logits are sines of a weighted sum over the question's ids, so they depend on every token,
+on the order, on the number of blocks, and on nothing else (not on padding, not on other rows).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from rim_runtime.answer import read_letters
+from rim_runtime.backends.ort_cpu import OrtCpuBackend
+from rim_runtime.bundle import (
+    CERTIFICATE,
+    GOLDEN,
+    TOKENIZER,
+    Bundle,
+    GoldenQuestion,
+    file_entries,
+    save_manifest,
+)
+from rim_runtime.manifest import Head, Manifest, Precision, Variant
+from rim_runtime.options import offered_options
+from rim_runtime.prompt import PromptEncoder
+from rim_runtime.storage import new_folder
+from rim_runtime.testing import byte_tokenizer, fake_manifest
+
+MakeBundle = Callable[..., Path]
+VOCABULARY = 300
+GOLDEN_QUESTIONS = (
+    "Which one?\nA: this\nB: that\nC: neither",
+    "Where are you?",
+    "Water boils at\nA: 50\nB: 100",
+    "é?",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep every test away from the real bundles, state and cache."""
+    home = tmp_path / "rim-home"
+    monkeypatch.setenv("RIM_EDGE_HOME", str(home))
+    monkeypatch.delenv("RIM_EDGE_BUNDLE", raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    return home
+
+
+@pytest.fixture
+def tiny_bundle(make_bundle: MakeBundle) -> Path:
+    """One tiny fp32 bundle with a letter head."""
+    return make_bundle()
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> MakeBundle:
+    """Make tiny bundles: `make_bundle("name", precisions=("fp32", "int8"), nan=False, …)`."""
+
+    def make(name: str = "tiny", folder: Path | None = None, **options: object) -> Path:
+        target = (folder or tmp_path) / name
+        write_tiny_bundle(target, name, **options)  # type: ignore[arg-type]
+        return target
+
+    return make
+
+
+def write_tiny_bundle(
+    target: Path,
+    name: str,
+    *,
+    precisions: tuple[str, ...] = ("fp32",),
+    head: Head = Head.LETTERS,
+    letters: int = 10,
+    question_tokens: int = 512,
+    nan: bool = False,
+    golden_letter: str | None = None,
+) -> None:
+    """Write a bundle through the functions the exporter uses; `golden_letter` makes the golden answers wrong."""
+    manifest = fake_manifest(letters=letters, question_tokens=question_tokens)
+    variants = tuple(Variant(p, Precision(p), head, f"model.{p}.onnx", f"model.{p}.onnx.data") for p in precisions)
+    with new_folder(target) as folder:
+        byte_tokenizer().save(str(folder / TOKENIZER))
+        for variant in variants:
+            write_tiny_graph(folder, variant, letters, nan=nan)
+        (folder / CERTIFICATE).write_text("{}\n", encoding="utf-8")
+        (folder / "LICENSE").write_text("unknown\n", encoding="utf-8")
+        manifest = dataclasses.replace(manifest, name=name, variants=variants)
+        golden = [_ask(folder, manifest, question, golden_letter) for question in GOLDEN_QUESTIONS]
+        lines = [question.to_json() for question in golden]
+        (folder / GOLDEN).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        save_manifest(folder, dataclasses.replace(manifest, files=file_entries(folder)))
+
+
+def write_tiny_graph(folder: Path, variant: Variant, letters: int, *, nan: bool) -> None:
+    """Write `model.<variant>.onnx` with its external data."""
+    full = variant.head is Head.FULL
+    width = VOCABULARY if full else letters
+    output = "logits" if full else "letter_logits"
+    frequencies = np.arange(1, width + 1, dtype=np.float32) * (np.float32("nan") if nan else 1)
+    nodes = [
+        helper.make_node("Shape", ["question_ids"], ["length"], start=1, end=2),
+        helper.make_node("Squeeze", ["length"], ["stop"]),
+        helper.make_node("Range", ["zero", "stop", "one"], ["positions"]),
+        helper.make_node("Unsqueeze", ["question_length", "axis"], ["lengths"]),
+        helper.make_node("Less", ["positions", "lengths"], ["inside"]),
+        helper.make_node("Cast", ["inside"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["question_ids"], ["ids"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["positions"], ["places"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["ids", "places"], ["mixed"]),
+        helper.make_node("Cos", ["mixed"], ["waves"]),
+        helper.make_node("Mul", ["waves", "mask"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "axis"], ["sums"], keepdims=1),
+        helper.make_node("Unsqueeze", ["blocks", "axis"], ["counts"]),
+        helper.make_node("Cast", ["counts"], ["steps"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["sums", "steps"], ["phases"]),
+        helper.make_node("Mul", ["phases", "frequencies"], ["angles"]),
+        helper.make_node("Sin", ["angles"], ["sines"]),
+        helper.make_node("Mul", ["sines", "height"], [output]),
+    ]
+    constants = {
+        "zero": np.array(0, np.int64),
+        "one": np.array(1, np.int64),
+        "axis": np.array([1], np.int64),
+        "height": np.array([4], np.float32),
+        "frequencies": frequencies,
+    }
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("question_ids", TensorProto.INT64, ["batch", "length"]),
+            helper.make_tensor_value_info("question_length", TensorProto.INT64, ["batch"]),
+            helper.make_tensor_value_info("blocks", TensorProto.INT64, ["batch"]),
+        ],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", width])],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
+    onnx.save_model(
+        model,
+        str(folder / variant.graph),
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=variant.data,
+        size_threshold=42,
+    )
+
+
+def _ask(folder: Path, manifest: Manifest, question: str, wrong: str | None) -> GoldenQuestion:
+    encoder = PromptEncoder(manifest.prompt, byte_tokenizer(), manifest.limits.question_tokens)
+    backend = OrtCpuBackend(Bundle(folder, manifest), manifest.variants[0])
+    ids = encoder.encode(question)
+    (logits,) = backend.run(np.array([ids]), np.array([len(ids)]), np.array([8]))
+    backend.close()
+    letters = tuple(manifest.letters)
+    letter, probabilities = read_letters(logits, letters, tuple(offered_options(question)))
+    everything = read_letters(logits, letters, ())[1] if np.isfinite(logits).all() else probabilities
+    log_probabilities = tuple(float(np.log(p)) for p in everything.values())
+    return GoldenQuestion(question, 8, wrong or letter, log_probabilities)
