@@ -1,0 +1,61 @@
+"""The model families that can be exported, as data: what a config.json may say.
+
+Everything not named here is refused by name: a graph that ignores an option would answer wrongly in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rim_export.errors import UnsupportedModelError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One option of a config.json that this release does not export."""
+
+    option: str
+    """The option's name, as the config spells it."""
+    applies: Callable[[Mapping[str, Any]], bool]
+    """Whether this config uses it."""
+
+
+def _scales_rope(config: Mapping[str, Any]) -> bool:
+    """Both spellings: `rope_scaling` (transformers 4) and `rope_parameters` (transformers 5)."""
+    entries = (config.get("rope_scaling"), config.get("rope_parameters"))
+    kinds = {(entry.get("rope_type") or entry.get("type")) for entry in entries if isinstance(entry, Mapping)}
+    return bool(kinds - {"default", None})
+
+
+def _slides(config: Mapping[str, Any]) -> bool:
+    kinds = set(config.get("layer_types") or ())
+    return bool(config.get("use_sliding_window")) or bool(kinds - {"full_attention"})
+
+
+REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
+    "qwen3": (
+        Refusal("sliding window (use_sliding_window, layer_types)", _slides),
+        Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope),
+        Refusal("attention bias (attention_bias)", lambda config: bool(config.get("attention_bias"))),
+        Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
+    ),
+}
+"""Supported `model_type`s and what is refused in each."""
+
+
+def check_architecture(config: Mapping[str, Any]) -> None:
+    """Raise UnsupportedModelError unless this config.json is of a family, and uses only options, we export."""
+    kind = str(config.get("model_type"))
+    if kind not in REFUSALS:
+        raise UnsupportedModelError(
+            f"The checkpoint's model_type is {kind!r}, supported: {', '.join(sorted(REFUSALS))}. "
+            "Other families cannot be exported yet."
+        )
+    for refusal in REFUSALS[kind]:
+        if refusal.applies(config):
+            raise UnsupportedModelError(
+                f"The checkpoint uses {refusal.option}, which the {kind} export does not support yet. "
+                "Use a checkpoint without it."
+            )

@@ -1,0 +1,157 @@
+"""Give a traced graph its weights: lazy tensors that are read, converted and written one at a time.
+
+fp32: matrices in fp32, the embedding table in the checkpoint's own dtype, widened after the gather (exact).
+int8: see int8.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import torch
+from rim_runtime.manifest import Head
+
+from rim_export.checkpoint import Checkpoint
+from rim_export.errors import CheckpointError
+from rim_export.trace import READOUT, TracedGraph
+
+Report = Callable[[float], None]
+"""Called with the share that is done, 0..1."""
+
+NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
+"""Dtypes in which an embedding table is stored as the checkpoint has it."""
+
+_ALIGNMENT = 4096
+_EXTERNAL_FROM_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class ModelWeights:
+    """The checkpoint's tensors under the names of the traced graph, in the checkpoint's layout [out, in]."""
+
+    checkpoint: Checkpoint
+    """Where they are read."""
+    letters: Mapping[str, int]
+    """Letter to token id: the rows of a letter head."""
+    head: Head
+    """Which rows the readout has."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return one tensor of the graph in its own dtype. Raises CheckpointError if it is missing."""
+        if name != READOUT:
+            return self.checkpoint.weights.read(name.replace("backbone.", "model.", 1))
+        tied = self.checkpoint.config.get("tie_word_embeddings", False)
+        rows = self.checkpoint.weights.read("model.embed_tokens.weight" if tied else "lm_head.weight")
+        return rows if self.head is Head.FULL else rows[list(self.letters.values())]
+
+    def check(self, traced: TracedGraph) -> None:
+        """Read one row of every tensor. Raises CheckpointError for a missing name or a wrong shape."""
+        for name in (*sorted(traced.matrices), traced.embedding, *sorted(traced.vectors)):
+            shape = static_shape(traced.model.graph.initializers[name])
+            expected = shape[::-1] if name in traced.matrices else shape
+            found = tuple(self.read(name).shape)
+            if found != expected:
+                raise CheckpointError(
+                    f"The checkpoint's tensor for {name} has shape {list(found)}, config.json says "
+                    f"{list(expected)}. Weights and config.json do not belong together."
+                )
+
+
+def bind_fp32(traced: TracedGraph, weights: ModelWeights) -> None:
+    """Bind every weight in fp32, the embedding table in the checkpoint's dtype."""
+    bind_matrices(traced, weights, traced.matrices)
+    bind_vectors(traced, weights)
+    _bind_embedding(traced, weights)
+
+
+def bind_vectors(traced: TracedGraph, weights: ModelWeights) -> None:
+    """Bind the norm gains in fp32."""
+    for name in traced.vectors:
+        bind(traced, name, partial(_wide_vector, weights, name))
+
+
+def bind_matrices(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:
+    """Bind these matrices in fp32, [in, out]."""
+    for name in names:
+        bind(traced, name, partial(_wide_matrix, weights, name))
+
+
+def _wide_matrix(weights: ModelWeights, name: str) -> np.ndarray:
+    return as_array(weights.read(name).float().T)
+
+
+def _wide_vector(weights: ModelWeights, name: str) -> np.ndarray:
+    return as_array(weights.read(name).float())
+
+
+def _bind_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
+    name = traced.embedding
+    dtype = NARROW.get(weights.read(name).dtype, ir.DataType.FLOAT)
+    bind(traced, name, lambda: as_array(weights.read(name)), dtype)
+    if dtype is ir.DataType.FLOAT:
+        return
+    table = traced.model.graph.initializers[name]
+    (gather,) = table.consumers()
+    wide = gather.outputs[0]
+    cast = ir.node("Cast", [wide], {"to": ir.DataType.FLOAT.value})
+    cast.outputs[0].name, cast.outputs[0].shape = f"{wide.name}_fp32", wide.shape
+    cast.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    ir.convenience.replace_all_uses_with(wide, cast.outputs[0])
+    cast.replace_input_with(0, wide)
+    wide.type = ir.TensorType(dtype)
+    traced.model.graph.insert_after(gather, cast)
+
+
+def bind(
+    traced: TracedGraph,
+    name: str,
+    read: Callable[[], np.ndarray],
+    dtype: ir.DataType = ir.DataType.FLOAT,
+) -> None:
+    """Give the initializer `name` a value that is computed when it is written, and not kept."""
+    value = traced.model.graph.initializers[name]
+    value.type = ir.TensorType(dtype)
+    value.const_value = lazy(name, read, dtype, static_shape(value))
+
+
+def static_shape(value: ir.Value) -> tuple[int, ...]:
+    """Return the shape of an initializer."""
+    assert value.shape is not None
+    return tuple(value.shape.numpy())
+
+
+def lazy(name: str, read: Callable[[], np.ndarray], dtype: ir.DataType, shape: Sequence[int]) -> ir.LazyTensor:
+    """Return a tensor that is computed each time it is looked at."""
+    return ir.LazyTensor(lambda: ir.Tensor(read(), dtype=dtype, name=name), dtype, ir.Shape(shape), name=name)
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a contiguous numpy array; bfloat16 as ml_dtypes.bfloat16, which numpy lacks."""
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype is torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def write_graph(traced: TracedGraph, graph: Path, data: Path, report: Report | None = None) -> None:
+    """Write the graph and its external data beside it, tensor by tensor, page-aligned."""
+
+    def tell(_: object, info: ir.external_data.CallbackInfo) -> None:
+        if report:
+            report((info.index + 1) / info.total)
+
+    ir.save(
+        traced.model,
+        graph,
+        external_data=data.name,
+        size_threshold_bytes=_EXTERNAL_FROM_BYTES,
+        callback=tell,
+        max_workers=1,  # one tensor in memory
+        alignment=_ALIGNMENT,
+    )

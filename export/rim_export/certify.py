@@ -1,0 +1,194 @@
+"""Prove that a variant answers like its checkpoint, or refuse it.
+
+The reference is reference.py's fp32 arithmetic on the checkpoint's weights; the variant runs as a user will
+run it, in the runtime's own backend, one question at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rim_runtime.bundle import GoldenQuestion
+from rim_runtime.manifest import Variant
+from rim_runtime.options import LETTERS, offered_options
+
+from rim_export.errors import CertificateError
+from rim_export.questions import LabelledQuestion
+
+Floats = NDArray[np.float32]
+
+GOLDEN_LEAST, GOLDEN_MOST = 4, 16
+GOLDEN_POOL = 32
+CLEAR_MARGIN = 4.0
+"""A golden question's margin is at least this many times the variant's mean logit error."""
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class VariantCertificate:
+    """How one variant compares with the reference."""
+
+    variant: str
+    """The variant's name."""
+    precision: str
+    """Its precision."""
+    n: int
+    """Questions compared."""
+    flips: int
+    """Questions on which the letters differ."""
+    agreement: float
+    """Share of questions with the same letter."""
+    mean_kl: float
+    """Mean KL divergence of the reference's letter probabilities from the variant's, nats."""
+    mean_logit_error: float
+    """Mean absolute difference of the offered letters' logits."""
+    max_logit_error: float
+    """Largest absolute difference of the offered letters' logits."""
+    labelled: int
+    """Questions whose right letter is known."""
+    accuracy: float | None
+    """The variant's share of right letters among them."""
+    reference_accuracy: float | None
+    """The reference's share of right letters among them."""
+
+    @property
+    def flip_share(self) -> float:
+        """Share of questions on which the letters differ."""
+        return self.flips / self.n
+
+    def check(self, max_flips: float) -> None:
+        """Raise CertificateError beyond the allowed share of flips."""
+        if self.flip_share > max_flips:
+            raise CertificateError(
+                f"The {self.precision} variant answers {self.flips} of {self.n} questions otherwise than the "
+                f"checkpoint ({self.flip_share:.1%}), allowed are {max_flips:.1%}. Nothing was written. "
+                "Export at a wider precision, or allow more with --max-flips."
+            )
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The bundle's `certificate.json`."""
+
+    questions: str
+    """What the questions are: the shipped set's name or the file's."""
+    blocks: int
+    """Memory blocks they were asked with."""
+    max_flips: float
+    """The largest share of flips that was allowed."""
+    variants: tuple[VariantCertificate, ...]
+    """One entry a variant."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of this layout."""
+    reference: str = "fp32 arithmetic on the checkpoint's weights"
+    """What the variants were compared with."""
+
+    def to_json(self) -> str:
+        """Return the text of `certificate.json`."""
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+
+def compare(
+    variant: Variant, questions: Sequence[LabelledQuestion], logits: Floats, reference: Floats
+) -> VariantCertificate:
+    """Compare a variant's letter logits [n, letters] with the reference's.
+
+    Raises CertificateError where either is not a number.
+    """
+    for name, values in ((variant.name, logits), ("reference", reference)):
+        if not np.isfinite(values).all():
+            raise CertificateError(
+                f"The {name} logits are not finite on {int((~np.isfinite(values)).any(axis=1).sum())} of "
+                f"{len(values)} questions. The checkpoint's weights are damaged, or the precision is too narrow."
+            )
+    masks = np.stack([offered_columns(question.text) for question in questions])
+    ours, theirs = letters_of(logits, masks), letters_of(reference, masks)
+    error = np.where(masks, np.abs(logits - reference), 0)
+    answers = np.array([LETTERS.find(q.answer) if q.answer else -1 for q in questions])
+    labelled = answers >= 0
+    return VariantCertificate(
+        variant=variant.name,
+        precision=variant.precision.value,
+        n=len(questions),
+        flips=int((ours != theirs).sum()),
+        agreement=float((ours == theirs).mean()),
+        mean_kl=float(_kl(reference, logits, masks).mean()),
+        mean_logit_error=float(error.sum() / masks.sum()),
+        max_logit_error=float(error.max()),
+        labelled=int(labelled.sum()),
+        accuracy=float((ours == answers)[labelled].mean()) if labelled.any() else None,
+        reference_accuracy=float((theirs == answers)[labelled].mean()) if labelled.any() else None,
+    )
+
+
+def choose_golden(
+    questions: Sequence[LabelledQuestion], variants: Sequence[Floats], reference: Floats, blocks: int
+) -> tuple[GoldenQuestion, ...]:
+    """Choose 4 to 16 questions that every variant answers like the reference, the clearest margins first.
+
+    `variants` holds each variant's letter logits [n, letters]. Raises CertificateError if there are fewer.
+    """
+    masks = np.stack([offered_columns(question.text) for question in questions])
+    theirs = letters_of(reference, masks)
+    margin = _margins(reference, masks)
+    good = np.ones(len(questions), dtype=bool)
+    for logits in variants:
+        noise = float(np.where(masks, np.abs(logits - reference), 0).sum() / masks.sum())
+        good &= (letters_of(logits, masks) == theirs) & (margin >= CLEAR_MARGIN * noise)
+        margin = np.minimum(margin, _margins(logits, masks))
+    order = [int(index) for index in np.argsort(-margin, kind="stable") if good[index]][:GOLDEN_MOST]
+    if len(order) < GOLDEN_LEAST:
+        raise CertificateError(
+            f"Only {len(order)} of {len(questions)} candidate questions are answered like the checkpoint with a "
+            f"clear margin, expected at least {GOLDEN_LEAST}. Give more questions with --certify, "
+            "or export at a wider precision."
+        )
+    logs = _log_probabilities(reference, np.ones_like(masks))
+    return tuple(
+        GoldenQuestion(
+            question=questions[index].text,
+            blocks=blocks,
+            letter=LETTERS[int(theirs[index])],
+            log_probabilities=tuple(round(float(value), 4) for value in logs[index]),
+        )
+        for index in order
+    )
+
+
+def offered_columns(text: str) -> NDArray[np.bool_]:
+    """Return which letters a question offers, bool [letters]: its options, else all."""
+    offered = offered_options(text) or dict.fromkeys(LETTERS, "")
+    return np.array([letter in offered for letter in LETTERS])
+
+
+def letters_of(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the column of the best offered letter of each row."""
+    best: NDArray[np.intp] = np.where(masks, logits, -np.inf).argmax(axis=1)
+    return best
+
+
+def _margins(logits: Floats, masks: NDArray[np.bool_]) -> Floats:
+    """Return the best offered logit minus the second best, [n]."""
+    best = np.sort(np.where(masks, logits, -np.inf), axis=1)
+    margins: Floats = best[:, -1] - best[:, -2]
+    return margins
+
+
+def _log_probabilities(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    offered = np.where(masks, logits.astype(np.float64), -np.inf)
+    shifted = offered - offered.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+def _kl(reference: Floats, logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    p, q = _log_probabilities(reference, masks), _log_probabilities(logits, masks)
+    with np.errstate(invalid="ignore"):
+        terms = np.where(masks, np.exp(p) * (p - q), 0.0)
+    result: NDArray[np.float64] = terms.sum(axis=1)
+    return result

@@ -1,0 +1,80 @@
+"""A checkpoint's tensors, read one at a time from safetensors: the whole model is never in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rim_export.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """Where each tensor of a checkpoint is."""
+
+    tensors: Mapping[str, Path]
+    """Tensor name to safetensors file."""
+
+    @classmethod
+    def open(cls, folder: Path) -> WeightFiles:
+        """Read the headers of a single or sharded checkpoint. Raises CheckpointError."""
+        if (folder / INDEX).is_file():
+            shards = _shards(folder)
+        elif (folder / SINGLE).is_file():
+            shards = {folder / SINGLE}
+        else:
+            raise CheckpointError(
+                f"{folder} has no weights: expected {SINGLE} or {INDEX}. "
+                "Pickled weights (*.bin) are not read; save the model with safetensors."
+            )
+        tensors = {name: path for path in sorted(shards) for name in _names(path)}
+        return cls(tensors)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The weight files, in name order."""
+        return tuple(sorted(set(self.tensors.values())))
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return one tensor in its own dtype, memory-mapped where possible. Raises CheckpointError."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.tensors.get(name)
+        if path is None:
+            raise CheckpointError(f"The checkpoint has no tensor {name!r}. Its weight files are not complete.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensor: torch.Tensor = file.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error}). Copy the checkpoint again.") from None
+        return tensor
+
+
+def _shards(folder: Path) -> set[Path]:
+    try:
+        weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        paths = {folder / name for name in weight_map.values()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / INDEX} is not a weight index ({error!r}). Copy it again.") from None
+    if missing := sorted(path.name for path in paths if not path.is_file()):
+        raise CheckpointError(f"{folder} lacks the weight files {', '.join(missing)}. Copy them as well.")
+    return paths
+
+
+def _names(path: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}). Copy the checkpoint again.") from None
