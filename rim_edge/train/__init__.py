@@ -1,0 +1,1 @@
+"""Training of RiM models: curriculum, examples, packing, losses, loop, checkpoint. Needs torch."""

@@ -1,0 +1,18 @@
+"""What the trainer adds to the error tree of rim_runtime.
+
+InputError
+├── DataError                           a row or file of training data cannot be used
+└── CurriculumError                     a stage, preset or setting of a run cannot be used
+"""
+
+from __future__ import annotations
+
+from rim_runtime.errors import InputError
+
+
+class DataError(InputError):
+    """A row or file of training data cannot be used."""
+
+
+class CurriculumError(InputError):
+    """A stage, a preset or another setting of a run cannot be used."""
