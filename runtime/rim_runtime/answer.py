@@ -32,6 +32,8 @@ class Question:
 
     def rendered(self) -> str:
         """Return the whole text that the model sees, choices included. Raises QuestionError."""
+        if not self.text.strip():
+            raise QuestionError("The question is empty, expected some text. Write the question in quotes.")
         return render_options(self.text, self.choices) if self.choices else self.text
 
     def offered(self) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
 from rim_runtime.manifest import FileEntry, Manifest, Precision, Variant
@@ -148,6 +149,17 @@ class Bundle:
         if not golden:
             raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
         return golden
+
+    def certificate(self) -> Mapping[str, Any]:
+        """Read `certificate.json`: how each variant compares with the checkpoint. Raises BundleCorruptError."""
+        path = self.path / CERTIFICATE
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(f"{path} cannot be read ({error}). Export the bundle again.") from None
+        if not isinstance(body, dict):
+            raise BundleCorruptError(f"{path} is {body!r}, expected a JSON object. Export the bundle again.")
+        return body
 
     def unlisted_files(self) -> tuple[str, ...]:
         """Return what lies in the folder without being part of the bundle; nothing reads it."""

@@ -53,12 +53,12 @@ def parse_engine(name: str) -> EngineName:
     return EngineName.ORT_CPU
 
 
-def parse_precision(name: str | None) -> Precision | None:
-    """Return the precision of this name; None stands for the bundle's default. Raises InputError."""
+def parse_precision(name: str) -> Precision:
+    """Return the precision of this name. Raises InputError."""
     known = [precision.value for precision in Precision]
-    if name is not None and name not in known:
+    if name not in known:
         raise InputError(f"There is no precision {name!r}, expected one of {', '.join(known)}.")
-    return None if name is None else Precision(name)
+    return Precision(name)
 
 
 def open_backend(name: EngineName, bundle: Bundle, variant: Variant, threads: int | None) -> Backend:

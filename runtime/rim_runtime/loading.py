@@ -47,7 +47,8 @@ def load_parts(
     path: str | Path, engine: str, precision: str | None, threads: int | None, progress: Progress | None
 ) -> Loaded:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
-    name, wanted = parse_engine(engine), parse_precision(precision)
+    name = parse_engine(engine)
+    wanted = None if precision is None else parse_precision(precision)
     bundle = Bundle.load(path)
     variant = bundle.variant(wanted)
     require_engine(name)

@@ -44,7 +44,7 @@ def telemetry() -> Telemetry:
 
 
 def _look() -> Telemetry:
-    if "onnxruntime" not in sys.modules:
+    if sys.modules.get("onnxruntime") is None:
         return Telemetry.NOT_LOADED
     off = os.environ.get(VARIABLE) == "1"
     return _found.setdefault("state", Telemetry.OFF if off else Telemetry.HOST)

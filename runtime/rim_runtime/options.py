@@ -39,8 +39,8 @@ def render_options(question: str, choices: Sequence[str]) -> str:
         raise QuestionError("The question is empty, expected some text before its choices.")
     if not 2 <= len(choices) <= len(LETTERS):
         raise QuestionError(
-            f"Got {len(choices)} choices, expected 2 to {len(LETTERS)}. "
-            "Give each choice once, or write none for an open question."
+            f"The number of choices is {len(choices)}, expected 2 to {len(LETTERS)}. "
+            "Give each choice once, or none for an open question."
         )
     for position, choice in enumerate(choices, start=1):
         if not choice.strip() or "\n" in choice or "\r" in choice:

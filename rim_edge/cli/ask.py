@@ -1,0 +1,89 @@
+"""`rim-edge ask`: answer a question from the command line, a pipe, or a small prompt."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rim_edge.cli.options import (
+    BlocksOption,
+    BundleOption,
+    ChoiceOption,
+    EngineOption,
+    JsonOption,
+    QuestionArgument,
+)
+from rim_edge.cli.output import print_json
+
+if TYPE_CHECKING:
+    from rim_runtime.answer import Answer, Question
+
+
+class Form(StrEnum):
+    """How an answer is printed."""
+
+    PEOPLE = "people"
+    JSON = "json"
+    RAW = "raw"
+
+
+def ask(
+    question: QuestionArgument = None,
+    choice: ChoiceOption = None,
+    bundle: BundleOption = None,
+    blocks: BlocksOption = None,
+    engine: EngineOption = "auto",
+    precision: Annotated[
+        str | None, typer.Option("--precision", metavar="P", help="fp32 or int8. [default: the bundle's first]")
+    ] = None,
+    as_json: JsonOption = False,
+    raw: Annotated[bool, typer.Option("--raw", "-r", help="Print the letter only.")] = False,
+) -> None:
+    """Answer a question.
+
+    Without one, on a terminal, it asks for questions until Ctrl-D.
+    """
+    from rim_runtime.answer import Question
+
+    from rim_edge.bundles import resolve_bundle
+    from rim_edge.cli.opening import open_engine
+    from rim_edge.cli.question import read_question
+
+    form = _form(as_json, raw)
+    resolved = resolve_bundle(bundle)
+    if question is None and sys.stdin.isatty():
+        from rim_edge.cli.repl import converse
+
+        if choice:
+            raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
+        with open_engine(resolved, engine, precision) as opened:
+            converse(opened, blocks, lambda question, answer: show(question, answer, form))
+        return
+    asked = Question(read_question(question), choice or ())
+    asked.rendered()  # complains before a large bundle is loaded
+    with open_engine(resolved, engine, precision) as opened:
+        show(asked, opened.ask(asked.text, asked.choices, blocks=blocks), form)
+
+
+def show(question: Question, answer: Answer, form: Form) -> None:
+    """Print an answer in one of the forms."""
+    if form is Form.JSON:
+        print_json(dataclasses.asdict(answer))
+    elif form is Form.RAW:
+        print(answer.letter, flush=True)
+    else:
+        from rim_edge.cli.answer_view import print_answer
+
+        print_answer(answer, question.offered())
+
+
+def _form(as_json: bool, raw: bool) -> Form:
+    if as_json and raw:
+        raise typer.BadParameter("--json and --raw exclude each other")
+    if raw:
+        return Form.RAW
+    return Form.JSON if as_json else Form.PEOPLE

@@ -1,0 +1,140 @@
+"""`rim-edge bundle`: what a bundle says about itself, whether its files are whole, and which one is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rim_edge.cli.options import JsonOption
+from rim_edge.cli.output import console, print_json, progress_line
+
+if TYPE_CHECKING:
+    from rim_runtime.bundle import Bundle
+
+bundle = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at bundles and choose one.")
+
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="BUNDLE", help="Folder or name; without it, the default one.", show_default=False),
+]
+
+
+@bundle.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the bundles here; `ask` uses the marked one."""
+    from rich.text import Text
+
+    from rim_edge.bundles import list_bundles
+
+    listed = list_bundles()
+    if as_json:
+        rows = [{"name": b.name, "path": str(b.path), "default": b.default} for b in listed]
+        print_json({"bundles": rows})
+        return
+    out = console()
+    width = max((len(entry.name) for entry in listed), default=0)
+    for entry in listed:
+        mark = ("● ", "green") if entry.default else "  "
+        out.print(
+            Text.assemble(mark, (f"{entry.name:<{width}}  ", "bold"), (str(entry.path), "dim")), soft_wrap=True
+        )
+
+
+@bundle.command()
+def use(
+    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder or name; 'demo' is the embedded one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a bundle the one that `ask` uses."""
+    from rim_runtime.bundle import Bundle
+
+    from rim_edge.bundles import find_bundle, use_bundle
+
+    Bundle.load(find_bundle(name))
+    chosen = use_bundle(name)
+    if as_json:
+        print_json({"name": chosen.name, "path": str(chosen.path), "default": chosen.default})
+    else:
+        console().print(f"'rim-edge ask' now uses {chosen.name}.")
+
+
+@bundle.command()
+def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
+    """Hash every file of a bundle against its manifest; exit 3 if one differs."""
+    checked = _load(name)
+    with progress_line() as progress:
+        checked.verify(lambda file: progress(f"hashing {file}"))
+    size = sum(entry.bytes for entry in checked.manifest.files.values())
+    extra = checked.unlisted_files()
+    body = {"name": checked.manifest.name, "path": str(checked.path), "ok": True, "bytes": size}
+    if as_json:
+        print_json(body | {"files": list(checked.manifest.files), "unlisted": extra})
+        return
+    count = len(checked.manifest.files)
+    console().print(f"{checked.manifest.name}: all {count} files are whole ({size / 1e6:,.1f} MB).")
+    if extra:
+        console().print(f"Not part of the bundle, and never read: {', '.join(extra)}")
+
+
+@bundle.command()
+def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
+    """Show what a bundle says about itself."""
+    body = _info(_load(name))
+    if as_json:
+        print_json(body)
+        return
+    from rich.text import Text
+
+    out = console()
+    for key, value in _lines(body).items():
+        out.print(Text.assemble((f"{key:<10}", "dim"), value), soft_wrap=True)
+
+
+def _load(name: str | None) -> Bundle:
+    from rim_runtime.bundle import Bundle
+
+    from rim_edge.bundles import resolve_bundle
+
+    return Bundle.load(resolve_bundle(name).path)
+
+
+def _info(bundle: Bundle) -> dict[str, Any]:
+    import dataclasses
+
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "path": str(bundle.path),
+        "manifest_sha256": manifest.sha256,
+        "source": dataclasses.asdict(manifest.source),
+        "tools": dict(manifest.tools),
+        "blocks": manifest.prompt.blocks,
+        "memory_tokens": len(manifest.prompt.block) - 2,
+        "prefix": manifest.prompt.prefix_text,
+        "letters": "".join(manifest.letters),
+        "limits": dataclasses.asdict(manifest.limits),
+        "variants": [
+            dataclasses.asdict(variant)
+            | {"bytes": manifest.files[variant.graph].bytes + manifest.files[variant.data].bytes}
+            for variant in manifest.variants
+        ],
+        "certificate": bundle.certificate(),
+    }
+
+
+def _lines(body: dict[str, Any]) -> dict[str, str]:
+    source, limits = body["source"], body["limits"]
+    variants = [f"{v['precision']} ({v['head']}, {v['bytes'] / 1e6:,.1f} MB)" for v in body["variants"]]
+    return {
+        "name": body["name"],
+        "path": body["path"],
+        "model": f"{source['model']} ({source['architecture']}, revision {source['revision'] or 'unknown'})",
+        "blocks": f"{body['blocks']} × ({body['memory_tokens']} memory tokens + 2)",
+        "prefix": body["prefix"],
+        "letters": body["letters"],
+        "question": f"at most {limits['question_tokens']:,} tokens",
+        "variants": ", ".join(variants),
+        "made by": ", ".join(f"{tool} {version}" for tool, version in body["tools"].items()),
+        "manifest": body["manifest_sha256"],
+    }

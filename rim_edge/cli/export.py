@@ -1,0 +1,159 @@
+"""`rim-edge export`: a checkpoint becomes a verified bundle that needs no torch and no network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rim_edge.cli.options import EngineOption, JsonOption
+from rim_edge.cli.output import console, note, print_json
+
+if TYPE_CHECKING:
+    from rim_export import ExportReport
+    from rim_runtime.manifest import Head
+
+
+def export(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="ID_OR_DIR",
+            help="Checkpoint folder, or a name in the hub cache. [default: NDIJayant/OpenMed-qwen3-1.7b-RIM]",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="A new folder. [default: among your bundles]"),
+    ] = None,
+    precision: Annotated[str, typer.Option("--precision", metavar="P", help="int8 or fp32.")] = "int8",
+    engine: EngineOption = "auto",
+    blocks: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="Memory blocks. [default: the checkpoint's, else 8]")
+    ] = None,
+    memory_tokens: Annotated[
+        int | None, typer.Option(metavar="M", min=1, help="Tokens a block. [default: the checkpoint's, else 2]")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Answer prefix. [default: the checkpoint's]")
+    ] = None,
+    head: Annotated[
+        str, typer.Option(metavar="ROWS", help="letters; full keeps the whole vocabulary.")
+    ] = "letters",
+    max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Longest prompt, in tokens.")] = 2048,
+    max_flips: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of changed letters that fails it.")
+    ] = 0.02,
+    certify: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your own questions to compare on (.jsonl, .jsonl.gz).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a checkpoint into a verified bundle."""
+    from rim_runtime.engines import parse_engine, parse_precision, require_engine
+    from rim_runtime.paths import bundles_folder
+    from rim_runtime.storage import refuse_existing
+
+    from rim_edge.extras import require_extra
+
+    require_engine(parse_engine(engine))
+    wanted, rows = parse_precision(precision), _head(head)
+    require_extra("export", "Exporting")
+    import rim_export
+
+    source = model or rim_export.DEFAULT_MODEL
+    target = output or bundles_folder() / Path(source).absolute().name
+    refuse_existing(target)
+    options = rim_export.ExportOptions(
+        precision=wanted,
+        head=rows,
+        blocks=blocks,
+        memory_tokens=memory_tokens,
+        prefix=prefix,
+        max_length=max_length,
+        max_flips=max_flips,
+        certify=certify,
+    )
+    with _progress() as progress:
+        report = rim_export.export(source, target, options, progress=progress)
+    _finish(report, as_default=target.absolute().parent == bundles_folder(), as_json=as_json)
+
+
+def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
+    from rim_edge.bundles import use_bundle
+
+    if as_default:
+        use_bundle(str(report.bundle.absolute()))
+    for text in report.notes:
+        note(text)
+    if as_json:
+        print_json(_body(report, as_default))
+    else:
+        _print(report, as_default)
+
+
+def _body(report: ExportReport, as_default: bool) -> dict[str, object]:
+    import dataclasses
+
+    return {
+        "name": report.manifest.name,
+        "path": str(report.bundle.absolute()),
+        "default": as_default,
+        "precision": report.manifest.variants[0].precision,
+        "bytes": sum(entry.bytes for entry in report.manifest.files.values()),
+        "seconds": report.seconds,
+        "notes": report.notes,
+        "certificate": dataclasses.asdict(report.certificate),
+    }
+
+
+def _print(report: ExportReport, as_default: bool) -> None:
+    from rich.text import Text
+
+    out = console()
+    size = sum(entry.bytes for entry in report.manifest.files.values()) / 1e6
+    head = Text.assemble(
+        "\n  ", (report.manifest.name, "bold green"), f"   {size:,.1f} MB in {report.seconds:,.0f} s\n"
+    )
+    out.print(head)
+    for variant in report.certificate.variants:
+        same = variant.n - variant.flips
+        line = f"  {variant.precision} answers {same:,} of {variant.n:,} questions like the checkpoint"
+        if variant.accuracy is not None and variant.reference_accuracy is not None:
+            line += f"; right on {variant.accuracy:.1%} (checkpoint {variant.reference_accuracy:.1%})"
+        out.print(line)
+    out.print(Text(f"\n  {report.bundle.absolute()}", "dim"), soft_wrap=True)
+    path = "" if as_default else f" --bundle {report.bundle}"
+    told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'
+    out.print(f"  {told}\n", soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None] | None]:
+    """Give a progress bar on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("Opening the checkpoint", total=1.0)
+        yield lambda text, share: shown.update(task, description=text, completed=share)
+
+
+def _head(word: str) -> Head:
+    """Return the head of this name. Raises InputError."""
+    from rim_runtime.errors import InputError
+    from rim_runtime.manifest import Head
+
+    if word not in [head.value for head in Head]:
+        raise InputError(f"There is no head {word!r}, expected one of {', '.join(Head)}.")
+    return Head(word)

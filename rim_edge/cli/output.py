@@ -1,0 +1,52 @@
+"""Where text goes: answers to stdout, notes and progress to stderr, colours only where a terminal wants them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA_VERSION = 1
+"""Of everything that `--json` prints."""
+
+
+def print_json(body: Mapping[str, Any]) -> None:
+    """Print one line of JSON with its schema version."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **body}), flush=True)
+
+
+def note(text: str) -> None:
+    """Tell the user something besides the answer."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def console() -> Console:
+    """Return the console for answers; it honours NO_COLOR and pipes."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+@contextmanager
+def progress_line() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows one changing line on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    with ExitStack() as stack:
+        shown: list[Any] = []
+
+        def show(text: str) -> None:
+            if shown:
+                shown[0].update(text)
+                return
+            from rich.console import Console  # only once there is something to show
+
+            shown.append(stack.enter_context(Console(stderr=True).status(text, spinner="dots")))
+
+        yield show

@@ -1,0 +1,65 @@
+"""`rim-edge prompt`: exactly the tokens that the model sees for a question."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from rim_edge.cli.options import BlocksOption, BundleOption, ChoiceOption, JsonOption, QuestionArgument
+from rim_edge.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from rim_runtime.prompt import Prompt, PromptEncoder
+
+
+def prompt(
+    question: QuestionArgument = None,
+    choice: ChoiceOption = None,
+    bundle: BundleOption = None,
+    blocks: BlocksOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show exactly the tokens that the model sees."""
+    from rim_runtime.answer import Question
+    from rim_runtime.bundle import Bundle
+    from rim_runtime.loading import load_encoder
+
+    from rim_edge.bundles import resolve_bundle
+    from rim_edge.cli.question import read_question
+
+    text = Question(read_question(question), choice or ()).rendered()
+    encoder = load_encoder(Bundle.load(resolve_bundle(bundle).path))
+    composed = encoder.compose(text, blocks)
+    if as_json:
+        print_json({"ids": composed.ids, "parts": dataclasses.asdict(composed)})
+    else:
+        _print(composed, encoder)
+
+
+def _print(composed: Prompt, encoder: PromptEncoder) -> None:
+    from rich.text import Text
+
+    out = console()
+    contract = encoder.contract
+    count = len(composed.blocks) // len(contract.block)
+    told = {"blocks": f"{count} of {contract.blocks} × {len(contract.block)}", "prefix": contract.prefix_text}
+    for part, ids in dataclasses.asdict(composed).items():
+        head = Text.assemble(
+            (f"{part:<8}", "bold"), (f"  {len(ids):>5,} tokens   {told.get(part, '')}".rstrip(), "dim")
+        )
+        out.print(head, soft_wrap=True)
+        if part == "question":
+            out.print(_pieces(encoder.token_texts(ids)), soft_wrap=True)
+        out.print(Text(f"  {' '.join(map(str, ids))}\n"), soft_wrap=True)
+    limit = encoder.question_limit
+    out.print(f"{len(composed.ids):,} tokens; the question has {len(composed.question):,} of at most {limit:,}.")
+
+
+def _pieces(texts: tuple[str, ...]) -> Text:
+    """Return the question cut into its tokens; a piece of a character shows as a replacement sign."""
+    from rich.text import Text
+
+    shown = [(repr(text)[1:-1], "green") for text in texts]
+    joined = Text("│", "dim").join(Text(*piece) for piece in shown)
+    return Text("  ").append_text(joined)

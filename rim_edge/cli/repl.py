@@ -1,0 +1,40 @@
+"""Questions one after another on a terminal. A question may have several lines; an empty one ends it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rim_runtime.answer import Answer, Question
+    from rim_runtime.engine import Engine
+
+
+def converse(engine: Engine, blocks: int | None, show: Callable[[Question, Answer], None]) -> None:
+    """Answer until the input ends (Ctrl-D) or is interrupted (Ctrl-C)."""
+    from rim_runtime.answer import Question
+    from rim_runtime.errors import InputError
+
+    print("Ask a question; an empty line sends it. Options go on lines of their own: A: …", file=sys.stderr)
+    print("Ctrl-D leaves.", file=sys.stderr)
+    while (question := _read()) is not None:
+        try:
+            show(Question(question), engine.ask(question, blocks=blocks))
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+
+
+def _read() -> str | None:
+    """Return the next question, or None at the end of the input."""
+    lines: list[str] = []
+    while True:
+        print("\n› " if not lines else "  ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            print(file=sys.stderr)
+            return "\n".join(lines) or None
+        if line.strip():
+            lines.append(line.rstrip("\n"))
+        elif lines:
+            return "\n".join(lines)

@@ -1,0 +1,40 @@
+"""The optional parts of rim-edge: what each needs and how it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+from rim_runtime.errors import MissingExtraError
+
+EXTRAS = {
+    "cpu": ("onnxruntime",),
+    "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "safetensors"),
+    "train": ("torch", "transformers", "accelerate", "peft", "safetensors"),
+}
+"""Extra to the modules it brings, as in pyproject.toml (`gpu` brings cpu's module in another wheel)."""
+
+
+@dataclass(frozen=True)
+class ExtraStatus:
+    """Whether one extra is here."""
+
+    name: str
+    """Its name in `rim-edge[…]`."""
+    missing: tuple[str, ...]
+    """Modules that are not installed."""
+    command: str
+    """What installs it."""
+
+
+def extra_status(name: str) -> ExtraStatus:
+    """Look for an extra's modules without importing them."""
+    missing = tuple(module for module in EXTRAS[name] if importlib.util.find_spec(module) is None)
+    return ExtraStatus(name, missing, f'pip install "rim-edge[{name}]"')
+
+
+def require_extra(name: str, needed_for: str) -> None:
+    """Raise MissingExtraError with the install command if a module of the extra is not here."""
+    status = extra_status(name)
+    if status.missing:
+        raise MissingExtraError(", ".join(status.missing), status.command, needed_for)
