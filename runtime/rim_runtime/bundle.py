@@ -48,6 +48,15 @@ class GoldenQuestion:
             ensure_ascii=False,
         )
 
+    @classmethod
+    def from_json(cls, line: str) -> GoldenQuestion:
+        """Read a line of `golden.jsonl`. Raises ValueError, KeyError or TypeError for anything else."""
+        row = json.loads(line)
+        question, blocks, letter = row["question"], row["blocks"], row["letter"]
+        if not (isinstance(question, str) and isinstance(letter, str)):
+            raise TypeError("question and letter are not both texts")
+        return cls(question, blocks, letter, tuple(map(float, row["log_probabilities"])))
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -139,11 +148,8 @@ class Bundle:
         """Read `golden.jsonl`. Raises BundleCorruptError."""
         path = self.path / GOLDEN
         try:
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            golden = tuple(
-                GoldenQuestion(r["question"], r["blocks"], r["letter"], tuple(r["log_probabilities"]))
-                for r in rows
-            )
+            lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut inside a question
+            golden = tuple(GoldenQuestion.from_json(line) for line in lines if line)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleCorruptError(f"{path} cannot be read ({error!r}). Export the bundle again.") from None
         if not golden:
