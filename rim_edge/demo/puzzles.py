@@ -49,7 +49,7 @@ class Layout:
     """What a puzzle tells: the doors in the order of telling, and the start."""
 
     doors: tuple[tuple[str, str], ...]
-    """(room, where its door leads to), one for each room, shuffled."""
+    """(room, where its door leads to), one for each room that is told of, shuffled."""
     start: str
     """Where the walk begins."""
     separator: str = " "
@@ -71,11 +71,13 @@ def walk(doors: Mapping[str, str], start: str) -> tuple[str, ...]:
     return tuple(rooms[1:])
 
 
-def draw_layout(rng: random.Random, doors: Doors = Doors.PERMUTATION, separator: str = " ") -> Layout:
-    """Draw one puzzle's map, its order of telling and its start."""
-    targets = _draw_targets(rng, doors)
-    told = rng.sample(list(zip(ROOMS, targets, strict=True)), len(ROOMS))
-    return Layout(tuple(told), rng.choice(ROOMS), separator)
+def draw_layout(
+    rng: random.Random, doors: Doors = Doors.PERMUTATION, *, rooms: str = ROOMS, separator: str = " "
+) -> Layout:
+    """Draw one puzzle's map among `rooms` (two or more), its order of telling and its start."""
+    targets = _draw_targets(rng, doors, rooms)
+    told = rng.sample(list(zip(rooms, targets, strict=True)), len(rooms))
+    return Layout(tuple(told), rng.choice(rooms), separator)
 
 
 def fresh_puzzles(count: int, seed: int, *, doors: Doors = Doors.PERMUTATION) -> list[Puzzle]:
@@ -90,12 +92,12 @@ def majority_share(puzzles: Iterable[Puzzle]) -> float:
     return max(answers.values()) / answers.total()
 
 
-def _draw_targets(rng: random.Random, doors: Doors) -> Sequence[str]:
+def _draw_targets(rng: random.Random, doors: Doors, rooms: str) -> Sequence[str]:
     if doors is Doors.ANY:
-        return [rng.choice(ROOMS) for _ in ROOMS]
+        return [rng.choice(rooms) for _ in rooms]
     if doors is Doors.OTHER:
-        return [rng.choice(ROOMS.replace(room, "")) for room in ROOMS]
+        return [rng.choice(rooms.replace(room, "")) for room in rooms]
     while True:
-        targets = rng.sample(ROOMS, len(ROOMS))
-        if all(room != target for room, target in zip(ROOMS, targets, strict=True)):
+        targets = rng.sample(rooms, len(rooms))
+        if all(room != target for room, target in zip(rooms, targets, strict=True)):
             return targets

@@ -1,9 +1,10 @@
-r"""The demo's own tokenizer: a small byte-level BPE that gives every room one token of its own.
+r"""The demo's own tokenizer: a small byte-level BPE in which a told fact is one token, and so is a room.
 
-A standing-alone capital A..J is cut out before BPE, without the space in front of it, so that the room in a
-fact has the same id as the letter in the answer. What stands between the rooms ("The door in ", " leads to ")
-merges into one token each: a fact costs five tokens, `The door in |B| leads to |E|. `. Byte-complete: any
-text encodes and decodes back (in NFC).
+Before BPE the text is cut at facts ("The door in B leads to E"), at capitals A..J that stand alone, without
+the space in front of them, and at the ends of sentences; the phrases between merge into one token each. So a
+puzzle has 27 tokens, and facts on separate lines differ from those in one line by the separators alone. A
+tiny model learns to look up a fact that is one token in 200 steps; told in five tokens (room, phrase, room)
+the same model was still at chance after 500. Byte-complete: any text encodes and decodes back (in NFC).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from rim_edge.demo.puzzles import ROOMS, Doors, draw_layout
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VOCABULARY_SIZE = 378
-"""BPE entries; with the six added tokens the embedding has 384 rows."""
+VOCABULARY_SIZE = 458
+"""BPE entries; with the six added tokens the embedding has 464 rows."""
 END_OF_TURN = "<|im_end|>"
 """Ends every turn, so also an answer."""
 PADDING = "<|endoftext|>"
@@ -34,7 +35,10 @@ CHAT_TEMPLATE = (
 )
 """ChatML. There is no thinking to switch off, so `enable_thinking` changes nothing."""
 
-_CUTS = r"(?<![A-Za-z0-9])[A-J](?![A-Za-z0-9])|[.!?]?\s*\n\s*|[.!?] +"
+_FACT = r"The door in [A-J] leads to [A-J](?![A-Za-z0-9])"
+_ROOM = r"(?<![A-Za-z0-9])[A-J](?![A-Za-z0-9])"
+_SENTENCE_END = r"[.!?]?\s*\n\s*|[.!?] +"
+_CUTS = f"{_FACT}|{_ROOM}|{_SENTENCE_END}"
 _COMMON_WORDS = "user\n", "assistant\n", "The final answer is \\boxed{", "}", " ", "A: ", "B: ", "C: ", "D: "
 
 
@@ -71,6 +75,6 @@ def _corpus() -> Iterator[str]:
 
     rng = random.Random("rim-edge tokenizer")
     for index in range(256):
-        yield draw_layout(rng, Doors.ANY, "\n" if index % 8 == 0 else " ").puzzle().question
+        yield draw_layout(rng, Doors.ANY, separator="\n" if index % 8 == 0 else " ").puzzle().question
         yield from _COMMON_WORDS
         yield "\n".join(f"{letter}: {letter}" for letter in LETTERS[: len(ROOMS)])

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from rim_export.contract import RimSettings
 from rim_export.errors import CheckpointError, CheckpointNotFoundError
-from rim_runtime.errors import StorageError, TargetExistsError
+from rim_runtime.errors import RimError, StorageError, TargetExistsError
 from safetensors import SafetensorError
 
 
@@ -36,9 +36,9 @@ def staged(target: Path) -> Iterator[Path]:
         _flush(staging)
         staging.rename(target)
         _flush_folder(target.parent)
+    except RimError:
+        raise
     except (OSError, SafetensorError) as error:
-        if isinstance(error, TargetExistsError):
-            raise
         raise StorageError(
             f"{target} could not be written ({error}). Nothing was left there; "
             "free some space or choose another folder, then train again."
@@ -50,8 +50,9 @@ def staged(target: Path) -> Iterator[Path]:
 def write_checkpoint(folder: Path, model: Any, tokenizer: Any, rim: RimSettings, dtype: torch.dtype) -> None:
     """Write config (with its "rim" entry), safetensors in `dtype` and tokenizer into an existing folder."""
     weights = {name: tensor.detach().to(dtype) for name, tensor in model.state_dict().items()}
-    model.save_pretrained(folder, state_dict=weights)
-    tokenizer.save_pretrained(folder)
+    with _quiet():
+        model.save_pretrained(folder, state_dict=weights)
+        tokenizer.save_pretrained(folder)
     config_file = folder / "config.json"
     config = json.loads(config_file.read_text(encoding="utf-8"))
     config |= {"dtype": str(dtype).removeprefix("torch."), "rim": rim.to_config()}
@@ -79,10 +80,11 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
 
     read_config(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, attn_implementation="sdpa"
-        )
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, attn_implementation="sdpa"
+            )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
@@ -96,6 +98,20 @@ def saved_dtype(config: dict[str, Any]) -> torch.dtype:
     return found if isinstance(found, torch.dtype) else torch.float32
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from drawing its own progress bars, which it does without a terminal too."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _refuse_existing(target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise TargetExistsError(f"{target} is already there, and nothing is overwritten. Choose another --out.")
@@ -104,9 +120,16 @@ def _refuse_existing(target: Path) -> None:
 def _flush(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
+            path.chmod(0o666 & ~_umask())  # safetensors writes 0600
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     _flush_folder(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _flush_folder(folder: Path) -> None:

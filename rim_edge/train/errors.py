@@ -3,11 +3,13 @@
 InputError
 ├── DataError                           a row or file of training data cannot be used
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
+RimError
+└── DivergedError (ArithmeticError)     the loss is no number any more
 """
 
 from __future__ import annotations
 
-from rim_runtime.errors import InputError
+from rim_runtime.errors import InputError, RimError
 
 
 class DataError(InputError):
@@ -16,3 +18,7 @@ class DataError(InputError):
 
 class CurriculumError(InputError):
     """A stage, a preset or another setting of a run cannot be used."""
+
+
+class DivergedError(RimError, ArithmeticError):
+    """The loss is infinite or no number."""

@@ -91,7 +91,7 @@ def run_job(job: Job, report: Callable[[Step], None]) -> Outcome:
             stages = train(run, lambda step: _record(step, metrics, report))
         write_checkpoint(folder, student.model, student.tokenizer, student.rim, student.dtype)
         accuracy = None if job.data else _puzzle_accuracy(folder, encoder)
-        _write_summary(folder, job, curriculum, stages, accuracy)
+        _write_summary(folder, job, run, stages, accuracy)
     return Outcome(job.out, tuple(stages), accuracy)
 
 
@@ -139,7 +139,7 @@ def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:
     known = tokenizer.get_added_vocab()
     tokenizer.add_tokens([token for token in rim.tokens if token not in known], special_tokens=True)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer))
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
 
 
 def _padding(tokenizer: Any) -> int:
@@ -164,7 +164,7 @@ def _puzzle_accuracy(folder: Path, encoder: ExampleEncoder) -> tuple[float, ...]
 def _write_summary(
     folder: Path,
     job: Job,
-    curriculum: Curriculum,
+    run: Run,
     stages: list[StageResult],
     accuracy: tuple[float, ...] | None,
 ) -> None:
@@ -175,8 +175,8 @@ def _write_summary(
         "data": [path.name for path in job.data],
         "seed": job.seed,
         "threads": torch.get_num_threads(),
-        "curriculum": asdict(curriculum),
-        "rim": job.preset.rim.to_config(),
+        "curriculum": asdict(run.curriculum),
+        "prompt": asdict(run.encoder.contract),
         "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in stages],
         "accuracy_by_blocks": accuracy,
     }

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rim_edge.train.curriculum import Curriculum, Schedule, Stage
 from rim_edge.train.encode import ExampleEncoder
+from rim_edge.train.errors import DivergedError
 from rim_edge.train.losses import labelled_logits, readout_nll, readout_weights
 from rim_edge.train.packing import pack
 from rim_edge.train.sources import ExampleSource
@@ -102,6 +103,11 @@ def _train_stage(run: Run, stage: Stage, began: float) -> Iterable[Step]:
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss, nll = _loss(run, stage, step)
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"The loss is {loss.item()} at step {step + 1} of {stage.name}, expected a number. "
+                f"Lower its learning rate of {stage.learning_rate}."
+            )
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), curriculum.clip_norm)
@@ -110,7 +116,7 @@ def _train_stage(run: Run, stage: Stage, began: float) -> Iterable[Step]:
 
 
 def _loss(run: Run, stage: Stage, step: int) -> tuple[Tensor, tuple[float, ...]]:
-    examples = run.source.draw(run.curriculum.batch_size)
+    examples = run.source.draw(run.curriculum.batch_size, stage.objective)
     samples = [run.encoder.sample(example, stage) for example in examples]
     batch = pack(samples, run.encoder.contract.block, run.padding)
     weights = readout_weights(samples, stage, step)

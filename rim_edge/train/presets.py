@@ -32,10 +32,11 @@ DEMO = Preset(
     name="demo",
     curriculum=Curriculum(
         (
-            Stage("warm-up", Objective.TEXT, steps=700, learning_rate=3e-3),
+            Stage("warm-up", Objective.TEXT, steps=300, learning_rate=3e-3),
             Stage("stage 1", Objective.STEPS, steps=1500, learning_rate=1e-3, alignment=Alignment.SAME_STEP),
             Stage("stage 2", Objective.ANSWER, steps=500, learning_rate=5e-4, schedule=Schedule.LINEAR),
-        )
+        ),
+        betas=(0.9, 0.98),
     ),
     rim=RimSettings(blocks=4),
     config=MappingProxyType(

@@ -6,15 +6,16 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from rim_edge.demo.puzzles import Doors, Layout, draw_layout, walk
+from rim_edge.demo.puzzles import ROOMS, Doors, Layout, draw_layout
+from rim_edge.train.curriculum import Objective
 from rim_edge.train.examples import Example, Span
 
 
 class ExampleSource(Protocol):
     """Gives the examples of the next batch."""
 
-    def draw(self, count: int) -> list[Example]:
-        """Return the next `count` examples."""
+    def draw(self, count: int, objective: Objective) -> list[Example]:
+        """Return the next `count` examples for a stage of this objective."""
         ...
 
 
@@ -26,8 +27,9 @@ class RowSource:
         self._rng = random.Random(f"rim-edge rows {seed}")
         self._queue: list[Example] = []
 
-    def draw(self, count: int) -> list[Example]:
+    def draw(self, count: int, objective: Objective) -> list[Example]:
         """Return the next `count` rows."""
+        del objective
         while len(self._queue) < count:
             self._queue += self._rng.sample(self._examples, len(self._examples))
         drawn, self._queue = self._queue[:count], self._queue[count:]
@@ -35,28 +37,45 @@ class RowSource:
 
 
 class PuzzleSource:
-    """Fresh puzzles without end, drawn wider than they are asked: all kinds of maps, some on separate lines."""
+    """Fresh puzzles without end, drawn wider than they are asked: all kinds of maps, some on separate lines.
+
+    Some tell of fewer rooms, most of them in the text stage: with two or three facts to choose from a tiny
+    model finds out how to look one up, with eight it stays at chance for long.
+    """
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(f"rim-edge training puzzles {seed}")
 
-    def draw(self, count: int) -> list[Example]:
+    def draw(self, count: int, objective: Objective) -> list[Example]:
         """Return `count` fresh puzzles."""
-        return [self._draw() for _ in range(count)]
+        sizes = _TEXT_SIZES if objective is Objective.TEXT else _SIZES
+        return [self._draw(self._rng.choice(sizes)) for _ in range(count)]
 
-    def _draw(self) -> Example:
-        kind = self._rng.choices(list(Doors), weights=(5, 4, 1))[0]
-        separator = "\n" if self._rng.random() < 0.15 else " "
-        return puzzle_example(draw_layout(self._rng, kind, separator), self._rng)
+    def _draw(self, size: int) -> Example:
+        rooms = "".join(self._rng.sample(ROOMS, size))
+        kind = self._rng.choices(list(Doors), weights=_DOOR_WEIGHTS)[0]
+        separator = "\n" if self._rng.random() < _NEWLINE_SHARE else " "
+        layout = draw_layout(self._rng, kind, rooms=rooms, separator=separator)
+        return puzzle_example(layout, self._rng)
+
+
+_TEXT_SIZES = (2, 3, 4, 6, 8, 8)
+_SIZES = (3, 5, 8, 8, 8, 8, 8, 8)
+_DOOR_WEIGHTS = (5, 4, 1)
+_NEWLINE_SHARE = 0.15
+_RESTATED = 8
 
 
 def puzzle_example(layout: Layout, rng: random.Random) -> Example:
-    """Return a puzzle as an example whose text stage restates every fact in another order, then the chain."""
+    """Return a puzzle as an example whose text stage restates facts in another order, then tells the chain.
+
+    The facts are drawn one by one, so that none follows from those already restated.
+    """
     puzzle = layout.puzzle()
     spans = []
-    for room, target in rng.sample(layout.doors, len(layout.doors)):
-        spans += [Span(f"The door in {room} leads to ", False), Span(target, True), Span(". ", False)]
+    for room, target in rng.choices(layout.doors, k=_RESTATED):
+        spans += [Span(f"{room} ", False), Span(target, True), Span(". ", False)]
     spans.append(Span(layout.start, False))
-    for room in walk(dict(layout.doors), layout.start):
+    for room in puzzle.steps:
         spans += [Span(" ", False), Span(room, True)]
     return Example(puzzle.question, puzzle.steps, puzzle.answer, tuple(spans))

@@ -32,18 +32,23 @@ def test_every_text_survives_a_round_trip(tokenizer):
         assert tokenizer.decode(encode(tokenizer, text)) == unicodedata.normalize("NFC", text)
 
 
-def test_a_room_in_a_fact_is_the_token_of_the_answer_letter(tokenizer):
+def test_a_room_alone_is_the_token_of_the_answer_letter(tokenizer):
     ids = letter_ids(tokenizer)
-    for separator in (" ", "\n"):
-        text = f"The door in B leads to E.{separator}The door in G leads to A."
-        tokens = encode(tokenizer, text)
-        assert [token for token in tokens if token in ids.values()] == [ids[x] for x in "BEGA"]
-    assert encode(tokenizer, "ABBA Bee IJ") != [ids[x] for x in "ABBA"]
+    tokens = encode(tokenizer, "You start in E and I leave (B).")
+    assert [token for token in tokens if token in ids.values()] == [ids[x] for x in "EIB"]
 
 
-def test_a_fact_costs_five_tokens_and_the_prompt_is_short(tokenizer):
-    assert len(encode(tokenizer, "The door in B leads to E. ")) == 5
-    assert len(encode(tokenizer, fresh_puzzles(1, 1)[0].question)) <= 52
+@pytest.mark.parametrize("separator", [" ", "\n", "\n\n"])
+def test_every_fact_is_one_token_however_facts_are_separated(tokenizer, separator):
+    facts = [f"The door in {room} leads to {target}" for room in ROOMS for target in ROOMS]
+    one_by_one = [encode(tokenizer, fact) for fact in facts]
+    assert all(len(tokens) == 1 for tokens in one_by_one)
+    together = encode(tokenizer, f".{separator}".join(facts))
+    assert [token for token in together if [token] in one_by_one] == [tokens[0] for tokens in one_by_one]
+
+
+def test_a_puzzle_costs_27_tokens(tokenizer):
+    assert {len(encode(tokenizer, puzzle.question)) for puzzle in fresh_puzzles(50, 1)} == {27}
 
 
 def test_the_contract_is_derived_and_the_added_tokens_are_its_blocks(tokenizer):

@@ -1,0 +1,52 @@
+"""Curricula as values: checked when made, scaled in proportion."""
+
+import pytest
+
+from rim_edge.train.curriculum import Curriculum, Objective, Schedule, Stage
+from rim_edge.train.errors import CurriculumError
+from rim_edge.train.loop import learning_rate
+from rim_edge.train.presets import PRESETS, preset
+
+
+def stage(steps=100, **options):
+    return Stage("s", Objective.ANSWER, steps, **{"learning_rate": 1e-3, **options})
+
+
+@pytest.mark.parametrize("total", [3, 4, 7, 100, 2_300, 99_999])
+def test_scaled_steps_add_up_and_keep_their_proportion(total):
+    curriculum = Curriculum((stage(300), stage(1_500), stage(500)))
+    shares = [part.steps for part in curriculum.scaled(total).stages]
+    assert sum(shares) == total
+    assert min(shares) >= 1
+    if total >= 100:
+        assert shares == pytest.approx([total * part / 2_300 for part in (300, 1_500, 500)], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: stage(0), "0 steps, expected at least 1"),
+        (lambda: stage(learning_rate=0.0), "learning rate 0.0, expected more than 0"),
+        (lambda: stage(warmup_share=1.0), "warm-up share 1.0, expected 0 up to 1"),
+        (lambda: Curriculum(()), "no stage"),
+        (lambda: Curriculum((stage(),), batch_size=0), "batch size is 0"),
+        (lambda: Curriculum((stage(), stage())).scaled(1), "Got 1 steps for 2 stages"),
+        (lambda: preset("nothing"), "no preset 'nothing', expected one of: demo, openmed"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(make, words):
+    with pytest.raises(CurriculumError, match=words):
+        make()
+
+
+def test_the_rate_rises_over_four_percent_and_then_stays_or_falls_to_zero():
+    constant, linear = stage(), stage(schedule=Schedule.LINEAR)
+    assert [learning_rate(constant, step) for step in (0, 1, 3, 4, 99)] == pytest.approx(
+        [0.25e-3, 0.5e-3, 1e-3, 1e-3, 1e-3]
+    )
+    assert learning_rate(linear, 4) == pytest.approx(1e-3)
+    assert learning_rate(linear, 99) == pytest.approx(1e-3 / 96)
+
+
+def test_presets_are_known_by_their_names():
+    assert all(preset(name).name == name for name in PRESETS)

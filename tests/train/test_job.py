@@ -1,0 +1,155 @@
+"""Whole runs through the command: what they write, that they repeat, and what they refuse."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from rim_export.contract import RimSettings
+from rim_export.errors import CheckpointError, CheckpointNotFoundError
+from rim_runtime.errors import InputError, StorageError, TargetExistsError
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rim_edge.cli.train import train
+from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.demo.tokenizer import build_tokenizer
+from rim_edge.train.checkpoint import write_checkpoint
+from rim_edge.train.errors import CurriculumError, DataError
+
+ROWS = [
+    {"question": "Which?", "options": ["x", "y"], "answer": "A"},
+    {"question": "How many?", "steps": ["<<1+1=2>>", "<<2+2=4>>"], "answer": "4"},
+]
+
+
+def run(capsys, out, **options):
+    """Train by the command with --json and return what it prints."""
+    capsys.readouterr()
+    train(out, **{"preset": "demo", "threads": 1, "as_json": True, "steps": 3, **options})
+    printed = capsys.readouterr()
+    assert printed.err == "", "no progress where there is no terminal"
+    return json.loads(printed.out)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+@pytest.fixture
+def checkpoint(tmp_path, tiny_model):
+    """A checkpoint as other tools leave it: no "rim" entry, no RiM tokens, too few rows for them."""
+    tokenizer = build_tokenizer()
+    folder = tmp_path / "base"
+    tiny_model(vocabulary=461).to(torch.float16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("<rim_", "<other_"))
+    return folder
+
+
+def test_it_writes_a_plain_checkpoint_and_says_how_it_went(capsys, tmp_path):
+    told = run(capsys, tmp_path / "new" / "out")
+    assert told["schema_version"] == 1
+    assert [stage["steps"] for stage in told["stages"]] == [1, 1, 1]
+    assert len(told["accuracy_by_blocks"]) == 5
+    folder = tmp_path / "new" / "out"
+    assert told["checkpoint"] == str(folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert RimSettings.from_config(config) == RimSettings(blocks=4)
+    assert config["dtype"] == "bfloat16"
+    assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.bfloat16}
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["stage"] for row in metrics] == ["warm-up", "stage 1", "stage 2"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+
+
+def test_the_same_seed_gives_the_same_weights(capsys, tmp_path, rows):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(capsys, tmp_path / name, seed=seed, data=[rows])
+    a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_the_saved_folder_gives_the_logits_of_the_trained_model(tmp_path, tiny_model):
+    tokenizer, model = build_tokenizer(), tiny_model(vocabulary=464)
+    tmp_path.joinpath("x").mkdir()
+    write_checkpoint(tmp_path / "x", model, tokenizer, RimSettings(blocks=4), torch.float32)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "x")
+    again = AutoTokenizer.from_pretrained(tmp_path / "x")
+    ids = torch.tensor([again.encode(fresh_puzzles(1, 1)[0].question)])
+    with torch.no_grad():
+        assert torch.equal(loaded(ids).logits, model(ids).logits)
+    assert again.chat_template == tokenizer.chat_template
+
+
+def test_a_model_and_rows_of_ones_own(capsys, tmp_path, rows, checkpoint):
+    told = run(capsys, tmp_path / "out", preset="openmed", model=checkpoint, data=[rows], steps=2)
+    assert told["accuracy_by_blocks"] is None
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["rim"]["blocks"] == 8
+    assert config["dtype"] == "float16"
+    assert config["vocab_size"] >= 467
+    again = run(capsys, tmp_path / "again", preset="demo", model=tmp_path / "out", steps=3)
+    assert len(again["accuracy_by_blocks"]) == 9, "the model's own blocks, not the preset's"
+
+
+def test_an_existing_target_is_refused_and_left_alone(capsys, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").write_text("mine")
+    with pytest.raises(TargetExistsError, match="already there, and nothing is overwritten"):
+        run(capsys, tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"model": "none"}, CheckpointNotFoundError),
+        ({"model": "."}, CheckpointError),
+        ({"data": ["none.jsonl"]}, DataError),
+        ({"preset": "openmed"}, DataError),
+        ({"preset": "openmed", "data": ["rows.jsonl"]}, CurriculumError),
+        ({"preset": "none"}, InputError),
+        ({"steps": 2}, CurriculumError),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_left(capsys, tmp_path, rows, options, error):
+    options = dict(options)
+    if "model" in options:
+        options["model"] = tmp_path / options["model"]
+    if "data" in options:
+        options["data"] = [tmp_path / name for name in options["data"]]
+    with pytest.raises(error):
+        run(capsys, tmp_path / "out", **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+from rim_edge.cli.train import train
+from rim_runtime.errors import StorageError
+try:
+    train(Path(sys.argv[1]), steps=3, threads=1)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+    pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert "could not be written" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert issubclass(StorageError, OSError)
