@@ -1,0 +1,5 @@
+"""`python -m rim_edge` is `rim-edge`."""
+
+from rim_edge.cli import main
+
+main()

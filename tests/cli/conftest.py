@@ -1,0 +1,66 @@
+"""Run the command line in this process and look at what it printed and how it ended."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rim_edge import bundles
+from rim_edge.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its stdout, which must be one line of JSON."""
+        assert self.out.endswith("\n")
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+Run = Callable[..., Outcome]
+
+
+class Typed(io.TextIOWrapper):
+    """A stdin that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `rim-edge …`; `stdin` is piped bytes, `typed` is text from a terminal."""
+
+    def run_command(*arguments: str, stdin: bytes = b"", typed: str | None = None) -> Outcome:
+        piped = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", piped if typed is None else Typed(io.BytesIO(typed.encode())))
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        captured = capsys.readouterr()
+        code = stopped.value.code
+        return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run_command
+
+
+@pytest.fixture
+def demo_bundle(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny bundle in the embedded demo's place."""
+    path = make_bundle("demo-bundle")
+    monkeypatch.setattr(bundles, "DEMO_FOLDER", path)
+    return path

@@ -1,0 +1,178 @@
+"""`rim-edge ask`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rim_runtime import Engine, EngineFailedError
+
+Run = Callable[..., Any]
+STEM = "Which vitamin deficiency causes scurvy?"
+VITAMINS = ("-c", "Vitamin A", "-c", "Vitamin B12", "--choice", "Vitamin C", "-c", "Vitamin D")
+KEYS = [
+    "schema_version",
+    "letter",
+    "choice",
+    "probabilities",
+    "letter_logits",
+    "confidence",
+    "blocks",
+    "engine",
+    "precision",
+    "bundle",
+    "latency_ms",
+]
+
+
+@pytest.fixture
+def ask(run: Run, tiny_bundle: Path) -> Run:
+    return lambda *arguments, **options: run("ask", "--bundle", str(tiny_bundle), *arguments, **options)
+
+
+def test_json_is_the_contract(ask: Run, tiny_bundle: Path) -> None:
+    body = ask(STEM, *VITAMINS, "--json").json
+    with Engine.load(tiny_bundle) as engine:
+        answer = engine.ask(STEM, ["Vitamin A", "Vitamin B12", "Vitamin C", "Vitamin D"])
+    assert list(body) == KEYS
+    assert body["schema_version"] == 1
+    assert (body["letter"], body["choice"]) == (answer.letter, answer.choice)
+    assert body["probabilities"] == answer.probabilities
+    assert list(body["letter_logits"]) == list("ABCDEFGHIJ")
+    assert (body["blocks"], body["engine"], body["precision"], body["bundle"]) == (8, "ort-cpu", "fp32", "tiny")
+
+
+def test_an_open_question_has_no_choice(ask: Run) -> None:
+    body = ask("Where am I?", "--json", "--blocks", "0").json
+    assert body["choice"] is None
+    assert list(body["probabilities"]) == list("ABCDEFGHIJ")
+    assert body["blocks"] == 0
+
+
+def test_raw_is_the_letter_alone(ask: Run) -> None:
+    answered = ask(STEM, *VITAMINS, "-r")
+    assert answered.out in ("A\n", "B\n", "C\n", "D\n")
+    assert answered.err == ""
+    assert ask(STEM, *VITAMINS, "--raw").out == answered.out
+
+
+def test_people_see_letter_option_confidence_and_what_ran(ask: Run) -> None:
+    body = ask(STEM, *VITAMINS, "--json").json
+    shown = ask(STEM, *VITAMINS)
+    lines = shown.out.splitlines()
+    assert lines[1].startswith(f"  {body['letter']}  {body['choice']}   ")
+    assert all(any(line.startswith(f"  {letter}  ") and text in line for line in lines)
+               for letter, text in zip("ABCD", VITAMINS[1::2], strict=True))  # fmt: skip
+    assert "tiny · 8 blocks · ort-cpu · fp32 · " in shown.out
+    assert "\x1b" not in shown.out
+    assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+@pytest.mark.parametrize("text", [b"Which one?", b"Which one?\n", b"\xef\xbb\xbfWhich one?\r\n"])
+def test_a_question_from_a_pipe(ask: Run, arguments: list[str], text: bytes) -> None:
+    assert (
+        ask(*arguments, "--json", stdin=text).json["letter_logits"]
+        == ask("Which one?", "--json").json["letter_logits"]
+    )
+
+
+def test_the_argument_wins_over_a_pipe(ask: Run) -> None:
+    assert ask("Which one?", "-r", stdin=b"Another one?").out == ask("Which one?", "-r").out
+
+
+def test_options_in_piped_text(ask: Run) -> None:
+    body = ask("--json", stdin=b"Which one?\r\nA: this\r\nB: that\r\n").json
+    assert body["choice"] in ("this", "that")
+    assert list(body["probabilities"]) == ["A", "B"]
+
+
+ELEVEN = [word for number in range(11) for word in ("-c", str(number))]
+BAD_INPUT: dict[str, tuple[list[str], bytes, int, str]] = {
+    "nothing": ([], b"", 2, "error: The question is empty"),
+    "empty": ([""], b"", 2, "error: The question is empty"),
+    "blank": ([" \n "], b"", 2, "error: The question is empty"),
+    "not UTF-8": ([], b"caf\xe9", 2, "error: The input is not UTF-8 at byte 3. Convert it and try again."),
+    "too long": (["x" * 600], b"", 2, "The question has 605 tokens, this bundle takes at most 512. Shorten it"),
+    "one choice": (["Q", "-c", "a"], b"", 2, "The number of choices is 1, expected 2 to 10"),
+    "eleven choices": (["Q", *ELEVEN], b"", 2, "The number of choices is 11, expected 2 to 10"),
+    "options twice": (["Q\nA: a\nB: b", "-c", "a", "-c", "b"], b"", 2, "Use one of the two"),
+    "blocks over K": (["Q", "--blocks", "9"], b"", 2, "Got 9 blocks, this model has 0 to 8. Choose fewer"),
+    "negative blocks": (["Q", "--blocks", "-1"], b"", 2, "Got -1 blocks, this model has 0 to 8"),
+    "no number": (["Q", "--blocks", "many"], b"", 2, "--blocks"),
+    "no such engine": (
+        ["Q", "--engine", "gpu"],
+        b"",
+        2,
+        "There is no engine 'gpu', expected one of auto, ort-cpu",
+    ),
+    "engine to come": (["Q", "--engine", "trt"], b"", 4, "The engine trt is not in this release yet. Use ort-cpu"),
+    "no such precision": (["Q", "--precision", "int3"], b"", 2, "There is no precision 'int3'"),
+    "precision not there": (["Q", "--precision", "int8"], b"", 2, "has no int8 variant, it has fp32"),
+    "both forms": (["Q", "--json", "-r"], b"", 2, "--json and --raw exclude each other"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input(ask: Run, case: str) -> None:
+    arguments, stdin, code, message = BAD_INPUT[case]
+    failed = ask(*arguments, stdin=stdin)
+    assert (failed.code, failed.out) == (code, "")
+    assert message in failed.err
+    assert "Traceback" not in failed.err
+
+
+def test_bad_bundles(run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
+    missing = run("ask", "Q", "--bundle", str(tmp_path / "nowhere"))
+    assert (missing.code, missing.out) == (2, "")
+    assert "There is no bundle at" in missing.err
+    (tiny_bundle / "model.fp32.onnx.data").write_bytes(b"short")
+    damaged = run("ask", "Q", "--bundle", str(tiny_bundle))
+    assert (damaged.code, damaged.out) == (3, "")
+    assert "has 5 bytes, its manifest says 40. Copy the bundle again." in damaged.err
+
+
+def test_a_failed_self_test_exits_3(run: Run, make_bundle: Callable[..., Path]) -> None:
+    failed = run("ask", "Q", "--bundle", str(make_bundle(golden_letter="J")))
+    assert (failed.code, failed.out) == (3, "")
+    assert "of 4 golden questions were answered differently here" in failed.err
+
+
+def test_an_engine_that_fails_exits_1(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EngineFailedError("ort-cpu failed on 1 questions")
+
+    monkeypatch.setattr(Engine, "ask", fail)
+    failed = ask("Q")
+    assert (failed.code, failed.out, failed.err) == (1, "", "error: ort-cpu failed on 1 questions\n")
+
+
+def test_without_a_bundle_the_demo_answers_and_says_so(run: Run, demo_bundle: Path) -> None:
+    answered = run("ask", "Where am I?", "--json")
+    assert answered.json["bundle"] == "demo-bundle"
+    assert answered.err.startswith("note: this is the embedded demo")
+    assert "rim-edge export" in answered.err
+    assert run("ask", "Where am I?", "--bundle", "demo", "-r").err == ""
+
+
+def test_a_cache_that_cannot_be_written_is_a_note(
+    run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RIM_EDGE_HOME", str(tmp_path / "file"))
+    answered = run("ask", "Q", "-r", "--bundle", str(tiny_bundle))
+    assert answered.code == 0
+    assert "note: The cache folder" in answered.err
+
+
+def test_a_bare_start_on_a_terminal_is_a_conversation(ask: Run) -> None:
+    talked = ask("-r", typed="Which one?\nA: this\nB: that\n\n\nWhere am I?\n\n" + "x" * 600 + "\n\nThe last")
+    letters = talked.out.split()
+    assert talked.code == 0
+    assert len(letters) == 3
+    assert letters[0] in ("A", "B")
+    assert letters[1:] == [ask("Where am I?", "-r").out.strip(), ask("The last", "-r").out.strip()]
+    assert "error: The question has 605 tokens" in talked.err
+    assert ask("-c", "a", "-c", "b", typed="").code == 2
