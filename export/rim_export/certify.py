@@ -23,7 +23,6 @@ from rim_export.questions import LabelledQuestion
 Floats = NDArray[np.float32]
 
 GOLDEN_LEAST, GOLDEN_MOST = 4, 16
-GOLDEN_POOL = 32
 CLEAR_MARGIN = 4.0
 """A golden question's margin is at least this many times the variant's mean logit error."""
 SCHEMA_VERSION = 1

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.bundle import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.errors import InputError
 from rim_runtime.manifest import Head, Limits, Manifest, Precision, Source, Variant
-from rim_runtime.options import LETTERS
 from rim_runtime.prompt import PromptContract, PromptEncoder
 from rim_runtime.storage import new_folder, refuse_existing
 
 from rim_export.bind import ModelWeights, bind_fp32, write_graph
-from rim_export.certify import GOLDEN_POOL, Certificate, choose_golden, compare
+from rim_export.certify import Certificate
 from rim_export.checkpoint import Checkpoint
-from rim_export.contract import RimSettings, derive_contract, letter_ids, template_ids
-from rim_export.errors import CertificateError, CheckpointError
+from rim_export.contract import RimSettings, derive_contract, letter_ids
+from rim_export.errors import CheckpointError
 from rim_export.int8 import quantize_int8
 from rim_export.package import carry_papers, tool_versions, write_tokenizer
-from rim_export.questions import SHIPPED, LabelledQuestion, QuestionFileError, read_questions
-from rim_export.reference import reference_logits
+from rim_export.proof import Progress, check_prompts, fitting_questions, prove
+from rim_export.questions import SHIPPED, read_questions
 from rim_export.trace import trace
 
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0..1."""
-
 DEFAULT_MAX_LENGTH = 2048
-_LEAST_QUESTIONS = 12
 
 
 @dataclass(frozen=True)
@@ -58,8 +49,6 @@ class ExportOptions:
     """Questions of one's own (JSONL, or JSONL in gzip); None: the set that ships."""
     name: str | None = None
     """The bundle's name; None: the target folder's."""
-    threads: int | None = None
-    """Threads of the variant's self-check; None: all cores."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_flips <= 1.0:
@@ -105,12 +94,14 @@ def export(
     tokenizer = checkpoint.load_tokenizer()
     contract, letters = derive_contract(tokenizer, rim), letter_ids(tokenizer)
     limits = _limits(checkpoint, contract, options)
-    questions = read_questions(options.certify or SHIPPED)
     weights = ModelWeights(checkpoint, letters, options.head)
     with new_folder(target) as folder:
-        variant = _write_variant(weights, contract, options.precision, folder, tell)
         write_tokenizer(checkpoint, folder)
         carry_papers(checkpoint, folder)
+        encoder = PromptEncoder.load(contract, folder / TOKENIZER, limits.question_tokens)
+        asked, dropped = fitting_questions(read_questions(options.certify or SHIPPED), encoder)
+        check_prompts(tokenizer, encoder, asked)
+        variant = _write_variant(weights, contract, options.precision, folder, tell)
         draft = Manifest(
             name=options.name or target.name,
             source=_source(checkpoint, tell),
@@ -121,10 +112,11 @@ def export(
             variants=(variant,),
             files={},
         )
-        encoder = PromptEncoder.load(contract, folder / TOKENIZER, limits.question_tokens)
-        asked, dropped = _fitting(questions, encoder)
-        _check_prompts(tokenizer, encoder, asked)
-        certificate = _certify(weights, Bundle(folder, draft), encoder, asked, options, folder, tell)
+        proof = prove(weights, Bundle(folder, draft), encoder, asked, options.max_flips, tell)
+        questions = options.certify.name if options.certify else SHIPPED.name
+        certificate = Certificate(questions, contract.blocks, options.max_flips, proof.comparisons)
+        (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proof.golden), encoding="utf-8")
+        (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
         manifest = replace(draft, files=file_entries(folder))
         save_manifest(folder, manifest)
     seconds = time.perf_counter() - started
@@ -184,87 +176,3 @@ def _write_variant(
     label = f"Writing {precision} weights"
     write_graph(traced, folder / variant.graph, folder / variant.data, lambda share: tell(label, share))
     return variant
-
-
-def _fitting(
-    questions: Sequence[LabelledQuestion], encoder: PromptEncoder
-) -> tuple[list[LabelledQuestion], tuple[str, ...]]:
-    """Return the questions within the bundle's limit, and a note on those that are not."""
-    fitting = []
-    for question in questions:
-        try:
-            encoder.encode(question.text)
-        except InputError:
-            continue
-        fitting.append(question)
-    if len(fitting) < _LEAST_QUESTIONS:
-        raise QuestionFileError(
-            f"{len(fitting)} of {len(questions)} certificate questions fit the limit of {encoder.question_limit} "
-            f"tokens, expected at least {_LEAST_QUESTIONS}. Give more or shorter ones with --certify."
-        )
-    missing = len(questions) - len(fitting)
-    return fitting, (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
-
-
-def _check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:
-    """Raise CertificateError unless the runtime's prompts are the chat template's, token for token."""
-    special = [str(token) for token in tokenizer.added_tokens_decoder.values()]
-    for question in questions:
-        if any(token in question.text for token in special):
-            continue  # the template would turn it into control tokens, we never do
-        prompt = encoder.compose(question.text)
-        if list(prompt.head + prompt.question + prompt.tail) != template_ids(tokenizer, question.text):
-            raise CertificateError(
-                f"The bundle's prompt differs from the chat template's on {question.text[:60]!r}. Nothing was "
-                "written. This tokenizer is not supported; please report it."
-            )
-
-
-def _certify(
-    weights: ModelWeights,
-    bundle: Bundle,
-    encoder: PromptEncoder,
-    questions: Sequence[LabelledQuestion],
-    options: ExportOptions,
-    folder: Path,
-    tell: Progress,
-) -> Certificate:
-    """Compare the variant with the reference; write certificate and golden questions."""
-    blocks = encoder.contract.blocks
-    prompts = [encoder.compose(question.text).ids for question in questions]
-    full = reference_logits(weights, prompts, lambda share: tell("Running the reference", share))
-    columns = list(weights.letters.values()) if weights.head is Head.FULL else list(range(len(LETTERS)))
-    reference = full[:, columns]
-    (variant,) = bundle.manifest.variants
-    logits = _variant_logits(bundle, variant, encoder, questions, options.threads, tell)
-    pool = min(GOLDEN_POOL, len(questions) // 3)  # golden questions and the certificate's are disjoint
-    result = compare(variant, questions[pool:], logits[pool:], reference[pool:])
-    result.check(options.max_flips)
-    golden = choose_golden(questions[:pool], [logits[:pool]], reference[:pool], blocks)
-    name = options.certify.name if options.certify else SHIPPED.name
-    certificate = Certificate(name, blocks, options.max_flips, (result,))
-    (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in golden), encoding="utf-8")
-    (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
-    return certificate
-
-
-def _variant_logits(
-    bundle: Bundle,
-    variant: Variant,
-    encoder: PromptEncoder,
-    questions: Sequence[LabelledQuestion],
-    threads: int | None,
-    tell: Progress,
-) -> NDArray[np.float32]:
-    """Ask every question alone, as the runtime does; float32 [n, letters]."""
-    backend = OrtCpuBackend(bundle, variant, threads)
-    blocks = np.array([encoder.contract.blocks], dtype=np.int64)
-    rows = []
-    try:
-        for number, question in enumerate(questions, start=1):
-            ids = np.array([encoder.encode(question.text)], dtype=np.int64)
-            rows.append(backend.run(ids, np.array([ids.shape[1]], dtype=np.int64), blocks))
-            tell(f"Asking the {variant.name} variant", number / len(questions))
-    finally:
-        backend.close()
-    return np.concatenate(rows)

@@ -112,8 +112,8 @@ def use_projections(model: nn.Module) -> Sequence[str]:
     names: list[str] = []
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear):
-            if module.bias is not None:  # type: ignore[redundant-expr]
-                raise ValueError(f"{name} has a bias: its architecture is not supported")
+            if "bias" in dict(module.named_parameters()):
+                raise AssertionError(f"{name} has a bias, which no supported architecture has")
             model.set_submodule(name, Projection(module.in_features, module.out_features))
             names.append(f"{name}.weight")
     return names

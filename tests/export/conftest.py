@@ -1,0 +1,99 @@
+"""Tiny random checkpoints of the Qwen3 architecture, with the real Qwen3 tokenizer, and real questions."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rim_export.contract import RIM_TOKENS
+from rim_runtime.options import render_options
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The data sets and the tokenizer beside the repository; skips where they are not."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared data sets are not at {SHARED}: this test needs the real Qwen3 tokenizer")
+    return SHARED
+
+
+@dataclass(frozen=True)
+class TinyCheckpoint:
+    """A checkpoint folder and its transformers model in fp32."""
+
+    path: Path
+    model: Any
+    tokenizer: Any
+
+
+def _build(folder: Path, shared: Path, *, tied: bool, shard_size: str) -> TinyCheckpoint:
+    config = Qwen3Config(
+        vocab_size=151936,
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=4096,
+        tie_word_embeddings=tied,
+        initializer_range=0.25,  # large, so that letters differ clearly and attention is not flat
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+    )
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(config).to(torch.bfloat16)
+    for name, parameter in model.named_parameters():
+        if name.endswith("norm.weight"):
+            parameter.data.uniform_(0.5, 1.5)
+    model.save_pretrained(folder, max_shard_size=shard_size)
+    tokenizer = AutoTokenizer.from_pretrained(shared / "qwen3-tokenizer")
+    tokenizer.add_tokens(list(RIM_TOKENS), special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    # Loaded anew: the cast above rounded the rotary frequencies too, which a real load never does.
+    reference = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return TinyCheckpoint(folder, reference, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
+    """One file, tied head."""
+    return _build(tmp_path_factory.mktemp("tied") / "tiny", shared_data, tied=True, shard_size="5GB")
+
+
+@pytest.fixture(scope="session")
+def untied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
+    """Several shards, a head of its own."""
+    made = _build(tmp_path_factory.mktemp("untied") / "tiny", shared_data, tied=False, shard_size="10MB")
+    assert len(list(made.path.glob("*.safetensors"))) > 1
+    return made
+
+
+@pytest.fixture
+def damaged(tied_checkpoint: TinyCheckpoint, tmp_path: Path) -> Path:
+    """A copy of the tied checkpoint that a test may damage."""
+    return Path(shutil.copytree(tied_checkpoint.path, tmp_path / "damaged"))
+
+
+@pytest.fixture(scope="session")
+def real_questions(shared_data: Path) -> list[str]:
+    """240 real questions with their options: 120 of MedMCQA, 120 of MMLU's medical subjects."""
+    return [
+        *_questions(shared_data / "medmcqa" / "dev.jsonl.gz", 120),
+        *_questions(shared_data / "mmlu-medical" / "test.jsonl.gz", 120),
+    ]
+
+
+def _questions(path: Path, count: int) -> list[str]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    step = len(rows) // count
+    return [render_options(row["question"], list(row["options"].values())) for row in rows[: step * count : step]]

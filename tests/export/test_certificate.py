@@ -1,0 +1,95 @@
+"""The certificate measures what it says, and refuses what it must."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rim_export
+import torch
+from rim_export import int8
+from rim_export.certify import choose_golden, compare
+from rim_export.errors import CertificateError
+from rim_export.questions import LabelledQuestion
+from rim_runtime.manifest import Head, Precision, Variant
+
+from tests.export.conftest import TinyCheckpoint
+
+VARIANT = Variant("int8", Precision.INT8, Head.LETTERS, "graph", "data")
+TWO = "Which?\nA: this\nB: that"
+
+
+def logits(*rows: tuple[float, float]) -> np.ndarray:
+    """Two offered letters; the other eight would win if they counted."""
+    return np.array([[*row, *8 * [9.0]] for row in rows], np.float32)
+
+
+def test_comparison_by_hand() -> None:
+    questions = [LabelledQuestion(TWO, "A"), LabelledQuestion(TWO, "B"), LabelledQuestion(TWO, None)]
+    reference = logits((1, 0), (1, 0), (0, 2))
+    result = compare(VARIANT, questions, logits((1, 0), (0, 1), (0, 1)), reference)
+    assert (result.n, result.flips, result.agreement) == (3, 1, pytest.approx(2 / 3))
+    assert (result.labelled, result.accuracy, result.reference_accuracy) == (2, 1.0, 0.5)
+    assert result.max_logit_error == 1.0
+    assert result.mean_logit_error == pytest.approx(3 / 6)
+    e = np.exp(1)
+    p = e / (1 + e)  # the second question: [p, 1-p] against [1-p, p]
+    q, r = np.exp(2) / (1 + np.exp(2)), e / (1 + e)  # the third
+    kl = (p - (1 - p)) * np.log(p / (1 - p)) + (1 - q) * np.log((1 - q) / (1 - r)) + q * np.log(q / r)
+    assert result.mean_kl == pytest.approx(kl / 3)
+
+
+def test_too_many_flips_name_both_numbers() -> None:
+    questions = 10 * [LabelledQuestion(TWO, None)]
+    reference = logits(*10 * [(1, 0)])
+    result = compare(VARIANT, questions, logits((0, 1), *9 * [(1, 0)]), reference)
+    result.check(0.1)
+    with pytest.raises(CertificateError, match=r"1 of 10 questions .* \(10\.0%\), allowed are 9\.0%"):
+        result.check(0.09)
+
+
+def test_logits_that_are_not_numbers() -> None:
+    with pytest.raises(CertificateError, match="reference logits are not finite on 1 of 2"):
+        compare(VARIANT, 2 * [LabelledQuestion(TWO, None)], logits((1, 0), (1, 0)), logits((np.nan, 0), (1, 0)))
+
+
+def test_golden_questions_have_clear_margins() -> None:
+    questions = [LabelledQuestion(f"{number}\nA: this\nB: that", None) for number in range(8)]
+    reference = logits(*[(margin, 0) for margin in range(8)])
+    variant = reference + np.float32(0.25)
+    golden = choose_golden(questions, [variant], reference, blocks=8)
+    assert [row.question[0] for row in golden] == ["7", "6", "5", "4", "3", "2", "1"]
+    assert all(row.letter == "A" and row.blocks == 8 for row in golden)
+    assert sum(np.exp(golden[0].log_probabilities)) == pytest.approx(1, abs=1e-3)
+
+
+def test_too_few_golden_questions() -> None:
+    questions = 8 * [LabelledQuestion(TWO, None)]
+    with pytest.raises(CertificateError, match="Only 0 of 8 candidate questions"):
+        choose_golden(questions, [logits(*8 * [(0, 1)])], logits(*8 * [(1, 0)]), blocks=8)
+
+
+def test_one_corrupted_tensor_fails_the_export(
+    tied_checkpoint: TinyCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def corrupt(matrix: torch.Tensor) -> torch.Tensor:
+        rows = honest(matrix)
+        return -rows if matrix.shape == (48, 96) else rows  # the down projections
+
+    honest = int8.quantize_rows
+    monkeypatch.setattr(int8, "quantize_rows", corrupt)
+    target = tmp_path / "out" / "bundle"
+    with pytest.raises(CertificateError, match=r"otherwise than the checkpoint|clear margin"):
+        rim_export.export(tied_checkpoint.path, target, rim_export.ExportOptions())
+    assert not list(target.parent.iterdir())
+
+
+def test_certificate_of_a_bundle_says_what_it_compared(tied_checkpoint: TinyCheckpoint, tmp_path: Path) -> None:
+    options = rim_export.ExportOptions(precision=Precision.FP32, max_flips=0.0)
+    report = rim_export.export(tied_checkpoint.path, tmp_path / "bundle", options)
+    (variant,) = report.certificate.variants
+    assert (variant.n, variant.flips, variant.agreement) == (64, 0, 1.0)
+    assert variant.max_logit_error < 1e-3
+    assert report.certificate.questions == "medical.jsonl"
+    assert any("assumed the model card's 8 blocks" in note for note in report.notes)

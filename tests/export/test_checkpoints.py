@@ -1,0 +1,190 @@
+"""Checkpoints that cannot be exported say why, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rim_export
+from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
+from rim_export.questions import QuestionFileError
+from rim_runtime.errors import InputError, RimError, TargetExistsError
+
+
+def refused(checkpoint: str | Path, tmp_path: Path, error: type[RimError], **options: Any) -> str:
+    """Export, expect this error, and nothing beside the target; return its message."""
+    target = tmp_path / "out" / "bundle"
+    settings = rim_export.ExportOptions(**options)
+    with pytest.raises(error) as caught:
+        rim_export.export(checkpoint, target, settings)
+    assert not target.parent.exists() or not list(target.parent.iterdir())
+    return str(caught.value)
+
+
+def edit_config(folder: Path, **entries: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+def edit_json(path: Path, change: Callable[[Any], None]) -> None:
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    message = refused(tmp_path / "nowhere", tmp_path, CheckpointNotFoundError)
+    assert "no checkpoint folder" in message
+    assert "nowhere" in message
+
+
+def test_default_model_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    message = refused(rim_export.DEFAULT_MODEL, tmp_path, CheckpointNotFoundError)
+    assert "hf download NDIJayant/OpenMed-qwen3-1.7b-RIM" in message
+    assert "--model DIR" in message
+
+
+def test_not_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no config.json" in refused(tmp_path / "empty", tmp_path, CheckpointError)
+
+
+def test_config_that_is_not_json(damaged: Path, tmp_path: Path) -> None:
+    (damaged / "config.json").write_text("{")
+    assert "not JSON" in refused(damaged, tmp_path, CheckpointError)
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        ({"model_type": "llama"}, "'llama'"),
+        ({"use_sliding_window": True}, "sliding window"),
+        ({"layer_types": ["sliding_attention"] * 3}, "sliding window"),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope scaling"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope scaling"),
+        ({"attention_bias": True}, "attention bias"),
+        ({"quantization_config": {"bits": 4}}, "quantized weights"),
+    ],
+)
+def test_unsupported_models_are_refused_by_name(
+    damaged: Path, tmp_path: Path, entries: dict[str, Any], named: str
+) -> None:
+    edit_config(damaged, **entries)
+    assert named in refused(damaged, tmp_path, UnsupportedModelError)
+
+
+def test_without_rim_tokens(damaged: Path, tmp_path: Path) -> None:
+    edit_config(damaged, rim={"tokens": ["<a>", "<b>", "<c>"]})
+    message = refused(damaged, tmp_path, CheckpointError)
+    assert "<a>, <b>, <c>" in message
+    assert "not a RiM checkpoint" in message
+
+
+def test_without_tokenizer(damaged: Path, tmp_path: Path) -> None:
+    (damaged / "tokenizer.json").unlink()
+    assert "no tokenizer.json" in refused(damaged, tmp_path, CheckpointError)
+
+
+def test_without_chat_template(damaged: Path, tmp_path: Path) -> None:
+    (damaged / "chat_template.jinja").unlink()
+    assert "no chat template" in refused(damaged, tmp_path, CheckpointError)
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ messages[0].content }}{{ messages[0].content }}", "2 times"),
+        ("<|im_start|>nothing", "0 times"),
+        ("{{ messages[0].content | upper }}", "0 times"),
+        ("{{ raise_exception('no') }}", "fails on one user turn"),
+    ],
+)
+def test_templates_that_change_the_question(damaged: Path, tmp_path: Path, template: str, says: str) -> None:
+    (damaged / "chat_template.jinja").write_text(template)
+    assert says in refused(damaged, tmp_path, CheckpointError)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"blocks": 0}, {"blocks": "8"}, {"memory_tokens": 1.5}, {"prefix": ""}, {"colour": 1}, [8]]
+)
+def test_bad_rim_settings(damaged: Path, tmp_path: Path, entry: Any) -> None:
+    edit_config(damaged, rim=entry)
+    assert "rim" in refused(damaged, tmp_path, CheckpointError)
+
+
+def test_without_weights(damaged: Path, tmp_path: Path) -> None:
+    (damaged / "model.safetensors").unlink()
+    message = refused(damaged, tmp_path, CheckpointError)
+    assert "no weights" in message
+    assert "safetensors" in message
+
+
+def test_truncated_weights(damaged: Path, tmp_path: Path) -> None:
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert "cannot be read" in refused(damaged, tmp_path, CheckpointError)
+
+
+def test_missing_shard(untied_checkpoint: Any, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(untied_checkpoint.path, tmp_path / "sharded"))
+    lost = sorted(folder.glob("*.safetensors"))[0]
+    lost.unlink()
+    assert lost.name in refused(folder, tmp_path, CheckpointError)
+
+
+def test_weights_of_another_model(damaged: Path, tmp_path: Path) -> None:
+    edit_config(damaged, intermediate_size=64)
+    message = refused(damaged, tmp_path, CheckpointError)
+    assert "down_proj.weight has shape [48, 96], config.json says [48, 64]" in message
+
+
+def test_weights_with_a_layer_too_few(damaged: Path, tmp_path: Path) -> None:
+    edit_config(damaged, num_hidden_layers=4, layer_types=["full_attention"] * 4)
+    assert "layers.3" in refused(damaged, tmp_path, CheckpointError)
+
+
+def test_no_room_for_a_question(damaged: Path, tmp_path: Path) -> None:
+    message = refused(damaged, tmp_path, CheckpointError, max_length=40)
+    assert "40 tokens" in message
+    assert "49 are fixed" in message
+
+
+def test_existing_target(damaged: Path, tmp_path: Path) -> None:
+    with pytest.raises(TargetExistsError, match="already exists"):
+        rim_export.export(damaged, tmp_path)
+
+
+@pytest.mark.parametrize("max_flips", [-0.1, 1.1])
+def test_bad_max_flips(max_flips: float) -> None:
+    with pytest.raises(InputError, match="expected a share from 0 to 1"):
+        rim_export.ExportOptions(max_flips=max_flips)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "0 of 0"),
+        ('{"question": "Why?"}\n', "1 of 1"),
+        ("{", "line 1: not JSON"),
+        ('{"text": "Why?"}\n', 'line 1: no "question" text'),
+        ('{"question": "Why?", "options": {"B": "x", "A": "y"}}\n', "in order"),
+        ('{"question": "Why?", "options": {"A": "x"}}\n', "choices is 1, expected 2 to 10"),
+        ('{"question": "Why?", "options": 3}\n', "expected texts by letter"),
+        ('{"question": "Why?", "answer": "Z"}\n', "expected a letter A to J"),
+    ],
+)
+def test_bad_certificate_questions(damaged: Path, tmp_path: Path, content: str, says: str) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(content)
+    assert says in refused(damaged, tmp_path, QuestionFileError, certify=questions)
+
+
+def test_certificate_questions_that_are_not_gzip(damaged: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl.gz"
+    questions.write_text('{"question": "Why?"}\n')
+    assert "cannot be read" in refused(damaged, tmp_path, QuestionFileError, certify=questions)
