@@ -18,6 +18,12 @@ from rim_edge.demo.tokenizer import build_tokenizer
 from rim_edge.train.checkpoint import write_checkpoint
 from rim_edge.train.errors import CurriculumError, DataError
 
+
+@pytest.fixture(autouse=True)
+def few_puzzles(monkeypatch):
+    monkeypatch.setattr("rim_edge.train.job.ACCURACY_COUNT", 20)
+
+
 ROWS = [
     {"question": "Which?", "options": ["x", "y"], "answer": "A"},
     {"question": "How many?", "steps": ["<<1+1=2>>", "<<2+2=4>>"], "answer": "4"},
@@ -139,17 +145,20 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 from rim_edge.cli.train import train
 from rim_runtime.errors import StorageError
 try:
-    train(Path(sys.argv[1]), steps=3, threads=1)
+    train(Path(sys.argv[1]), data=[Path(sys.argv[2])], steps=3, threads=1)
 except StorageError as error:
     print(error)
 """
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, rows):
     pytest.importorskip("resource")
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out")], capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out"), str(rows)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "could not be written" in done.stdout, done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [rows]
     assert issubclass(StorageError, OSError)
