@@ -40,9 +40,10 @@ def _root(
     """Ask a RiM model offline: checkpoint → verified bundle → answer, in one forward pass."""
 
 
-for verb in (ask, demo, export):
-    app.command()(verb)
+app.command()(ask)
+app.command()(demo)
+app.command()(export)
 app.command(short_help="Train a RiM model by a curriculum.")(train)
-for verb in (prompt, doctor):
-    app.command()(verb)
+app.command()(prompt)
+app.command()(doctor)
 app.add_typer(bundle, name="bundle")
