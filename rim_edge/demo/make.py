@@ -18,7 +18,7 @@ SEED = 0
 """Of the weights and the training puzzles."""
 QUESTIONS_SEED = 3_000
 """Of the certificate's questions; training draws from a stream of its own, the accuracy uses seed 2,000."""
-QUESTIONS_COUNT = 512
+QUESTIONS_COUNT = 256
 """How many of them."""
 
 

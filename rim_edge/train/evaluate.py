@@ -48,7 +48,7 @@ def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Ten
     """Return the letters' logits [prompts, letters]; padding comes last, so causal attention needs no mask."""
     width = max(map(len, prompts))
     ids = torch.tensor([[*prompt, *(width - len(prompt)) * [0]] for prompt in prompts])
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state  # (prompts, width, hidden)
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # (prompts, width, hidden)
     last = hidden[torch.arange(len(prompts)), torch.tensor([len(prompt) - 1 for prompt in prompts])]
-    logits: torch.Tensor = model.lm_head(last)[:, rows]
+    logits: torch.Tensor = model.get_output_embeddings()(last)[:, rows]
     return logits

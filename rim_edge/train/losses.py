@@ -8,6 +8,7 @@ log p of a readout is the sum over its labelled tokens; a batch's loss is the me
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
@@ -47,13 +48,14 @@ def _weight(stage: Stage, step: int, place: int, count: int) -> float:
     return anneal_weight(step, stage.steps, place, count)
 
 
-def labelled_logits(model: torch.nn.Module, batch: PackedBatch) -> Tensor:
+def labelled_logits(model: Any, batch: PackedBatch) -> Tensor:
     """Return the logits at the predictors, float32 [labels, vocabulary]; only these positions meet the head."""
-    hidden = model.model(  # type: ignore[operator]
+    hidden = model.base_model(
         input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
     ).last_hidden_state  # (rows, width, hidden)
     wanted = hidden.flatten(0, 1).index_select(0, batch.predictors)  # (labels, hidden)
-    return model.lm_head(wanted).float()  # type: ignore[operator, no-any-return]
+    logits: Tensor = model.get_output_embeddings()(wanted)
+    return logits.float()
 
 
 def readout_nll(logits: Tensor, batch: PackedBatch, readouts: int) -> Tensor:
