@@ -32,7 +32,12 @@ def print_answer(answer: Answer, options: Mapping[str, str]) -> None:
     for letter, probability in answer.probabilities.items():
         if options or probability >= _LEAST_SHOWN or letter == answer.letter:
             line = _line(letter, probability, best=letter == answer.letter, plain=plain)
-            out.print(line.append(f"   {options.get(letter, '')}".rstrip()), overflow="ellipsis", no_wrap=True)
+            out.print(
+                line.append(f"   {options.get(letter, '')}".rstrip()),
+                overflow="ellipsis",
+                no_wrap=True,
+                soft_wrap=not out.is_terminal,
+            )
     ran = f"{answer.blocks} blocks · {answer.engine} · {answer.precision} · {milliseconds(answer.latency_ms)}"
     out.print(Text(f"\n  {answer.bundle} · {ran}\n", "dim"))
 

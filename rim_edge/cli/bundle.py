@@ -36,9 +36,7 @@ def list_(as_json: JsonOption = False) -> None:
     width = max((len(entry.name) for entry in listed), default=0)
     for entry in listed:
         mark = ("● ", "green") if entry.default else "  "
-        out.print(
-            Text.assemble(mark, (f"{entry.name:<{width}}  ", "bold"), (str(entry.path), "dim")), soft_wrap=True
-        )
+        out.print(Text.assemble(mark, (f"{entry.name:<{width}}  ", "bold"), (str(entry.path), "dim")))
 
 
 @bundle.command()
@@ -88,7 +86,7 @@ def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
 
     out = console()
     for key, value in _lines(body).items():
-        out.print(Text.assemble((f"{key:<10}", "dim"), value), soft_wrap=True)
+        out.print(Text.assemble((f"{key:<10}", "dim"), value))
 
 
 def _load(name: str | None) -> Bundle:

@@ -68,7 +68,7 @@ def _print(puzzles: Sequence[Puzzle], answers: Sequence[Answer]) -> None:
 
     out = console()
     for puzzle, answer in zip(puzzles, answers, strict=True):
-        out.print(Padding(Text(puzzle.question), (1, 2, 0, 2)))
+        out.print(Padding(Text(puzzle.question), (1, 2, 0, 2), expand=False), soft_wrap=False)
         right = puzzle.answer == answer.letter
         verdict = ("right", "green") if right else (f"wrong, it is {puzzle.answer}", "red")
         rest = (f"   {percent(answer.confidence)} · {milliseconds(answer.latency_ms)}", "dim")

@@ -88,7 +88,7 @@ def _section(out: Console, title: str, rows: list[tuple[str, str | Text]]) -> No
 
     out.print(Text(title, "bold"))
     for name, value in rows:
-        out.print(Text.assemble((f"  {name:<{_NAMES}}", "dim"), value), soft_wrap=True)
+        out.print(Text.assemble((f"  {name:<{_NAMES}}", "dim"), value))
     out.print()
 
 

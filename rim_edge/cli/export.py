@@ -124,14 +124,14 @@ def _print(report: ExportReport, as_default: bool) -> None:
     out.print(head)
     for variant in report.certificate.variants:
         same = variant.n - variant.flips
-        line = f"  {variant.precision} answers {same:,} of {variant.n:,} questions like the checkpoint"
+        out.print(f"  {variant.precision} answers {same:,} of {variant.n:,} questions like the checkpoint")
         if variant.accuracy is not None and variant.reference_accuracy is not None:
-            line += f"; right on {variant.accuracy:.1%} (checkpoint {variant.reference_accuracy:.1%})"
-        out.print(line)
-    out.print(Text(f"\n  {report.bundle.absolute()}", "dim"), soft_wrap=True)
+            right = f"right on {variant.accuracy:.1%} of {variant.labelled:,}"
+            out.print(f"  {right} with a known answer; the checkpoint on {variant.reference_accuracy:.1%}")
+    out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
     path = "" if as_default else f" --bundle {report.bundle}"
     told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'
-    out.print(f"  {told}\n", soft_wrap=True)
+    out.print(f"  {told}\n")
 
 
 @contextmanager

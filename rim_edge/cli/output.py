@@ -26,10 +26,10 @@ def note(text: str) -> None:
 
 
 def console() -> Console:
-    """Return the console for answers; it honours NO_COLOR and pipes."""
+    """Return the console for answers; it honours NO_COLOR, and wraps or cuts nothing unless it is told to."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False, emoji=False, markup=False)
+    return Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 @contextmanager

@@ -48,10 +48,10 @@ def _print(composed: Prompt, encoder: PromptEncoder) -> None:
         head = Text.assemble(
             (f"{part:<8}", "bold"), (f"  {len(ids):>5,} tokens   {told.get(part, '')}".rstrip(), "dim")
         )
-        out.print(head, soft_wrap=True)
+        out.print(head)
         if part == "question":
-            out.print(_pieces(encoder.token_texts(ids)), soft_wrap=True)
-        out.print(Text(f"  {' '.join(map(str, ids))}\n"), soft_wrap=True)
+            out.print(_pieces(encoder.token_texts(ids)))
+        out.print(Text(f"  {' '.join(map(str, ids))}\n"))
     limit = encoder.question_limit
     out.print(f"{len(composed.ids):,} tokens; the question has {len(composed.question):,} of at most {limit:,}.")
 

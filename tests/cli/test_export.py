@@ -1,0 +1,171 @@
+"""`rim-edge export`: its flags, its refusals, and the whole path from a checkpoint to an answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rim_runtime import Bundle, Head
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint with the demo's tokenizer."""
+    import torch
+    from rim_export.contract import RimSettings
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from rim_edge.demo.tokenizer import build_tokenizer
+    from rim_edge.train.checkpoint import write_checkpoint
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-rim"
+    folder.mkdir()
+    tokenizer = build_tokenizer()
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        initializer_range=0.3,
+    )
+    torch.manual_seed(0)
+    write_checkpoint(folder, Qwen3ForCausalLM(config), tokenizer, RimSettings(blocks=4), torch.bfloat16)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_path_from_a_checkpoint_to_an_answer(run: Run, checkpoint: Path, own_home: Path) -> None:
+    done = run("export", "--model", str(checkpoint), "--max-flips", "1", "--precision", "fp32", "--json")
+    assert done.code == 0, done.err
+    body = done.json
+    target = own_home / "bundles" / "tiny-rim"
+    assert (body["name"], body["path"], body["default"]) == ("tiny-rim", str(target), True)
+    assert body["certificate"]["variants"][0]["flips"] == 0
+    answered = run("ask", "Where am I?", "--json")
+    assert (answered.json["bundle"], answered.json["blocks"], answered.err) == ("tiny-rim", 4, "")
+    again = run("export", "--model", str(checkpoint))
+    assert (again.code, again.out) == (2, "")
+    assert f"{target} already exists, expected a new path" in again.err
+
+
+def test_an_export_elsewhere_leaves_the_default_alone(
+    run: Run, demo_bundle: Path, make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rim_export
+
+    asked: dict[str, Any] = {}
+
+    def export(
+        model: str, target: Path, options: rim_export.ExportOptions, **_: object
+    ) -> rim_export.ExportReport:
+        asked.update(model=model, options=options)
+        make_bundle(target.name, target.parent)
+        certificate = rim_export.Certificate("mine", 4, 1.0, (_compared(),))
+        return rim_export.ExportReport(
+            target, Bundle.load(target).manifest, certificate, ("assumed the card",), 2.0
+        )
+
+    monkeypatch.setattr(rim_export, "export", export, raising=False)
+    target = tmp_path / "mine"
+    done = run(
+        "export", "-m", "some/model", "-o", str(target), "--max-flips", "1", "--blocks", "2", "--head", "full"
+    )
+    assert (done.code, done.err) == (0, "note: assumed the card\n")
+    assert asked["model"] == "some/model"
+    assert asked["options"] == rim_export.ExportOptions(blocks=2, head=Head.FULL, max_flips=1.0)
+    assert "  fp32 answers 19 of 20 questions like the checkpoint\n" in done.out
+    assert "  right on 80.0% of 20 with a known answer; the checkpoint on 90.0%\n" in done.out
+    assert f'Ask it: rim-edge ask "…" --bundle {target}' in done.out
+    assert run("ask", "Where am I?", "--json").json["bundle"] == "demo-bundle"
+
+
+def _compared() -> Any:
+    from rim_export import VariantCertificate
+
+    values = {"variant": "fp32", "precision": "fp32", "n": 20, "flips": 1, "agreement": 0.95, "labelled": 20}
+    rest = {field: 0.0 for field in VariantCertificate.__dataclass_fields__ if field not in values}
+    return VariantCertificate(**(rest | values | {"accuracy": 0.8, "reference_accuracy": 0.9}))
+
+
+BAD: dict[str, tuple[list[str], int, str]] = {
+    "no such folder": (["--model", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+    "engine to come": (["--engine", "trt"], 4, "The engine trt is not in this release yet"),
+    "no such engine": (["--engine", "abacus"], 2, "There is no engine 'abacus'"),
+    "no such precision": (["--precision", "int3"], 2, "There is no precision 'int3', expected one of fp32, int8"),
+    "no such head": (["--head", "tail"], 2, "There is no head 'tail', expected one of letters, full"),
+    "blocks": (["--blocks", "0"], 2, "--blocks"),
+    "flips": (["--max-flips", "7"], 2, "--max-flips"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(run: Run, case: str, own_home: Path) -> None:
+    arguments, code, message = BAD[case]
+    failed = run("export", *arguments)
+    assert (failed.code, failed.out) == (code, "")
+    assert message in failed.err
+    assert not own_home.exists()
+
+
+def test_a_folder_that_is_no_checkpoint(run: Run, tmp_path: Path, own_home: Path) -> None:
+    failed = run("export", "--model", str(tmp_path))
+    assert failed.code == 2
+    assert "config.json" in failed.err
+    assert not own_home.exists()
+
+
+def test_the_default_model_that_is_not_here_says_how_to_get_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    failed = run("export")
+    assert (failed.code, failed.out) == (2, "")
+    assert "NDIJayant/OpenMed-qwen3-1.7b-RIM" in failed.err
+
+
+@pytest.mark.parametrize(
+    ("blocked", "arguments", "message"),
+    [
+        (
+            "torch",
+            ["export"],
+            "Exporting needs the package 'torch', which is not installed. Run: pip install \"rim-edge[export]\"",
+        ),
+        ("onnxruntime", ["export"], 'pip install "rim-edge[cpu]"'),
+        ("onnxruntime", ["ask", "Why?"], 'pip install "rim-edge[cpu]"'),
+        ("torch", ["train", "-o", "x"], 'pip install "rim-edge[train]"'),
+    ],
+)
+def test_a_missing_extra_exits_4_with_the_command(
+    blocked: str, arguments: list[str], message: str, tiny_bundle: Path
+) -> None:
+    code = f"import sys; sys.modules[{blocked!r}] = None; from rim_edge.cli import main; main({arguments!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"RIM_EDGE_BUNDLE": str(tiny_bundle)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_help_names_the_real_default_model(run: Run) -> None:
+    import rim_export
+
+    assert rim_export.DEFAULT_MODEL in run("export", "--help").out
