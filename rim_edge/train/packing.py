@@ -113,8 +113,12 @@ def _labels(samples: Sequence[Sample], block_length: int, width: int) -> tuple[T
                     owners.append(number)
             column += len(readout.ids)
             number += 1
-    return torch.tensor(predictors), torch.tensor(targets), torch.tensor(owners)
+    return _integers(predictors), _integers(targets), _integers(owners)
 
 
 def _padded(rows: Sequence[Sequence[int]], width: int, value: int) -> Tensor:
     return torch.tensor([[*row, *(width - len(row)) * [value]] for row in rows])
+
+
+def _integers(values: Sequence[int]) -> Tensor:
+    return torch.tensor(values, dtype=torch.int64)
