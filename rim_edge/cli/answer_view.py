@@ -25,7 +25,7 @@ def print_answer(answer: Answer, options: Mapping[str, str]) -> None:
     head = Text.assemble("\n  ", (answer.letter, "bold green"))
     if answer.choice is not None:
         head.append(f"  {answer.choice}", "bold")
-    head.append(f"   {percent(answer.confidence)}", "dim")
+    head.append(f"   confidence {percent(answer.confidence)}", "dim")
     out.print(head)
     out.print()
     plain = not out.encoding.lower().startswith("utf")

@@ -46,7 +46,7 @@ def _print(composed: Prompt, encoder: PromptEncoder) -> None:
     told = {"blocks": f"{count} of {contract.blocks} × {len(contract.block)}", "prefix": contract.prefix_text}
     for part, ids in dataclasses.asdict(composed).items():
         head = Text.assemble(
-            (f"{part:<8}", "bold"), (f"  {len(ids):>5,} tokens   {told.get(part, '')}".rstrip(), "dim")
+            (f"{part:<8}", "bold"), (f"  {len(ids):>5,} ids   {told.get(part, '')}".rstrip(), "dim")
         )
         out.print(head)
         if part == "question":
@@ -60,6 +60,7 @@ def _pieces(texts: tuple[str, ...]) -> Text:
     """Return the question cut into its tokens; a piece of a character shows as a replacement sign."""
     from rich.text import Text
 
-    shown = [(repr(text)[1:-1], "green") for text in texts]
-    joined = Text("│", "dim").join(Text(*piece) for piece in shown)
-    return Text("  ").append_text(joined)
+    shown = Text("  ")
+    for number, text in enumerate(texts):
+        shown.append("│" if number else "", "dim").append(repr(text)[1:-1], "green")
+    return shown

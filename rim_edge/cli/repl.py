@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,12 +30,25 @@ def _read() -> str | None:
     """Return the next question, or None at the end of the input."""
     lines: list[str] = []
     while True:
-        print("\n› " if not lines else "  ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
-        if not line:
+        try:
+            line = _line("  " if lines else "\n› ")
+        except EOFError:
             print(file=sys.stderr)
             return "\n".join(lines) or None
         if line.strip():
-            lines.append(line.rstrip("\n"))
+            lines.append(line)
         elif lines:
             return "\n".join(lines)
+
+
+def _line(prompt: str) -> str:
+    """Read a line, with editing where answers go to the terminal too. Raises EOFError at the end."""
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):  # Windows has none
+            import readline  # noqa: F401 (gives input() its keys and its history)
+        return input(prompt)
+    print(prompt, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")

@@ -21,8 +21,8 @@ def test_json_is_the_contract(run: Run, tiny_bundle: Path) -> None:
 
 def test_people_see_parts_and_pieces(run: Run, tiny_bundle: Path) -> None:
     shown = run("prompt", "Why é?", "-c", "a", "-c", "b", "--bundle", str(tiny_bundle)).out
-    assert "blocks       32 tokens   8 of 8 × 4" in shown
-    assert "prefix        3 tokens   The" in shown
+    assert "blocks       32 ids   8 of 8 × 4" in shown
+    assert "prefix        3 ids   The" in shown
     assert "W│h│y│ │\ufffd│\ufffd│?│\\n│A│:│ │a│\\n│B│:│ │b" in shown
     assert "of at most 512." in shown
 
