@@ -156,7 +156,7 @@ def main() -> None:
     times = measure(checkpoint, bundles, options.rounds)
     base = times["transformers snippet"]["p50_s"]
     result = {
-        "what": f"Qwen3-1.7B geometry, {options.layers} layers, random weights; {PROMPT_TOKENS}-token prompt alone",
+        "what": f"Qwen3-1.7B geometry, {options.layers} layers, random weights; {PROMPT_TOKENS} tokens",
         "machine": describe_machine(),
         "rounds": options.rounds,
         "export": exports,

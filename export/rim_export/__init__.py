@@ -6,7 +6,10 @@ Names are loaded when they are used: the trainer needs the prompt contract alone
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from rim_runtime.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from rim_export.certify import Certificate, VariantCertificate
@@ -48,5 +51,15 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(module), name)
+            return getattr(_load(module), name)
     raise AttributeError(f"module 'rim_export' has no attribute {name!r}")
+
+
+def _load(module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package.startswith("rim_"):
+            raise
+        raise MissingExtraError(package, 'pip install "rim-edge[cpu,export]"', "Exporting") from None

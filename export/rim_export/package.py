@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rim_runtime.bundle import TOKENIZER
+from rim_runtime.onnx_runtime import import_onnxruntime
 
 from rim_export.checkpoint import Checkpoint
 from rim_export.errors import CheckpointError
@@ -48,5 +49,6 @@ def _carry(source: Path | None, target: Path) -> None:
 
 def tool_versions() -> Mapping[str, str]:
     """Return the versions of what makes a bundle."""
-    names = ("rim-edge", "torch", "transformers", "onnx-ir", "onnxruntime", "tokenizers")
-    return {name: version(name).partition("+")[0] for name in names}
+    names = ("rim-edge", "torch", "transformers", "onnx-ir", "tokenizers")
+    versions = {name: version(name).partition("+")[0] for name in names}
+    return versions | {"onnxruntime": import_onnxruntime().__version__}  # of whichever wheel is installed

@@ -10,6 +10,7 @@ from typing import Any
 from rim_runtime.bundle import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.errors import InputError
 from rim_runtime.manifest import Head, Limits, Manifest, Precision, Source, Variant
+from rim_runtime.onnx_runtime import import_onnxruntime
 from rim_runtime.prompt import PromptContract, PromptEncoder
 from rim_runtime.storage import new_folder, refuse_existing
 
@@ -89,6 +90,7 @@ def export(
     target, options = Path(target), options or ExportOptions()
     tell = progress or _silent
     refuse_existing(target)
+    import_onnxruntime()  # the variant is asked at the end: better to miss it now
     checkpoint = Checkpoint.open(model)
     rim, notes = _settings(checkpoint, options)
     tokenizer = checkpoint.load_tokenizer()
