@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rim_runtime.errors import StorageError, TargetExistsError
+from rim_runtime.errors import RimError, StorageError, TargetExistsError
 
 
 def refuse_existing(target: Path) -> None:
@@ -69,17 +70,23 @@ def _storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, (StorageError, TargetExistsError)) or error.errno is None:
+        if isinstance(error, RimError) or (error.errno is None and not _is_full(error)):
             raise
         raise StorageError(_message(target, error)) from error
 
 
 def _message(target: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if _is_full(error):
         parent = next(folder for folder in target.resolve().parents if folder.exists())
         free = shutil.disk_usage(parent).free / 1e6
         return f"The disk is full: {free:,.0f} MB are free for {target}, nothing was written. Free some space."
     return f"Cannot write {target} ({error.strerror}), nothing was written. Check the path and its permissions."
+
+
+def _is_full(error: OSError) -> bool:
+    """Whether the disk is full; numpy tells a short write in words, without an errno."""
+    short = error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error))
+    return bool(short) or error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _sync_tree(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 import rim_export
 from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 from rim_export.questions import QuestionFileError
-from rim_runtime.errors import InputError, RimError, TargetExistsError
+from rim_runtime.errors import InputError, RimError, StorageError, TargetExistsError
 
 
 def refused(checkpoint: str | Path, tmp_path: Path, error: type[RimError], **options: Any) -> str:
@@ -188,3 +190,21 @@ def test_certificate_questions_that_are_not_gzip(damaged: Path, tmp_path: Path) 
     questions = tmp_path / "questions.jsonl.gz"
     questions.write_text('{"question": "Why?"}\n')
     assert "cannot be read" in refused(damaged, tmp_path, QuestionFileError, certify=questions)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_full_disk(tied_checkpoint: Any, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"this machine mounts no tmpfs: {mounted.stderr.decode().strip()}")
+    try:
+        with pytest.raises(StorageError, match="The disk is full") as caught:
+            rim_export.export(tied_checkpoint.path, disk / "bundle", rim_export.ExportOptions(max_flips=1.0))
+        assert "nothing was written" in str(caught.value)
+        assert not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", disk], check=True)
