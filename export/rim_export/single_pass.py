@@ -97,8 +97,9 @@ def _causal_attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
+    grouped = query.shape[1] != key.shape[1]  # the tracer refuses GQA with as many key heads as query heads
     output = nn.functional.scaled_dot_product_attention(
-        query, key, value, is_causal=True, scale=scaling, enable_gqa=True
+        query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
     )
     return output.transpose(1, 2), None
 

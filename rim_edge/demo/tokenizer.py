@@ -3,7 +3,7 @@ r"""The demo's own tokenizer: a small byte-level BPE in which a told fact is one
 Before BPE the text is cut at facts ("The door in B leads to E"), at capitals A..J that stand alone, without
 the space in front of them, and at the ends of sentences; the phrases between merge into one token each. So a
 puzzle has 27 tokens, and facts on separate lines differ from those in one line by the separators alone. A
-tiny model learns to look up a fact that is one token in 200 steps; told in five tokens (room, phrase, room)
+tiny model learns to look up a fact that is one token in 200 to 400 steps; told in five tokens (room, phrase, room)
 the same model was still at chance after 500. Byte-complete: any text encodes and decodes back (in NFC).
 """
 

@@ -35,14 +35,14 @@ class TinyCheckpoint:
     tokenizer: Any
 
 
-def _build(folder: Path, shared: Path, *, tied: bool, shard_size: str) -> TinyCheckpoint:
+def _build(folder: Path, shared: Path, *, tied: bool, key_heads: int, shard_size: str) -> TinyCheckpoint:
     config = Qwen3Config(
         vocab_size=151936,
         hidden_size=48,
         intermediate_size=96,
         num_hidden_layers=3,
         num_attention_heads=4,
-        num_key_value_heads=2,
+        num_key_value_heads=key_heads,
         head_dim=16,
         max_position_embeddings=4096,
         tie_word_embeddings=tied,
@@ -65,14 +65,16 @@ def _build(folder: Path, shared: Path, *, tied: bool, shard_size: str) -> TinyCh
 
 @pytest.fixture(scope="session")
 def tied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
-    """One file, tied head."""
-    return _build(tmp_path_factory.mktemp("tied") / "tiny", shared_data, tied=True, shard_size="5GB")
+    """One file, tied head, two query heads a key head."""
+    return _build(tmp_path_factory.mktemp("tied") / "tiny", shared_data, tied=True, key_heads=2, shard_size="5GB")
 
 
 @pytest.fixture(scope="session")
 def untied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
-    """Several shards, a head of its own."""
-    made = _build(tmp_path_factory.mktemp("untied") / "tiny", shared_data, tied=False, shard_size="10MB")
+    """Several shards, a head of its own, as many key heads as query heads."""
+    made = _build(
+        tmp_path_factory.mktemp("untied") / "tiny", shared_data, tied=False, key_heads=4, shard_size="10MB"
+    )
     assert len(list(made.path.glob("*.safetensors"))) > 1
     return made
 
