@@ -60,6 +60,16 @@ class Schedule(StrEnum):
 
 
 @dataclass(frozen=True)
+class Extension:
+    """Goes on with a stage that has not solved its task; seeds differ by hundreds of steps in when they do."""
+
+    loss: float
+    """Solved when the mean loss of the last steps, 20 at most, is below this."""
+    at_most: int
+    """Never more steps than these in the whole stage."""
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of the curriculum."""
 
@@ -68,7 +78,7 @@ class Stage:
     objective: Objective
     """What it trains."""
     steps: int
-    """Optimizer steps."""
+    """Optimizer steps, at least."""
     learning_rate: float
     """Peak learning rate of AdamW."""
     schedule: Schedule = Schedule.CONSTANT
@@ -83,6 +93,8 @@ class Stage:
     """Stage 1: how the steps' weights fall."""
     last_step: LastStep = LastStep.KEEP
     """Stage 1: whether the answer's weight falls too."""
+    extension: Extension | None = None
+    """Whether the stage goes on when its steps are done but its task is not."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -124,7 +136,7 @@ class Curriculum:
         return sum(stage.steps for stage in self.stages)
 
     def scaled(self, steps: int) -> Curriculum:
-        """Return the same curriculum in `steps` steps, shared out in proportion; every stage keeps one."""
+        """Return the same curriculum in exactly `steps` steps, shared out in proportion, one at least a stage."""
         if steps < len(self.stages):
             raise CurriculumError(
                 f"Got {steps} steps for {len(self.stages)} stages, expected at least one each. "
@@ -137,5 +149,7 @@ class Curriculum:
         for index in range(len(self.stages), 0, -1):
             ends[index] = min(ends[index], steps - (len(self.stages) - index))
         shares = [end - start for start, end in itertools.pairwise(ends)]
-        stages = [replace(stage, steps=share) for stage, share in zip(self.stages, shares, strict=True)]
+        stages = [
+            replace(stage, steps=share, extension=None) for stage, share in zip(self.stages, shares, strict=True)
+        ]
         return replace(self, stages=tuple(stages))

@@ -131,7 +131,10 @@ def _from_scratch(preset: Preset) -> _Student:
         bos_token_id=None,
         attn_implementation="sdpa",
     )
-    return _Student(Qwen3ForCausalLM(config), tokenizer, preset.rim, getattr(torch, preset.saved_dtype))
+    model = Qwen3ForCausalLM(config)
+    if preset.embedding_std is not None:
+        torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, preset.embedding_std)
+    return _Student(model, tokenizer, preset.rim, getattr(torch, preset.saved_dtype))
 
 
 def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:

@@ -6,7 +6,7 @@ Deterministic: the same run with the same seed and thread count gives the same w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,14 +73,7 @@ def train(run: Run, report: Callable[[Step], None]) -> list[StageResult]:
     """Train all stages in place; `report` is called after every optimizer step."""
     began = time.monotonic()
     run.model.train()
-    results = []
-    for stage in run.curriculum.stages:
-        started, losses = time.monotonic(), []
-        for step in _train_stage(run, stage, began):
-            losses.append(step.loss)
-            report(step)
-        last = losses[-20:]
-        results.append(StageResult(stage.name, stage.steps, sum(last) / len(last), time.monotonic() - started))
+    results = [_train_stage(run, stage, began, report) for stage in run.curriculum.stages]
     run.model.eval()
     return results
 
@@ -92,27 +85,46 @@ def learning_rate(stage: Stage, step: int) -> float:
         return stage.learning_rate * (step + 1) / warmup
     if stage.schedule is Schedule.CONSTANT:
         return stage.learning_rate
-    return stage.learning_rate * (stage.steps - step) / max(1, stage.steps - warmup)
+    return stage.learning_rate * max(1, stage.steps - step) / max(1, stage.steps - warmup)
 
 
-def _train_stage(run: Run, stage: Stage, began: float) -> Iterable[Step]:
-    curriculum = run.curriculum
-    optimizer = _optimizer(run.model, stage, curriculum.betas)
-    for step in range(stage.steps):
-        rate = learning_rate(stage, step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss, nll = _loss(run, stage, step)
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"The loss is {loss.item()} at step {step + 1} of {stage.name}, expected a number. "
-                f"Lower its learning rate of {stage.learning_rate}."
-            )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(run.model.parameters(), curriculum.clip_norm)
-        optimizer.step()
-        yield Step(stage.name, step + 1, loss.item(), nll, rate, time.monotonic() - began)
+def _train_stage(run: Run, stage: Stage, began: float, report: Callable[[Step], None]) -> StageResult:
+    started = time.monotonic()
+    optimizer = _optimizer(run.model, stage, run.curriculum.betas)
+    losses: list[float] = []
+    while _goes_on(stage, losses):
+        rate = learning_rate(stage, len(losses))
+        loss, nll = _loss(run, stage, len(losses))
+        _update(run, optimizer, loss, rate)
+        losses.append(loss.item())
+        report(Step(stage.name, len(losses), losses[-1], nll, rate, time.monotonic() - began))
+    return StageResult(stage.name, len(losses), _recent(losses), time.monotonic() - started)
+
+
+def _goes_on(stage: Stage, losses: list[float]) -> bool:
+    """Whether the stage has another step: one of its own, or one of its extension."""
+    done, extension = len(losses), stage.extension
+    if done < stage.steps or extension is None:
+        return done < stage.steps
+    return done < extension.at_most and _recent(losses) >= extension.loss
+
+
+def _recent(losses: list[float]) -> float:
+    last = losses[-20:]
+    return sum(last) / len(last)
+
+
+def _update(run: Run, optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    if not torch.isfinite(loss):
+        raise DivergedError(
+            f"The loss is {loss.item()} at the learning rate {rate}, expected a number. Lower the rate."
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.curriculum.clip_norm)
+    optimizer.step()
 
 
 def _loss(run: Run, stage: Stage, step: int) -> tuple[Tensor, tuple[float, ...]]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from rim_export.contract import RimSettings
 
-from rim_edge.train.curriculum import Alignment, Curriculum, Objective, Schedule, Stage
+from rim_edge.train.curriculum import Alignment, Curriculum, Extension, Objective, Schedule, Stage
 from rim_edge.train.errors import CurriculumError
 
 
@@ -24,6 +24,8 @@ class Preset:
     """Blocks and prefix, for a model that does not bring its own."""
     config: Mapping[str, object] | None = None
     """Qwen3 configuration for a model from scratch; None where the preset needs `--model`."""
+    embedding_std: float | None = None
+    """From scratch: redraw the embedding with this deviation; None leaves what the configuration gives."""
     saved_dtype: str | None = None
     """Floating type of the saved weights; None keeps that of `--model`."""
 
@@ -32,7 +34,7 @@ DEMO = Preset(
     name="demo",
     curriculum=Curriculum(
         (
-            Stage("warm-up", Objective.TEXT, steps=300, learning_rate=3e-3),
+            Stage("warm-up", Objective.TEXT, 300, learning_rate=3e-3, extension=Extension(0.5, at_most=1_500)),
             Stage("stage 1", Objective.STEPS, steps=1500, learning_rate=1e-3, alignment=Alignment.SAME_STEP),
             Stage("stage 2", Objective.ANSWER, steps=500, learning_rate=5e-4, schedule=Schedule.LINEAR),
         ),
@@ -53,6 +55,7 @@ DEMO = Preset(
             "initializer_range": 0.05,
         }
     ),
+    embedding_std=0.05,
     saved_dtype="bfloat16",
 )
 

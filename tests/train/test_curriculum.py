@@ -1,11 +1,13 @@
 """Curricula as values: checked when made, scaled in proportion."""
 
 import pytest
+import torch
 
-from rim_edge.train.curriculum import Curriculum, Objective, Schedule, Stage
-from rim_edge.train.errors import CurriculumError
-from rim_edge.train.loop import learning_rate
+from rim_edge.train.curriculum import Curriculum, Extension, Objective, Schedule, Stage
+from rim_edge.train.errors import CurriculumError, DivergedError
+from rim_edge.train.loop import Run, learning_rate, train
 from rim_edge.train.presets import PRESETS, preset
+from rim_edge.train.sources import PuzzleSource
 
 
 def stage(steps=100, **options):
@@ -50,3 +52,26 @@ def test_the_rate_rises_over_four_percent_and_then_stays_or_falls_to_zero():
 
 def test_presets_are_known_by_their_names():
     assert all(preset(name).name == name for name in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("solved_at", "expected"),
+    [(1e9, 2), (0.0, 5)],
+    ids=["solved", "not solved"],
+)
+def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at, expected):
+    part = Stage("s", Objective.TEXT, 2, 1e-3, extension=Extension(solved_at, at_most=5))
+    run = Run(tiny_model(vocabulary=464), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0)
+    reported = []
+    (result,) = train(run, reported.append)
+    assert result.steps == len(reported) == expected
+    assert result.loss == pytest.approx(sum(step.loss for step in reported) / expected)
+    assert run.curriculum.scaled(3).stages[0].extension is None, "--steps means exactly that many"
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny_model, encoder):
+    model = tiny_model(vocabulary=464)
+    torch.nn.init.constant_(model.get_input_embeddings().weight, float("inf"))
+    run = Run(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
+    with pytest.raises(DivergedError, match="The loss is nan"):
+        train(run, lambda step: None)
