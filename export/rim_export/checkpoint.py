@@ -42,7 +42,7 @@ class Checkpoint:
         Raises CheckpointNotFoundError, CheckpointError and UnsupportedModelError.
         """
         path = _locate(model)
-        config = _read_config(path)
+        config = read_config(path)
         check_architecture(config)
         in_cache = path.parent.name == "snapshots"
         return cls(
@@ -120,7 +120,10 @@ def _locate_in_hub_cache(model: str) -> Path:
         ) from None
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Return a checkpoint's config.json. Raises CheckpointNotFoundError and CheckpointError."""
+    if not path.is_dir():
+        raise CheckpointNotFoundError(f"There is no folder {path}, expected a checkpoint. Name another.")
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rim_runtime.errors import MissingExtraError
+
+from rim_edge.cli.output import print_json
+from rim_edge.extras import require_extra
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from rim_edge.train.job import Job, Outcome
     from rim_edge.train.loop import Step
-
-SCHEMA_VERSION = 1
-_INSTALL = 'pip install "rim-edge[train]"'
 
 
 def train(
@@ -41,7 +38,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a RiM model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
-    _require("torch", "transformers", "safetensors")
+    require_extra("train", "Training")
     from rich.console import Console
 
     from rim_edge.train.job import Job, curriculum_of, run_job
@@ -52,15 +49,9 @@ def train(
     with _progress(console, curriculum_of(job).steps) as report:
         outcome = run_job(job, report)
     if as_json:
-        print(json.dumps(_result(job, outcome)))
+        print_json(_result(job, outcome))
     else:
         _summarize(console, outcome)
-
-
-def _require(*modules: str) -> None:
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, _INSTALL, "Training")
 
 
 @contextmanager
@@ -89,7 +80,6 @@ def _progress(console: Console, steps: int) -> Iterator[Callable[[Step], None]]:
 def _result(job: Job, outcome: Outcome) -> dict[str, object]:
     accuracy = outcome.accuracy_by_blocks
     return {
-        "schema_version": SCHEMA_VERSION,
         "checkpoint": str(outcome.checkpoint),
         "preset": job.preset.name,
         "seed": job.seed,

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from rim_export.checkpoint import read_config
 from rim_export.contract import RimSettings, derive_contract
+from rim_runtime.storage import new_folder
 
 from rim_edge.demo.puzzles import ROOMS, fresh_puzzles
-from rim_edge.train.checkpoint import read_checkpoint, read_config, saved_dtype, staged, write_checkpoint
+from rim_edge.train.checkpoint import read_checkpoint, saved_dtype, write_checkpoint
 from rim_edge.train.curriculum import Curriculum
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.errors import CurriculumError, DataError
@@ -81,7 +83,7 @@ def run_job(job: Job, report: Callable[[Step], None]) -> Outcome:
     """Train, write the checkpoint, and measure it. Bad inputs are refused before anything is trained."""
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    with staged(job.out) as folder:
+    with new_folder(job.out) as folder:
         curriculum = curriculum_of(job)
         source = _source(job)
         student = _student(job)

@@ -92,6 +92,7 @@ def _is_full(error: OSError) -> bool:
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
+            path.chmod(0o644)  # safetensors writes for the owner alone
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     _sync_folder(folder)

@@ -109,7 +109,7 @@ def test_a_model_and_rows_of_ones_own(capsys, tmp_path, rows, checkpoint):
 def test_an_existing_target_is_refused_and_left_alone(capsys, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "file").write_text("mine")
-    with pytest.raises(TargetExistsError, match="already there, and nothing is overwritten"):
+    with pytest.raises(TargetExistsError, match="already exists, expected a new path"):
         run(capsys, tmp_path / "out")
     assert (tmp_path / "out" / "file").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
