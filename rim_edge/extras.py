@@ -9,7 +9,7 @@ from rim_runtime.errors import MissingExtraError
 
 EXTRAS = {
     "cpu": ("onnxruntime",),
-    "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "safetensors"),
+    "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "ml_dtypes", "safetensors", "scipy"),
     "train": ("torch", "transformers", "accelerate", "peft", "safetensors"),
 }
 """Extra to the modules it brings, as in pyproject.toml (`gpu` brings cpu's module in another wheel)."""

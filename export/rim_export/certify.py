@@ -18,13 +18,17 @@ from rim_runtime.manifest import Variant
 from rim_runtime.options import LETTERS, offered_options
 
 from rim_export.errors import CertificateError
+from rim_export.intervals import Interval, paired_difference_interval, share_interval
 from rim_export.questions import LabelledQuestion
 
 Floats = NDArray[np.float32]
+Columns = NDArray[np.intp]
 
 GOLDEN_LEAST, GOLDEN_MOST = 4, 16
 CLEAR_MARGIN = 4.0
 """A golden question's margin is at least this many times the variant's mean logit error."""
+NEAR_TIE = 0.1
+"""Lead of the best letter over the second, in logits, below which a flip says little: 52.5 against 47.5 %."""
 SCHEMA_VERSION = 1
 
 
@@ -40,8 +44,14 @@ class VariantCertificate:
     """Questions compared."""
     flips: int
     """Questions on which the letters differ."""
+    flips_interval: Interval
+    """95 % Clopper-Pearson interval of the share of flips."""
+    near_tie_flips: int
+    """Those of the flips whose two best letters are nearly even in the reference itself (NEAR_TIE)."""
     agreement: float
     """Share of questions with the same letter."""
+    worst_margin: float
+    """Smallest lead of the reference's letter over the others in the variant's logits; below 0 it is a flip."""
     mean_kl: float
     """Mean KL divergence of the reference's letter probabilities from the variant's, nats."""
     mean_logit_error: float
@@ -54,6 +64,10 @@ class VariantCertificate:
     """The variant's share of right letters among them."""
     reference_accuracy: float | None
     """The reference's share of right letters among them."""
+    accuracy_difference: float | None
+    """The variant's accuracy minus the reference's, paired."""
+    accuracy_difference_interval: Interval | None
+    """Its 95 % interval, exact given the questions on which one of the two is right (intervals.py)."""
 
     @property
     def flip_share(self) -> float:
@@ -108,20 +122,53 @@ def compare(
     masks = np.stack([offered_columns(question.text) for question in questions])
     ours, theirs = letters_of(logits, masks), letters_of(reference, masks)
     error = np.where(masks, np.abs(logits - reference), 0)
+    flipped = ours != theirs
     answers = np.array([LETTERS.find(q.answer) if q.answer else -1 for q in questions])
-    labelled = answers >= 0
+    accuracy = _paired_accuracy(ours, theirs, answers)
     return VariantCertificate(
         variant=variant.name,
         precision=variant.precision.value,
         n=len(questions),
-        flips=int((ours != theirs).sum()),
-        agreement=float((ours == theirs).mean()),
+        flips=int(flipped.sum()),
+        flips_interval=share_interval(int(flipped.sum()), len(questions)),
+        near_tie_flips=int((flipped & (_margins(reference, masks) < NEAR_TIE)).sum()),
+        agreement=float((~flipped).mean()),
+        worst_margin=float(_leads(logits, masks, theirs).min()),
         mean_kl=float(_kl(reference, logits, masks).mean()),
         mean_logit_error=float(error.sum() / masks.sum()),
         max_logit_error=float(error.max()),
-        labelled=int(labelled.sum()),
-        accuracy=float((ours == answers)[labelled].mean()) if labelled.any() else None,
-        reference_accuracy=float((theirs == answers)[labelled].mean()) if labelled.any() else None,
+        labelled=accuracy.labelled,
+        accuracy=accuracy.variant,
+        reference_accuracy=accuracy.reference,
+        accuracy_difference=accuracy.difference,
+        accuracy_difference_interval=accuracy.interval,
+    )
+
+
+@dataclass(frozen=True)
+class _PairedAccuracy:
+    """Accuracy of both on the questions whose right letter is known; None where there is none."""
+
+    labelled: int
+    variant: float | None = None
+    reference: float | None = None
+    difference: float | None = None
+    interval: Interval | None = None
+
+
+def _paired_accuracy(ours: Columns, theirs: Columns, answers: Columns) -> _PairedAccuracy:
+    labelled = answers >= 0
+    n = int(labelled.sum())
+    if not n:
+        return _PairedAccuracy(0)
+    right, reference_right = (ours == answers)[labelled], (theirs == answers)[labelled]
+    gained, lost = int((right & ~reference_right).sum()), int((~right & reference_right).sum())
+    return _PairedAccuracy(
+        labelled=n,
+        variant=float(right.mean()),
+        reference=float(reference_right.mean()),
+        difference=(gained - lost) / n,
+        interval=paired_difference_interval(gained, lost, n),
     )
 
 
@@ -165,9 +212,9 @@ def offered_columns(text: str) -> NDArray[np.bool_]:
     return np.array([letter in offered for letter in LETTERS])
 
 
-def letters_of(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.intp]:
+def letters_of(logits: Floats, masks: NDArray[np.bool_]) -> Columns:
     """Return the column of the best offered letter of each row."""
-    best: NDArray[np.intp] = np.where(masks, logits, -np.inf).argmax(axis=1)
+    best: Columns = np.where(masks, logits, -np.inf).argmax(axis=1)
     return best
 
 
@@ -176,6 +223,15 @@ def _margins(logits: Floats, masks: NDArray[np.bool_]) -> Floats:
     best = np.sort(np.where(masks, logits, -np.inf), axis=1)
     margins: Floats = best[:, -1] - best[:, -2]
     return margins
+
+
+def _leads(logits: Floats, masks: NDArray[np.bool_], letters: Columns) -> Floats:
+    """Return the logit of the given letter minus the best of the other offered ones, [n]."""
+    rows = np.arange(len(logits))
+    others = np.where(masks, logits, -np.inf)
+    others[rows, letters] = -np.inf
+    leads: Floats = logits[rows, letters] - others.max(axis=1)
+    return leads
 
 
 def _log_probabilities(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:

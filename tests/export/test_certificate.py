@@ -11,6 +11,7 @@ import torch
 from rim_export import int8
 from rim_export.certify import choose_golden, compare
 from rim_export.errors import CertificateError
+from rim_export.intervals import paired_difference_interval, share_interval
 from rim_export.questions import LabelledQuestion
 from rim_runtime.manifest import Head, Precision, Variant
 
@@ -33,11 +34,41 @@ def test_comparison_by_hand() -> None:
     assert (result.labelled, result.accuracy, result.reference_accuracy) == (2, 1.0, 0.5)
     assert result.max_logit_error == 1.0
     assert result.mean_logit_error == pytest.approx(3 / 6)
+    assert (result.accuracy_difference, result.accuracy_difference_interval) == (0.5, (-0.475, 0.5))
+    assert (result.near_tie_flips, result.worst_margin) == (0, -1.0)
+    assert result.flips_interval == pytest.approx((0.0084, 0.9057), abs=1e-4)
     e = np.exp(1)
     p = e / (1 + e)  # the second question: [p, 1-p] against [1-p, p]
     q, r = np.exp(2) / (1 + np.exp(2)), e / (1 + e)  # the third
     kl = (p - (1 - p)) * np.log(p / (1 - p)) + (1 - q) * np.log((1 - q) / (1 - r)) + q * np.log(q / r)
     assert result.mean_kl == pytest.approx(kl / 3)
+
+
+def test_flips_between_nearly_even_letters_are_told_apart() -> None:
+    questions = 3 * [LabelledQuestion(TWO, None)]
+    reference = logits((0.05, 0), (2, 0), (2, 0))
+    result = compare(VARIANT, questions, logits((0, 1), (0, 1), (2, 0)), reference)
+    assert (result.flips, result.near_tie_flips) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "expected"),
+    [  # of the published tables of Clopper and Pearson's limits, 95 %
+        (0, 10, (0.0, 0.3085)),
+        (1, 10, (0.0025, 0.4450)),
+        (5, 10, (0.1871, 0.8129)),
+        (0, 1000, (0.0, 0.0037)),
+    ],
+)
+def test_share_intervals(hits: int, n: int, expected: tuple[float, float]) -> None:
+    assert share_interval(hits, n) == pytest.approx(expected, abs=1e-4)
+
+
+def test_paired_difference_by_hand() -> None:
+    assert paired_difference_interval(0, 0, 100) == (0.0, 0.0)
+    low, high = share_interval(8, 10)
+    assert paired_difference_interval(8, 2, 100) == pytest.approx(((2 * low - 1) / 10, (2 * high - 1) / 10))
+    assert paired_difference_interval(2, 8, 100) == pytest.approx((-(2 * high - 1) / 10, -(2 * low - 1) / 10))
 
 
 def test_too_many_flips_name_both_numbers() -> None:
