@@ -61,17 +61,18 @@ def _accuracy(puzzles: Sequence[Puzzle], answers: Sequence[Answer]) -> float:
 
 
 def _print(puzzles: Sequence[Puzzle], answers: Sequence[Answer]) -> None:
-    from rich.padding import Padding
+    from textwrap import fill
+
     from rich.text import Text
 
     from rim_edge.cli.answer_view import milliseconds, percent
 
     out = console()
     for puzzle, answer in zip(puzzles, answers, strict=True):
-        out.print(Padding(Text(puzzle.question), (1, 2, 0, 2), expand=False), soft_wrap=False)
+        out.print("\n" + fill(puzzle.question, out.width - 2, initial_indent="  ", subsequent_indent="  "))
         right = puzzle.answer == answer.letter
         verdict = ("right", "green") if right else (f"wrong, it is {puzzle.answer}", "red")
-        rest = (f"   {percent(answer.confidence)} · {milliseconds(answer.latency_ms)}", "dim")
+        rest = (f"   confidence {percent(answer.confidence)} · {milliseconds(answer.latency_ms)}", "dim")
         out.print(Text.assemble("\n  ", (answer.letter, "bold"), "  ", verdict, rest))
 
 

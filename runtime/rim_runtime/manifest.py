@@ -77,6 +77,8 @@ class Variant:
     """File name of the ONNX graph."""
     data: str
     """File name of its external data."""
+    wide_layers: tuple[int, ...] = ()
+    """Layers that are kept in fp32, because the precision cost too much there."""
 
 
 @dataclass(frozen=True)
