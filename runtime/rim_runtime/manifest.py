@@ -179,12 +179,16 @@ T = TypeVar("T")
 
 
 def _build(kind: type[T], value: Any, where: str) -> T:
-    """Build a frozen dataclass from JSON, checking every field's name and type."""
+    """Build a frozen dataclass from JSON, checking every field's name and type; defaults may be missing."""
     hints = get_type_hints(kind)
-    if not isinstance(value, dict) or set(value) != set(hints):
+    fields = dataclasses.fields(cast("type[Any]", kind))
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if not isinstance(value, dict) or not needed <= set(value) <= set(hints):
         found = sorted(value) if isinstance(value, dict) else value
         raise BundleCorruptError(f"{where}: {kind.__name__} has {found}, expected the keys {sorted(hints)}.")
-    return kind(**{name: _convert(hint, value[name], f"{where}: {name}") for name, hint in hints.items()})
+    return kind(
+        **{name: _convert(hint, value[name], f"{where}: {name}") for name, hint in hints.items() if name in value}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rim_runtime import Bundle
+
 from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.demo.puzzles import fresh_puzzles
-from rim_runtime import Bundle
 
 Run = Callable[..., Any]
 START_TO_ANSWER_S = 0.6
