@@ -1,7 +1,6 @@
 """Give a traced graph its weights: lazy tensors that are read, converted and written one at a time.
 
-fp32: matrices in fp32, the embedding table in the checkpoint's own dtype, widened after the gather (exact).
-int8: see int8.py.
+What form they take is a recipe's business (recipes/).
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ from rim_export.trace import READOUT, TracedGraph
 
 Report = Callable[[float], None]
 """Called with the share that is done, 0..1."""
-
-NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
-"""Dtypes in which an embedding table is stored as the checkpoint has it."""
 
 _ALIGNMENT = 4096
 _EXTERNAL_FROM_BYTES = 1024
@@ -63,13 +59,6 @@ class ModelWeights:
                 )
 
 
-def bind_fp32(traced: TracedGraph, weights: ModelWeights) -> None:
-    """Bind every weight in fp32, the embedding table in the checkpoint's dtype."""
-    bind_matrices(traced, weights, traced.matrices)
-    bind_vectors(traced, weights)
-    _bind_embedding(traced, weights)
-
-
 def bind_vectors(traced: TracedGraph, weights: ModelWeights) -> None:
     """Bind the norm gains in fp32."""
     for name in traced.vectors:
@@ -88,24 +77,6 @@ def _wide_matrix(weights: ModelWeights, name: str) -> np.ndarray:
 
 def _wide_vector(weights: ModelWeights, name: str) -> np.ndarray:
     return as_array(weights.read(name).float())
-
-
-def _bind_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
-    name = traced.embedding
-    dtype = NARROW.get(weights.read(name).dtype, ir.DataType.FLOAT)
-    bind(traced, name, lambda: as_array(weights.read(name)), dtype)
-    if dtype is ir.DataType.FLOAT:
-        return
-    table = traced.model.graph.initializers[name]
-    (gather,) = table.consumers()
-    wide = gather.outputs[0]
-    cast = ir.node("Cast", [wide], {"to": ir.DataType.FLOAT.value})
-    cast.outputs[0].name, cast.outputs[0].shape = f"{wide.name}_fp32", wide.shape
-    cast.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-    ir.convenience.replace_all_uses_with(wide, cast.outputs[0])
-    cast.replace_input_with(0, wide)
-    wide.type = ir.TensorType(dtype)
-    traced.model.graph.insert_after(gather, cast)
 
 
 def bind(

@@ -27,9 +27,20 @@ Columns = NDArray[np.intp]
 GOLDEN_LEAST, GOLDEN_MOST = 4, 16
 CLEAR_MARGIN = 4.0
 """A golden question's margin is at least this many times the variant's mean logit error."""
+LAYERS_NAMED = 5
 NEAR_TIE = 0.1
 """Lead of the best letter over the second, in logits, below which a flip says little: 52.5 against 47.5 %."""
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What a precision does to one layer by itself."""
+
+    layer: int
+    """The layer's number, from 0."""
+    error: float
+    """Error of its update relative to the update (RMS), from the checkpoint's own inputs."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,10 @@ class VariantCertificate:
     """The variant's accuracy minus the reference's, paired."""
     accuracy_difference_interval: Interval | None
     """Its 95 % interval, exact given the questions on which one of the two is right (intervals.py)."""
+    costliest_layers: tuple[LayerCost, ...]
+    """The layers whose update the precision damages most, the worst first; empty for fp32."""
+    wide_layers: tuple[int, ...]
+    """Layers that were kept in fp32."""
 
     @property
     def flip_share(self) -> float:
@@ -77,10 +92,12 @@ class VariantCertificate:
     def check(self, max_flips: float) -> None:
         """Raise CertificateError beyond the allowed share of flips."""
         if self.flip_share > max_flips:
+            layers = ", ".join(f"{cost.layer} ({cost.error:.1%})" for cost in self.costliest_layers)
+            named = f" Layers that cost most, with the error of their update: {layers}." if layers else ""
             raise CertificateError(
                 f"The {self.precision} variant answers {self.flips} of {self.n} questions otherwise than the "
-                f"checkpoint ({self.flip_share:.1%}), allowed are {max_flips:.1%}. Nothing was written. "
-                "Export at a wider precision, or allow more with --max-flips."
+                f"checkpoint ({self.flip_share:.1%}), allowed are {max_flips:.1%}. Nothing was written.{named} "
+                "Keep costly layers wider with --keep-going, or allow more with --max-flips."
             )
 
 
@@ -107,9 +124,13 @@ class Certificate:
 
 
 def compare(
-    variant: Variant, questions: Sequence[LabelledQuestion], logits: Floats, reference: Floats
+    variant: Variant,
+    questions: Sequence[LabelledQuestion],
+    logits: Floats,
+    reference: Floats,
+    layer_errors: Sequence[float] = (),
 ) -> VariantCertificate:
-    """Compare a variant's letter logits [n, letters] with the reference's.
+    """Compare a variant's letter logits [n, letters] with the reference's; `layer_errors` are only passed on.
 
     Raises CertificateError where either is not a number.
     """
@@ -142,7 +163,15 @@ def compare(
         reference_accuracy=accuracy.reference,
         accuracy_difference=accuracy.difference,
         accuracy_difference_interval=accuracy.interval,
+        costliest_layers=costliest(layer_errors)[:LAYERS_NAMED],
+        wide_layers=variant.wide_layers,
     )
+
+
+def costliest(layer_errors: Sequence[float]) -> tuple[LayerCost, ...]:
+    """Return all layers, the worst first."""
+    costs = [LayerCost(layer, round(error, 4)) for layer, error in enumerate(layer_errors)]
+    return tuple(sorted(costs, key=lambda cost: -cost.error))
 
 
 @dataclass(frozen=True)

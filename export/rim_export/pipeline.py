@@ -9,21 +9,20 @@ from typing import Any
 
 from rim_runtime.bundle import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.errors import InputError
-from rim_runtime.manifest import Head, Limits, Manifest, Precision, Source, Variant
+from rim_runtime.manifest import Head, Limits, Manifest, Precision, Source
 from rim_runtime.onnx_runtime import import_onnxruntime
 from rim_runtime.prompt import PromptContract, PromptEncoder
 from rim_runtime.storage import new_folder, refuse_existing
 
-from rim_export.bind import ModelWeights, bind_fp32, write_graph
+from rim_export.bind import ModelWeights
 from rim_export.certify import Certificate
 from rim_export.checkpoint import Checkpoint
 from rim_export.contract import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
-from rim_export.int8 import quantize_int8
+from rim_export.exam import Progress, check_prompts, fitting_questions
 from rim_export.package import carry_papers, tool_versions, write_tokenizer
-from rim_export.proof import Progress, check_prompts, fitting_questions, prove
+from rim_export.proof import Acceptance, prove_variant
 from rim_export.questions import SHIPPED, read_questions
-from rim_export.trace import trace
 
 DEFAULT_MAX_LENGTH = 2048
 
@@ -46,10 +45,17 @@ class ExportOptions:
     """Longest prompt in tokens; the model's positions limit it too."""
     max_flips: float = 0.02
     """Largest share of certificate questions, 0..1, that may be answered otherwise than the checkpoint does."""
+    keep_going: bool = False
+    """Whether a variant that flips too often is tried again with its costliest layers kept in fp32."""
     certify: Path | None = None
     """Questions of one's own (JSONL, or JSONL in gzip); None: the set that ships."""
     name: str | None = None
     """The bundle's name; None: the target folder's."""
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """What is to be proven, and when it is enough."""
+        return Acceptance(self.precision, self.max_flips, self.keep_going)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_flips <= 1.0:
@@ -103,7 +109,6 @@ def export(
         encoder = PromptEncoder.load(contract, folder / TOKENIZER, limits.question_tokens)
         asked, dropped = fitting_questions(read_questions(options.certify or SHIPPED), encoder)
         check_prompts(tokenizer, encoder, asked)
-        variant = _write_variant(weights, contract, options.precision, folder, tell)
         draft = Manifest(
             name=options.name or target.name,
             source=_source(checkpoint, tell),
@@ -111,18 +116,18 @@ def export(
             prompt=contract,
             letters=letters,
             limits=limits,
-            variants=(variant,),
+            variants=(),
             files={},
         )
-        proof = prove(weights, Bundle(folder, draft), encoder, asked, options.max_flips, tell)
+        proven = prove_variant(weights, Bundle(folder, draft), encoder, asked, options.acceptance, tell)
         questions = options.certify.name if options.certify else SHIPPED.name
-        certificate = Certificate(questions, contract.blocks, options.max_flips, proof.comparisons)
-        (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proof.golden), encoding="utf-8")
+        certificate = Certificate(questions, contract.blocks, options.max_flips, (proven.comparison,))
+        (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proven.golden), encoding="utf-8")
         (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
-        manifest = replace(draft, files=file_entries(folder))
+        manifest = replace(draft, variants=(proven.variant,), files=file_entries(folder))
         save_manifest(folder, manifest)
     seconds = time.perf_counter() - started
-    return ExportReport(target, manifest, certificate, (*notes, *dropped), seconds)
+    return ExportReport(target, manifest, certificate, (*notes, *dropped, *proven.notes), seconds)
 
 
 def _silent(_: str, __: float) -> None:
@@ -164,17 +169,3 @@ def _source(checkpoint: Checkpoint, tell: Progress) -> Source:
     tell("Hashing the checkpoint", 0.0)
     digest = checkpoint.weights_sha256()
     return Source(checkpoint.name, checkpoint.revision, str(checkpoint.config["model_type"]), digest)
-
-
-def _write_variant(
-    weights: ModelWeights, contract: PromptContract, precision: Precision, folder: Path, tell: Progress
-) -> Variant:
-    tell("Tracing the graph", 0.0)
-    traced = trace(weights.checkpoint.load_config(), contract, len(weights.letters), weights.head)
-    weights.check(traced)
-    (bind_fp32 if precision is Precision.FP32 else quantize_int8)(traced, weights)
-    graph = f"model.{precision}.onnx"
-    variant = Variant(str(precision), precision, weights.head, graph, f"{graph}.data")
-    label = f"Writing {precision} weights"
-    write_graph(traced, folder / variant.graph, folder / variant.data, lambda share: tell(label, share))
-    return variant

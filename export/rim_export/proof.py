@@ -1,130 +1,109 @@
-"""Put the certificate questions to the checkpoint and to its variants, and compare (certify.py)."""
+"""Write a variant and let it sit the exam; where it fails, refuse it or keep its costliest layers wider."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.bundle import Bundle, GoldenQuestion
-from rim_runtime.errors import QuestionError
-from rim_runtime.manifest import Head, Variant
-from rim_runtime.prompt import PromptEncoder
+from rim_runtime.manifest import Precision, Variant
+from rim_runtime.prompt import PromptContract, PromptEncoder
 
-from rim_export.bind import ModelWeights
-from rim_export.certify import VariantCertificate, choose_golden, compare
-from rim_export.contract import template_ids
-from rim_export.errors import CertificateError
-from rim_export.questions import LabelledQuestion, QuestionFileError
-from rim_export.reference import reference_logits
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0..1."""
-
-LEAST_QUESTIONS = 12
-GOLDEN_POOL = 32
-"""Golden questions are chosen among this many, which the certificate leaves out."""
+from rim_export.bind import ModelWeights, write_graph
+from rim_export.certify import VariantCertificate, costliest
+from rim_export.exam import Exam, ExamResult, Progress, golden_questions, set_exam, sit_exam
+from rim_export.questions import LabelledQuestion
+from rim_export.recipes import RECIPES
+from rim_export.trace import TracedGraph, trace
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What asking showed."""
+class Acceptance:
+    """What is to be proven, and when it is enough."""
 
-    comparisons: tuple[VariantCertificate, ...]
-    """Each variant against the reference."""
+    precision: Precision
+    """The variant's precision."""
+    max_flips: float
+    """Largest share of flips, 0..1."""
+    keep_going: bool
+    """Whether to try again with the costliest layers in fp32."""
+
+
+@dataclass(frozen=True)
+class ProvenVariant:
+    """A variant that passed."""
+
+    variant: Variant
+    """Its entry of the manifest; its files are in the bundle's folder."""
+    comparison: VariantCertificate
+    """It against the checkpoint."""
     golden: tuple[GoldenQuestion, ...]
-    """Questions that every variant answers like the reference, with a clear margin."""
+    """Golden questions it answers clearly."""
+    notes: tuple[str, ...]
+    """What keeping layers wide cost, for the user to know."""
 
 
-def fitting_questions(
-    questions: Sequence[LabelledQuestion], encoder: PromptEncoder
-) -> tuple[list[LabelledQuestion], tuple[str, ...]]:
-    """Return the questions that the bundle takes, and a note on those it does not.
-
-    Raises QuestionFileError where fewer than twelve are left.
-    """
-    fitting = [question for question in questions if _fits(question, encoder)]
-    if len(fitting) < LEAST_QUESTIONS:
-        raise QuestionFileError(
-            f"{len(fitting)} of {len(questions)} certificate questions fit the limit of {encoder.question_limit} "
-            f"tokens, expected at least {LEAST_QUESTIONS}. Give more or shorter ones with --certify."
-        )
-    missing = len(questions) - len(fitting)
-    return fitting, (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
-
-
-def _fits(question: LabelledQuestion, encoder: PromptEncoder) -> bool:
-    try:
-        encoder.encode(question.text)
-    except QuestionError:
-        return False
-    return True
-
-
-def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:
-    """Raise CertificateError unless the runtime's prompts are the chat template's, token for token."""
-    added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
-    for question in questions:
-        if any(token in question.text for token in added):
-            continue  # the template would turn it into a control token, we never do
-        prompt = encoder.compose(question.text)
-        if list(prompt.head + prompt.question + prompt.tail) != template_ids(tokenizer, question.text):
-            raise CertificateError(
-                f"The bundle's prompt differs from the chat template's on {question.text[:60]!r}. Nothing was "
-                "written. This tokenizer is not supported; please report it."
-            )
-
-
-def prove(
+def prove_variant(
     weights: ModelWeights,
     bundle: Bundle,
     encoder: PromptEncoder,
     questions: Sequence[LabelledQuestion],
-    max_flips: float,
+    acceptance: Acceptance,
     tell: Progress,
-) -> Proof:
-    """Ask reference and variants all questions with all blocks.
+) -> ProvenVariant:
+    """Write the variant into the bundle's folder and prove it.
 
-    Golden questions come from the first of them, the certificate from the rest. Raises CertificateError where
-    an answer is not a number, a variant flips on a larger share than `max_flips`, or fewer than four golden
-    questions are found.
+    Raises CertificateError where it flips too often (with `keep_going`: even with every layer wide), where an
+    answer is not a number, or where golden questions are too few.
     """
-    blocks = encoder.contract.blocks
-    prompts = [encoder.compose(question.text).ids for question in questions]
-    reference = reference_logits(weights, prompts, lambda share: tell("Running the reference", share))
-    if weights.head is Head.FULL:
-        reference = reference[:, list(weights.letters.values())]
-    answers = [_ask_all(bundle, variant, encoder, questions, tell) for variant in bundle.manifest.variants]
-    pool = min(GOLDEN_POOL, len(questions) // 3)
-    comparisons = tuple(
-        compare(variant, questions[pool:], logits[pool:], reference[pool:])
-        for variant, logits in zip(bundle.manifest.variants, answers, strict=True)
+    recipe = RECIPES[acceptance.precision]
+    variant = _write_variant(weights, bundle, recipe.precision, (), tell)
+    exam = set_exam(weights, encoder, questions, recipe.emulate, tell)
+    first = result = sit_exam(exam, bundle, variant, tell)
+    narrow_bytes = (bundle.path / variant.data).stat().st_size
+    while result.comparison.flip_share > acceptance.max_flips:
+        wider = _wider(variant, exam)
+        if not acceptance.keep_going or wider == variant.wide_layers:
+            result.comparison.check(acceptance.max_flips)
+        variant = _write_variant(weights, bundle, recipe.precision, wider, tell)
+        result = sit_exam(exam, bundle, variant, tell)
+    more_bytes = (bundle.path / variant.data).stat().st_size - narrow_bytes
+    notes = _cost(variant, more_bytes, result, first) if variant.wide_layers else ()
+    return ProvenVariant(variant, result.comparison, golden_questions(exam, [result]), notes)
+
+
+def _wider(variant: Variant, exam: Exam) -> tuple[int, ...]:
+    """Return twice as many layers as are wide now, the costliest ones, in their order."""
+    count = max(1, 2 * len(variant.wide_layers))
+    return tuple(sorted(cost.layer for cost in costliest(exam.layer_errors)[:count]))
+
+
+def _cost(variant: Variant, more_bytes: int, result: ExamResult, first: ExamResult) -> tuple[str, ...]:
+    layers = ", ".join(map(str, variant.wide_layers))
+    return (
+        f"The layers {layers} are kept in fp32: {more_bytes / 1e6:,.1f} MB more, and an answer takes "
+        f"{result.seconds / first.seconds:.2f} times as long here.",
     )
-    for comparison in comparisons:
-        comparison.check(max_flips)
-    golden = choose_golden(questions[:pool], [logits[:pool] for logits in answers], reference[:pool], blocks)
-    return Proof(comparisons, golden)
 
 
-def _ask_all(
-    bundle: Bundle,
-    variant: Variant,
-    encoder: PromptEncoder,
-    questions: Sequence[LabelledQuestion],
-    tell: Progress,
-) -> NDArray[np.float32]:
-    """Ask every question alone, as the runtime does; float32 [n, letters]."""
-    backend = OrtCpuBackend(bundle, variant)
-    blocks = np.array([encoder.contract.blocks], dtype=np.int64)
-    rows = []
-    try:
-        for number, question in enumerate(questions, start=1):
-            ids = np.array([encoder.encode(question.text)], dtype=np.int64)
-            rows.append(backend.run(ids, np.array([ids.shape[1]], dtype=np.int64), blocks))
-            tell(f"Asking the {variant.name} variant", number / len(questions))
-    finally:
-        backend.close()
-    return np.concatenate(rows)
+def _write_variant(
+    weights: ModelWeights, bundle: Bundle, precision: Precision, wide: tuple[int, ...], tell: Progress
+) -> Variant:
+    """Trace the graph, bind it by the precision's recipe, and write it over what is there."""
+    tell("Tracing the graph", 0.0)
+    contract: PromptContract = bundle.manifest.prompt
+    traced = trace(weights.checkpoint.load_config(), contract, len(weights.letters), weights.head)
+    weights.check(traced)
+    RECIPES[precision].bind(traced, weights, _matrices_of(traced, wide))
+    graph = f"model.{precision}.onnx"
+    variant = Variant(str(precision), precision, weights.head, graph, f"{graph}.data")
+    for name in (variant.graph, variant.data):
+        (bundle.path / name).unlink(missing_ok=True)
+    label = f"Writing {precision} weights"
+    write_graph(traced, bundle.path / variant.graph, bundle.path / variant.data, lambda share: tell(label, share))
+    return replace(variant, wide_layers=wide)
+
+
+def _matrices_of(traced: TracedGraph, layers: Sequence[int]) -> frozenset[str]:
+    starts = tuple(f"backbone.layers.{layer}." for layer in layers)
+    return frozenset(name for name in traced.matrices if starts and name.startswith(starts))

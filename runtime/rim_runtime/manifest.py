@@ -132,6 +132,7 @@ class Manifest:
         """
         try:
             body = json.loads(text)
+            text.encode()
         except (ValueError, RecursionError) as error:
             raise BundleCorruptError(f"{where} is not JSON ({error}). Copy or export the bundle again.") from None
         if not isinstance(body, dict) or "schema_version" not in body:
@@ -159,7 +160,7 @@ class Manifest:
         """Raise BundleCorruptError for values of the right type that no bundle can have."""
         ids = (*self.prompt.head, *self.prompt.tail, *self.prompt.block, *self.prompt.prefix)
         wrong = {
-            "letters": "".join(self.letters) != LETTERS[: len(self.letters)] or len(self.letters) < 2,
+            "letters": list(self.letters) != list(LETTERS)[: len(self.letters)] or len(self.letters) < 2,
             "variants": not self.variants,
             "limits": min(dataclasses.astuple(self.limits)) < 1,
             "prompt": self.prompt.blocks < 0 or not self.prompt.prefix or min(ids) < 0,
@@ -172,7 +173,7 @@ class Manifest:
 
 def _hash(body: Mapping[str, Any]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 T = TypeVar("T")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import rim_export
 import torch
-from rim_export import int8
 from rim_export.certify import choose_golden, compare
 from rim_export.errors import CertificateError
 from rim_export.intervals import paired_difference_interval, share_interval
 from rim_export.questions import LabelledQuestion
+from rim_export.recipes import int8
 from rim_runtime.manifest import Head, Precision, Variant
 
 from tests.export.conftest import TinyCheckpoint

@@ -26,10 +26,10 @@ _SMALLEST = 1e-12
 _ROWS_AT_ONCE = 8192
 
 
-def quantize_int8(traced: TracedGraph, weights: ModelWeights) -> None:
-    """Rewrite every big matrix product and the embedding to int8 and bind all weights."""
+def quantize_int8(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
+    """Rewrite every big matrix product but the wide ones, and the embedding, to int8 and bind all weights."""
     bind_vectors(traced, weights)
-    quantized = traced.matrices - ({READOUT} if weights.head is Head.LETTERS else set())
+    quantized = traced.matrices - wide - ({READOUT} if weights.head is Head.LETTERS else set())
     bind_matrices(traced, weights, traced.matrices - quantized)
     _quantize_products(traced, weights, quantized)
     _quantize_embedding(traced, weights)
@@ -46,6 +46,13 @@ def quantize_rows(matrix: torch.Tensor) -> torch.Tensor:
     scales = row_scales(matrix)[:, None]
     parts = zip(torch.split(matrix, _ROWS_AT_ONCE), torch.split(scales, _ROWS_AT_ONCE), strict=True)
     return torch.cat([(part.float() / scale).round().to(torch.int8) for part, scale in parts])
+
+
+def emulate_int8(activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the product as the int8 graph computes it, [..., in] and [out, in] to [..., out]."""
+    scale = activations.abs().amax(dim=-1, keepdim=True).clamp_min(_SMALLEST)
+    rows = (activations / scale * LEVELS).round() / LEVELS
+    return (rows @ (quantize_rows(weight).float() * row_scales(weight)[:, None]).T) * scale
 
 
 def _quantize_products(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:

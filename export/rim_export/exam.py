@@ -1,0 +1,144 @@
+"""The exam: the same questions for the checkpoint and for its variants; certify.py compares the answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rim_runtime.backends.ort_cpu import OrtCpuBackend
+from rim_runtime.bundle import Bundle, GoldenQuestion
+from rim_runtime.errors import QuestionError
+from rim_runtime.manifest import Head, Variant
+from rim_runtime.prompt import PromptEncoder
+
+from rim_export.bind import ModelWeights
+from rim_export.certify import VariantCertificate, choose_golden, compare
+from rim_export.contract import template_ids
+from rim_export.errors import CertificateError
+from rim_export.questions import LabelledQuestion, QuestionFileError
+from rim_export.recipes import Emulate
+from rim_export.reference import run_reference
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done, 0..1."""
+
+LEAST_QUESTIONS = 12
+GOLDEN_POOL = 32
+"""Golden questions are chosen among this many, which the certificate leaves out."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The questions a variant has to answer, with the checkpoint's own answers."""
+
+    encoder: PromptEncoder
+    """Makes ids of questions, as the runtime does."""
+    questions: Sequence[LabelledQuestion]
+    """All questions: first the candidates for golden ones, then the certificate's."""
+    reference: NDArray[np.float32]
+    """The checkpoint's letter logits, [questions, letters]."""
+    layer_errors: tuple[float, ...]
+    """For each layer, the relative error that the recipe's arithmetic adds to its update; may be empty."""
+
+    @property
+    def pool(self) -> int:
+        """How many questions at the front are candidates for golden ones, which the certificate leaves out."""
+        return min(GOLDEN_POOL, len(self.questions) // 3)
+
+
+@dataclass(frozen=True)
+class ExamResult:
+    """How one variant did."""
+
+    logits: NDArray[np.float32]
+    """Its letter logits, [questions, letters]."""
+    comparison: VariantCertificate
+    """It against the checkpoint, on the certificate's questions."""
+    seconds: float
+    """Mean time of an answer, on this machine."""
+
+
+def fitting_questions(
+    questions: Sequence[LabelledQuestion], encoder: PromptEncoder
+) -> tuple[list[LabelledQuestion], tuple[str, ...]]:
+    """Return the questions that the bundle takes, and a note on those it does not.
+
+    Raises QuestionFileError where fewer than twelve are left.
+    """
+    fitting = [question for question in questions if _fits(question, encoder)]
+    if len(fitting) < LEAST_QUESTIONS:
+        raise QuestionFileError(
+            f"{len(fitting)} of {len(questions)} certificate questions fit the limit of {encoder.question_limit} "
+            f"tokens, expected at least {LEAST_QUESTIONS}. Give more or shorter ones with --certify."
+        )
+    missing = len(questions) - len(fitting)
+    return fitting, (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
+
+
+def _fits(question: LabelledQuestion, encoder: PromptEncoder) -> bool:
+    try:
+        encoder.encode(question.text)
+    except QuestionError:
+        return False
+    return True
+
+
+def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:
+    """Raise CertificateError unless the runtime's prompts are the chat template's, token for token."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
+    for question in questions:
+        if any(token in question.text for token in added):
+            continue  # the template would turn it into a control token, we never do
+        prompt = encoder.compose(question.text)
+        if list(prompt.head + prompt.question + prompt.tail) != template_ids(tokenizer, question.text):
+            raise CertificateError(
+                f"The bundle's prompt differs from the chat template's on {question.text[:60]!r}. Nothing was "
+                "written. This tokenizer is not supported; please report it."
+            )
+
+
+def set_exam(
+    weights: ModelWeights,
+    encoder: PromptEncoder,
+    questions: Sequence[LabelledQuestion],
+    emulate: Emulate | None,
+    tell: Progress,
+) -> Exam:
+    """Let the checkpoint answer all questions with all blocks, in fp32 arithmetic."""
+    prompts = [encoder.compose(question.text).ids for question in questions]
+    found = run_reference(weights, prompts, emulate, lambda share: tell("Running the reference", share))
+    full = weights.head is Head.FULL
+    logits = found.logits[:, list(weights.letters.values())] if full else found.logits
+    return Exam(encoder, questions, logits, found.layer_errors)
+
+
+def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, tell: Progress) -> ExamResult:
+    """Ask a variant every question alone, as the runtime does, with all blocks.
+
+    Raises CertificateError where an answer is not a number.
+    """
+    backend = OrtCpuBackend(bundle, variant)
+    blocks = np.array([exam.encoder.contract.blocks], dtype=np.int64)
+    rows, started = [], time.perf_counter()
+    try:
+        for number, question in enumerate(exam.questions, start=1):
+            ids = np.array([exam.encoder.encode(question.text)], dtype=np.int64)
+            rows.append(backend.run(ids, np.array([ids.shape[1]], dtype=np.int64), blocks))
+            tell(f"Asking the {variant.name} variant", number / len(exam.questions))
+    finally:
+        backend.close()
+    seconds = (time.perf_counter() - started) / len(rows)
+    logits, pool = np.concatenate(rows), exam.pool
+    comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], exam.layer_errors)
+    return ExamResult(logits, comparison, seconds)
+
+
+def golden_questions(exam: Exam, results: Sequence[ExamResult]) -> tuple[GoldenQuestion, ...]:
+    """Choose golden questions that all variants answer clearly. Raises CertificateError where there are few."""
+    pool = exam.pool
+    answers = [result.logits[:pool] for result in results]
+    return choose_golden(exam.questions[:pool], answers, exam.reference[:pool], exam.encoder.contract.blocks)
