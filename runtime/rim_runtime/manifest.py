@@ -132,7 +132,7 @@ class Manifest:
         """
         try:
             body = json.loads(text)
-            text.encode()
+            _hash(body)  # half a surrogate pair is no text
         except (ValueError, RecursionError) as error:
             raise BundleCorruptError(f"{where} is not JSON ({error}). Copy or export the bundle again.") from None
         if not isinstance(body, dict) or "schema_version" not in body:
@@ -158,11 +158,13 @@ class Manifest:
 
     def _check_values(self, where: str) -> None:
         """Raise BundleCorruptError for values of the right type that no bundle can have."""
+        limits, fixed = self.limits, self.prompt.fixed_tokens
         ids = (*self.prompt.head, *self.prompt.tail, *self.prompt.block, *self.prompt.prefix)
         wrong = {
             "letters": list(self.letters) != list(LETTERS)[: len(self.letters)] or len(self.letters) < 2,
             "variants": not self.variants,
-            "limits": min(dataclasses.astuple(self.limits)) < 1,
+            "limits": not 1 <= limits.question_tokens <= limits.max_length - fixed
+            or limits.max_length > limits.model_positions,
             "prompt": self.prompt.blocks < 0 or not self.prompt.prefix or min(ids) < 0,
         }
         if bad := [name for name, is_wrong in wrong.items() if is_wrong]:

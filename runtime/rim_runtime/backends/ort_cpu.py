@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rim_runtime.backends.protocol import Floats, Ints
 from rim_runtime.bundle import Bundle
 from rim_runtime.cpu import this_cpu
@@ -50,9 +48,10 @@ class OrtCpuBackend:
         self.precision: Precision = variant.precision
         self.fingerprint = f"onnxruntime {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
         self._output = OUTPUTS[variant.head]
-        self._columns = list(bundle.manifest.letters.values()) if variant.head is Head.FULL else None
-        self._session: Any = _open_session(library, str(bundle.path / variant.graph), threads)
-        _check_interface(self._session, self._output, str(bundle.path / variant.graph))
+        self._head, self._letter_ids = variant.head, list(bundle.manifest.letters.values())
+        self._graph = str(bundle.path / variant.graph)
+        self._session: Any = _open_session(library, self._graph, threads)
+        _check_interface(self._session, self._output, self._graph)
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
         """Return the letters' logits, float32 [batch, letters]."""
@@ -67,7 +66,18 @@ class OrtCpuBackend:
                 f"{self.name} failed on {question_ids.shape[0]} questions of up to {question_ids.shape[1]} tokens "
                 f"({_first_line(error)}). Ask fewer or shorter questions at once if memory is short."
             ) from error
-        letters: Floats = np.asarray(logits if self._columns is None else logits[:, self._columns], np.float32)
+        return self._letters(logits, len(question_ids))
+
+    def _letters(self, logits: Any, batch: int) -> Floats:
+        """Return the letters' columns, float32 [batch, letters]. Raises BundleCorruptError without them."""
+        ids = self._letter_ids
+        fits = logits.shape[-1] == len(ids) if self._head is Head.LETTERS else logits.shape[-1] > max(ids)
+        if not fits or logits.shape[:-1] != (batch,):
+            raise BundleCorruptError(
+                f"{self._graph} gave logits of shape {logits.shape} for {batch} questions and {len(ids)} letters: "
+                "it does not belong to this manifest. Export the bundle again."
+            )
+        letters: Floats = logits if self._head is Head.LETTERS else logits[:, ids]
         return letters
 
     def close(self) -> None:
