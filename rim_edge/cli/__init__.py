@@ -20,12 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? instead of failing
     try:
         app(arguments, prog_name="rim-edge")
-    except BrokenPipeError:  # the reader went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except _rim_error() as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(exit_code(error))
+    except OSError as error:  # the answer itself could not be written, or a file not be read
+        if not isinstance(error, BrokenPipeError):  # a reader that went away, as `| head` does, knows
+            print(f"error: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered would fail again at the exit
+        sys.exit(1)
 
 
 def exit_code(error: Exception) -> int:
