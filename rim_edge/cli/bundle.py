@@ -10,6 +10,8 @@ from rim_edge.cli.options import JsonOption
 from rim_edge.cli.output import console, print_json, progress_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rim_runtime.bundle import Bundle
 
 bundle = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at bundles and choose one.")
@@ -133,6 +135,19 @@ def _lines(body: dict[str, Any]) -> dict[str, str]:
         "letters": body["letters"],
         "question": f"at most {limits['question_tokens']:,} tokens",
         "variants": ", ".join(variants),
+        **_proof(body["certificate"]),
         "made by": ", ".join(f"{tool} {version}" for tool, version in body["tools"].items()),
         "manifest": body["manifest_sha256"],
     }
+
+
+def _proof(certificate: Mapping[str, Any]) -> dict[str, str]:
+    """Return the certificate's line; none for a certificate that says nothing of the kind."""
+    try:
+        proven = [
+            f"{v['precision']} like the checkpoint on {v['n'] - v['flips']:,} of {v['n']:,} questions"
+            for v in certificate["variants"]
+        ]
+    except (KeyError, TypeError):
+        return {}
+    return {"proof": "; ".join(proven)} if proven else {}

@@ -50,6 +50,9 @@ def export(
     max_flips: Annotated[
         float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of changed letters that fails it.")
     ] = 0.02,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Try again with the costliest layers in fp32, if it fails.")
+    ] = False,
     certify: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own questions to compare on (.jsonl, .jsonl.gz).")
     ] = None,
@@ -78,6 +81,7 @@ def export(
         prefix=prefix,
         max_length=max_length,
         max_flips=max_flips,
+        keep_going=keep_going,
         certify=certify,
     )
     with _progress() as progress:
@@ -125,9 +129,13 @@ def _print(report: ExportReport, as_default: bool) -> None:
     for variant in report.certificate.variants:
         same = variant.n - variant.flips
         out.print(f"  {variant.precision} answers {same:,} of {variant.n:,} questions like the checkpoint")
+        low, high = variant.flips_interval
+        out.print(f"  with 95 % confidence it changes {low:.1%} to {high:.1%} of the letters")
         if variant.accuracy is not None and variant.reference_accuracy is not None:
             right = f"right on {variant.accuracy:.1%} of {variant.labelled:,}"
             out.print(f"  {right} with a known answer; the checkpoint on {variant.reference_accuracy:.1%}")
+        if variant.wide_layers:
+            out.print(f"  layers kept in fp32: {', '.join(map(str, variant.wide_layers))}")
     out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
     path = "" if as_default else f" --bundle {report.bundle}"
     told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'

@@ -88,4 +88,4 @@ def test_extras_are_those_of_the_project() -> None:
     declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for name, modules in EXTRAS.items():
         packages = {line.partition(">")[0].strip().replace("-", "_") for line in declared[name]}
-        assert set(modules) <= packages, name
+        assert set(modules) == packages, name

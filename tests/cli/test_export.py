@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from typing import Any
 
 import pytest
 from rim_runtime import Bundle, Head
+
+from rim_edge.cli.export import export
 
 Run = Callable[..., Any]
 
@@ -67,7 +71,7 @@ def test_an_export_elsewhere_leaves_the_default_alone(
 
     asked: dict[str, Any] = {}
 
-    def export(
+    def fake_export(
         model: str, target: Path, options: rim_export.ExportOptions, **_: object
     ) -> rim_export.ExportReport:
         asked.update(model=model, options=options)
@@ -77,15 +81,28 @@ def test_an_export_elsewhere_leaves_the_default_alone(
             target, Bundle.load(target).manifest, certificate, ("assumed the card",), 2.0
         )
 
-    monkeypatch.setattr(rim_export, "export", export, raising=False)
+    monkeypatch.setattr(rim_export, "export", fake_export, raising=False)
     target = tmp_path / "mine"
     done = run(
-        "export", "-m", "some/model", "-o", str(target), "--max-flips", "1", "--blocks", "2", "--head", "full"
+        "export",
+        "-m",
+        "some/model",
+        "-o",
+        str(target),
+        "--max-flips",
+        "1",
+        "--blocks",
+        "2",
+        "--head",
+        "full",
+        "--keep-going",
     )
     assert (done.code, done.err) == (0, "note: assumed the card\n")
     assert asked["model"] == "some/model"
-    assert asked["options"] == rim_export.ExportOptions(blocks=2, head=Head.FULL, max_flips=1.0)
+    assert asked["options"] == rim_export.ExportOptions(blocks=2, head=Head.FULL, max_flips=1.0, keep_going=True)
     assert "  fp32 answers 19 of 20 questions like the checkpoint\n" in done.out
+    assert "  with 95 % confidence it changes 0.1% to 24.9% of the letters\n" in done.out
+    assert "  layers kept in fp32: 3, 7\n" in done.out
     assert "  right on 80.0% of 20 with a known answer; the checkpoint on 90.0%\n" in done.out
     assert f'Ask it: rim-edge ask "…" --bundle {target}' in done.out
     assert run("ask", "Where am I?", "--json").json["bundle"] == "demo-bundle"
@@ -96,7 +113,17 @@ def _compared() -> Any:
 
     values = {"variant": "fp32", "precision": "fp32", "n": 20, "flips": 1, "agreement": 0.95, "labelled": 20}
     rest = {field: 0.0 for field in VariantCertificate.__dataclass_fields__ if field not in values}
-    return VariantCertificate(**(rest | values | {"accuracy": 0.8, "reference_accuracy": 0.9}))
+    more = {"accuracy": 0.8, "reference_accuracy": 0.9, "flips_interval": (0.001, 0.249), "wide_layers": (3, 7)}
+    return VariantCertificate(**(rest | values | more))
+
+
+def test_the_options_defaults_are_those_of_the_dataclass() -> None:
+    from rim_export import ExportOptions
+
+    shown = {name: parameter.default for name, parameter in inspect.signature(export).parameters.items()}
+    for field in dataclasses.fields(ExportOptions):
+        if field.name != "name":  # the folder's
+            assert shown[field.name] == field.default, field.name
 
 
 BAD: dict[str, tuple[list[str], int, str]] = {
