@@ -65,9 +65,10 @@ def export(
 
     from rim_edge.extras import require_extra
 
-    require_engine(parse_engine(engine))
+    backend = parse_engine(engine)
     wanted, rows = parse_precision(precision), _head(head)
     require_extra("export", "Exporting")
+    require_engine(backend)  # the variant is checked by answering
     import rim_export
 
     source = model or rim_export.DEFAULT_MODEL

@@ -81,7 +81,7 @@ class MissingExtraError(UnavailableError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, command: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs the package '{module}', which is not installed. Run: {command}")
+        super().__init__(f"{needed_for} needs what is not installed here: {module}. Run: {command}")
         self.command = command
 
 

@@ -169,7 +169,7 @@ def test_the_default_model_that_is_not_here_says_how_to_get_it(
         (
             "torch",
             ["export"],
-            "Exporting needs the package 'torch', which is not installed. Run: pip install \"rim-edge[export]\"",
+            'Exporting needs what is not installed here: torch. Run: pip install "rim-edge[export]"',
         ),
         ("onnxruntime", ["export"], 'pip install "rim-edge[cpu]"'),
         ("onnxruntime", ["ask", "Why?"], 'pip install "rim-edge[cpu]"'),

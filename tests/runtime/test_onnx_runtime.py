@@ -72,7 +72,7 @@ except rim_runtime.MissingExtraError as error:
     print(error)
 """
     told = run_python(code, tmp_path)
-    assert told.startswith("Answering needs the package 'onnxruntime', which is not installed. Run: ")
+    assert told.startswith("Answering needs what is not installed here: onnxruntime. Run: ")
     assert 'pip install "rim-edge[cpu]"' in told
     assert 'pip install "rim-edge[gpu]"' in told
 
