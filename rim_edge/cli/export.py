@@ -155,7 +155,8 @@ def _progress() -> Iterator[Callable[[str, float], None] | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task("Opening the checkpoint", total=1.0)
-        yield lambda text, share: shown.update(task, description=text, completed=share)
+        # A full bar would stop the clock at the end of the first of several steps.
+        yield lambda text, share: shown.update(task, description=text, completed=min(share, 0.999))
 
 
 def _head(word: str) -> Head:
