@@ -1,14 +1,16 @@
 """The command line: one file a verb. Only this folder prints and exits.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done · 1 failed · 2 bad usage or input ·
-3 a check failed · 4 no such engine, device or extra here · 130 interrupted.
+3 a check failed · 4 no such engine, device or extra here · 130 interrupted · 143 told to end.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? instead of failing
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app(arguments, prog_name="rim-edge")
     except _rim_error() as error:
@@ -28,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"error: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered would fail again at the exit
         sys.exit(1)
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)  # unwinds, so that half-written folders are removed
 
 
 def exit_code(error: Exception) -> int:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rim_edge.cli.output import print_json
-from rim_edge.extras import require_extra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +37,8 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a RiM model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
+    from rim_edge.extras import require_extra
+
     require_extra("train", "Training")
     from rich.console import Console
 
