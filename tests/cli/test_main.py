@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -127,3 +128,16 @@ finally:
         [sys.executable, "-c", code, str(tiny_bundle)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout.splitlines()[1]) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without telling them")
+def test_told_to_end_it_leaves_no_half_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rim_edge", "train", "--preset", "demo", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out*/metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert list(tmp_path.glob(".out*")), "training never began"
+    process.terminate()
+    assert process.wait(60) == 143
+    assert not list(tmp_path.glob("*out*"))

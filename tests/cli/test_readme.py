@@ -1,0 +1,43 @@
+"""README's first screen is true: its answer, and its Python session."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+
+
+def test_the_python_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    result = doctest.testfile(str(README), module_relative=False)
+    assert (result.failed, result.attempted) == (0, 3)
+
+
+def test_the_printed_answer(run: Callable[..., Any]) -> None:
+    console = README.read_text(encoding="utf-8").split("```console\n")[1].split("```")[0]
+    command, printed = console.split("$ ")[2].split("\n", 1)
+    match = re.fullmatch(r'rim-edge ask "(.*)"', command)
+    assert match
+    shown = run("ask", match[1])
+    told = shown.err.strip() + "\n\n" + shown.out.strip()
+    without_time = re.compile(r"[\d.]+ ms")
+    assert without_time.sub("ms", told) == without_time.sub("ms", printed.strip())
+
+
+def test_every_verb_is_listed(run: Callable[..., Any]) -> None:
+    listed = set(re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE))
+    verbs = set(re.findall(r"^  (\w+) +\S", run("--help").out.partition("Commands:")[2], re.MULTILINE))
+    assert listed == verbs
+
+
+def test_the_makefile_asks_the_same_puzzle() -> None:
+    question = re.search(r"^Q \?= (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert question
+    assert question[1] in README.read_text(encoding="utf-8")
