@@ -9,6 +9,7 @@ from rim_runtime.errors import MissingExtraError
 
 EXTRAS = {
     "cpu": ("onnxruntime",),
+    "openvino": ("openvino",),
     "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "ml_dtypes", "safetensors", "scipy"),
     "train": ("torch", "transformers", "accelerate", "peft", "safetensors"),
 }

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from rim_runtime import EngineName, engines
 from rim_runtime.answer import read_letters
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.bundle import (
@@ -49,6 +50,12 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RIM_EDGE_BUNDLE", raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     return home
+
+
+@pytest.fixture(autouse=True)
+def auto_is_ort_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `auto` see ONNX Runtime alone, so that no test's engine depends on how busy the machine is."""
+    monkeypatch.setattr(engines, "is_installed", lambda name: name is EngineName.ORT_CPU)
 
 
 @pytest.fixture

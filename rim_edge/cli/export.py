@@ -59,16 +59,16 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a checkpoint into a verified bundle."""
-    from rim_runtime.engines import parse_engine, parse_precision, require_engine
+    from rim_runtime.engines import EngineName, parse_engine, parse_precision, require_engine
     from rim_runtime.paths import bundles_folder
     from rim_runtime.storage import refuse_existing
 
     from rim_edge.extras import require_extra
 
-    backend = parse_engine(engine)
+    runs_on = parse_engine(engine)
     wanted, rows = parse_precision(precision), _head(head)
     require_extra("export", "Exporting")
-    require_engine(backend)  # the variant is checked by answering
+    require_engine(EngineName.ORT_CPU)  # the variant is checked by answering
     import rim_export
 
     source = model or rim_export.DEFAULT_MODEL
@@ -87,6 +87,8 @@ def export(
     )
     with _progress() as progress:
         report = rim_export.export(source, target, options, progress=progress)
+    if runs_on is EngineName.OPENVINO:
+        note("the certificate is ort-cpu's; openvino has to pass the golden questions when it first loads this")
     _finish(report, as_default=target.absolute().parent == bundles_folder(), as_json=as_json)
 
 

@@ -34,7 +34,7 @@ from rim_runtime.errors import (
     TargetExistsError,
     UnavailableError,
 )
-from rim_runtime.manifest import Head, Manifest, Precision
+from rim_runtime.manifest import Dialect, Head, Manifest, Precision
 from rim_runtime.prompt import Prompt, PromptContract, PromptEncoder
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "BundleNotFoundError",
     "BundleVersionError",
     "CheckError",
+    "Dialect",
     "Engine",
     "EngineClosedError",
     "EngineFailedError",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
-from rim_runtime.manifest import FileEntry, Manifest, Precision, Variant
+from rim_runtime.manifest import Dialect, FileEntry, Manifest, Precision, Variant
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
@@ -134,15 +134,21 @@ class Bundle:
                 f"{expected[:12]}…. Copy or export the bundle again."
             )
 
-    def variant(self, precision: Precision | None = None) -> Variant:
-        """Return the variant of this precision, or the default one. Raises BundleNotFoundError."""
-        for variant in self.manifest.variants:
-            if precision in (None, variant.precision):
-                return variant
-        has = ", ".join(variant.precision for variant in self.manifest.variants)
-        raise BundleNotFoundError(
-            f"{self.path} has no {precision} variant, it has {has}. Export one with --precision {precision}."
-        )
+    def variant(self, precision: Precision | None = None, dialects: Sequence[Dialect] = tuple(Dialect)) -> Variant:
+        """Return the variant of this precision (None: the default one) in the first of these dialects it has.
+
+        Raises BundleNotFoundError.
+        """
+        readable = [variant for variant in self.manifest.variants if variant.dialect in dialects]
+        wanted = precision or (readable[0].precision if readable else None)
+        found = [variant for variant in readable if variant.precision is wanted]
+        if not found:
+            has = ", ".join(variant.name for variant in self.manifest.variants)
+            what = f"{precision} variant" if precision else f"variant in the dialect {' or '.join(dialects)}"
+            raise BundleNotFoundError(
+                f"{self.path} has no {what}, it has {has}. Export one with --precision {precision or 'int8'}."
+            )
+        return min(found, key=lambda variant: dialects.index(variant.dialect))
 
     def golden_questions(self) -> tuple[GoldenQuestion, ...]:
         """Read `golden.jsonl`. Raises BundleCorruptError."""

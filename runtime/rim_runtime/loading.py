@@ -1,25 +1,27 @@
 """From a folder to parts that may answer: the checks of a load, in their order.
 
 schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time they meet
+(`auto` with several engines: opened and asked in turns, the first time; ladder.py)
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rim_runtime.backends.protocol import Backend
 from rim_runtime.bundle import TOKENIZER, Bundle
-from rim_runtime.engines import open_backend, parse_engine, parse_precision, require_engine
-from rim_runtime.manifest import Manifest
+from rim_runtime.engines import engines_for, parse_engine, parse_precision, require_engine, variants_for
+from rim_runtime.manifest import Manifest, Variant
 from rim_runtime.onnx_runtime import Telemetry, telemetry
+from rim_runtime.open_vino import host_reports
+from rim_runtime.opening import Opened, Wish, open_tested
 from rim_runtime.paths import cache_folder
 from rim_runtime.prompt import PromptEncoder
 from rim_runtime.records import Records
-from rim_runtime.selftest import self_test
 
 Progress = Callable[[str], None]
 
@@ -47,24 +49,28 @@ def load_parts(
     path: str | Path, engine: str, precision: str | None, threads: int | None, progress: Progress | None
 ) -> Loaded:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
-    name = parse_engine(engine)
+    rungs = engines_for(parse_engine(engine))
     wanted = None if precision is None else parse_precision(precision)
     bundle = Bundle.load(path)
-    variant = bundle.variant(wanted)
-    require_engine(name)
+    variants = variants_for(rungs, bundle, wanted)
+    only = next(iter(variants)) if len(variants) == 1 else None
+    if only:
+        require_engine(only)
     records = Records(cache_folder())
-    skipped = {f for other in bundle.manifest.variants if other != variant for f in (other.graph, other.data)}
+    unused = _unused(bundle.manifest, variants.values())
     for file in bundle.manifest.files:
-        if file not in skipped - {variant.graph, variant.data}:
+        if file not in unused:
             _check_file(bundle, file, records, progress)
     encoder = load_encoder(bundle)
-    backend = open_backend(name, bundle, variant, threads)
-    try:
-        tested = self_test(bundle, encoder, backend, records, progress)
-    except BaseException:
-        backend.close()
-        raise
-    return Loaded(bundle.manifest, encoder, backend, _notes(tested, records))
+    wish = Wish(bundle, variants, encoder, threads, records, progress)
+    opened = open_tested(only, wish) if only else _open_best(wish)
+    return Loaded(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
+
+
+def _open_best(wish: Wish) -> Opened:
+    from rim_runtime.ladder import open_best  # here, because most machines have one engine and start sooner
+
+    return open_best(wish)
 
 
 def load_encoder(bundle: Bundle) -> PromptEncoder:
@@ -72,6 +78,12 @@ def load_encoder(bundle: Bundle) -> PromptEncoder:
     bundle.verify_file(TOKENIZER)
     manifest = bundle.manifest
     return PromptEncoder.load(manifest.prompt, bundle.path / TOKENIZER, manifest.limits.question_tokens)
+
+
+def _unused(manifest: Manifest, used: Iterable[Variant]) -> set[str]:
+    """Return the files of the variants that nobody will open; variants may share files."""
+    needed = {file for variant in used for file in (variant.graph, variant.data)}
+    return {file for variant in manifest.variants for file in (variant.graph, variant.data)} - needed
 
 
 def _check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:
@@ -97,8 +109,8 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _notes(tested: str | None, records: Records) -> tuple[str, ...]:
-    notes = [tested] if tested else []
+def _notes(records: Records) -> tuple[str, ...]:
+    notes = []
     if records.trouble:
         notes.append(
             f"The cache folder {records.folder} cannot be written ({records.trouble}), so the bundle is tested "
@@ -108,5 +120,10 @@ def _notes(tested: str | None, records: Records) -> tuple[str, ...]:
         notes.append(
             "onnxruntime was imported before rim_runtime with its usage reporting on, which cannot be undone. "
             "Set ORT_DISABLE_TELEMETRY=1 before the import."
+        )
+    if host_reports():
+        notes.append(
+            "openvino was imported before rim_runtime with its usage reporting, which cannot be undone. "
+            "Load the engine before the import, or uninstall openvino-telemetry."
         )
     return tuple(notes)

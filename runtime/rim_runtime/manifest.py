@@ -28,6 +28,15 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class Dialect(StrEnum):
+    """Which operators a graph is written in."""
+
+    PORTABLE = "portable"
+    """Standard operators alone: every engine reads it."""
+    ORT = "ort"
+    """With ONNX Runtime's own operators, for its CPU engine."""
+
+
 class Head(StrEnum):
     """Which rows of the output projection are in the graph."""
 
@@ -65,7 +74,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Variant:
-    """One graph of the bundle: a precision in the portable dialect."""
+    """One graph of the bundle: a precision in a dialect."""
 
     name: str
     """The variant's name, as in `model.<name>.onnx`."""
@@ -79,6 +88,8 @@ class Variant:
     """File name of its external data."""
     wide_layers: tuple[int, ...] = ()
     """Layers that are kept in fp32, because the precision cost too much there."""
+    dialect: Dialect = Dialect.PORTABLE
+    """Operators of the graph."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from rim_runtime.records import Records
 BUDGET_S = 5.0
 """No question is started that would likely end after this; at least one is always asked."""
 
+Progress = Callable[[str], None]
+
 
 @functools.cache
 def release() -> str:
@@ -34,39 +37,85 @@ def release() -> str:
         return "unknown"
 
 
+@dataclass(frozen=True)
+class GoldenRun:
+    """How an engine did on as many golden questions as there was time for."""
+
+    seconds: tuple[float, ...]
+    """Time of each question, asked alone; the questions come in the bundle's order."""
+    of: int
+    """How many golden questions the bundle has."""
+
+    @property
+    def note(self) -> str | None:
+        """What the user should know, if there was no time for all."""
+        asked = len(self.seconds)
+        if asked == self.of:
+            return None
+        return f"The self-test had time for {asked} of {self.of} golden questions; all agreed."
+
+
 def self_test(
-    bundle: Bundle,
-    encoder: PromptEncoder,
-    backend: Backend,
-    records: Records,
-    progress: Callable[[str], None] | None = None,
+    bundle: Bundle, encoder: PromptEncoder, backend: Backend, records: Records, progress: Progress | None = None
 ) -> str | None:
     """Ask the golden questions unless this bundle passed them here before; return a note, if there is one.
 
     Raises SelfTestError that names how many differed and what to fall back to.
     """
-    facts = (bundle.manifest.sha256, backend.fingerprint, f"rim-edge {release()}")
+    facts = _facts(bundle, backend)
     if records.has("selftests", *facts):
         return None
+    run = ask_golden(bundle, encoder, backend, BUDGET_S, progress)
+    records.add("selftests", *facts)
+    return run.note
+
+
+def timed_self_test(
+    bundle: Bundle,
+    encoder: PromptEncoder,
+    backend: Backend,
+    records: Records,
+    budget_s: float,
+    progress: Progress | None = None,
+) -> GoldenRun:
+    """Ask the golden questions for their times, tested before or not; the first question warms up, untimed.
+
+    Raises SelfTestError.
+    """
+    _ask(bundle, encoder, backend, bundle.golden_questions()[0])
+    run = ask_golden(bundle, encoder, backend, budget_s, progress)
+    records.add("selftests", *_facts(bundle, backend))
+    return run
+
+
+def ask_golden(
+    bundle: Bundle, encoder: PromptEncoder, backend: Backend, budget_s: float, progress: Progress | None
+) -> GoldenRun:
+    """Ask golden questions until the time is up. Raises SelfTestError where a letter differs."""
     golden = bundle.golden_questions()
-    results: list[bool] = []
+    agreed: list[bool] = []
+    seconds: list[float] = []
     start = time.perf_counter()
     for question in golden:
         elapsed = time.perf_counter() - start
-        if results and elapsed + elapsed / len(results) > BUDGET_S:
+        if agreed and elapsed + elapsed / len(agreed) > budget_s:
             break
         if progress:
-            progress(f"self-test {len(results) + 1} of {len(golden)}, once for this bundle on this machine")
-        results.append(_agrees(bundle, encoder, backend, question))
-    if not all(results):
-        raise SelfTestError(_message(bundle, backend, results))
-    records.add("selftests", *facts)
-    if len(results) < len(golden):
-        return f"The self-test had time for {len(results)} of {len(golden)} golden questions; all agreed."
-    return None
+            progress(f"self-test {len(agreed) + 1} of {len(golden)}, once for this bundle on this machine")
+        logits, taken = _ask(bundle, encoder, backend, question)
+        seconds.append(taken)
+        agreed.append(_agrees(bundle, logits, question))
+    if not all(agreed):
+        raise SelfTestError(_message(bundle, backend, agreed))
+    return GoldenRun(tuple(seconds), len(golden))
 
 
-def _agrees(bundle: Bundle, encoder: PromptEncoder, backend: Backend, golden: GoldenQuestion) -> bool:
+def _facts(bundle: Bundle, backend: Backend) -> tuple[str, ...]:
+    return bundle.manifest.sha256, backend.fingerprint, f"rim-edge {release()}"
+
+
+def _ask(bundle: Bundle, encoder: PromptEncoder, backend: Backend, golden: GoldenQuestion) -> tuple[Floats, float]:
+    """Return a question's logits, float32 [letters], and the seconds the engine took."""
     try:
         ids = encoder.encode(golden.question)
         encoder.contract.check_blocks(golden.blocks)
@@ -74,7 +123,13 @@ def _agrees(bundle: Bundle, encoder: PromptEncoder, backend: Backend, golden: Go
         raise BundleCorruptError(
             f"{bundle.path}: a golden question cannot be asked ({error}) Export the bundle again."
         ) from None
-    (logits,) = backend.run(np.array([ids]), np.array([len(ids)]), np.array([golden.blocks]))
+    inputs = np.array([ids]), np.array([len(ids)]), np.array([golden.blocks])
+    start = time.perf_counter()
+    (logits,) = backend.run(*inputs)
+    return logits, time.perf_counter() - start
+
+
+def _agrees(bundle: Bundle, logits: Floats, golden: GoldenQuestion) -> bool:
     return bool(np.isfinite(logits).all()) and _letter(bundle, logits, golden.question) == golden.letter
 
 
@@ -84,11 +139,11 @@ def _letter(bundle: Bundle, logits: Floats, question: str) -> str:
     return read_letters(logits, letters, offered)[0]
 
 
-def _message(bundle: Bundle, backend: Backend, results: list[bool]) -> str:
+def _message(bundle: Bundle, backend: Backend, agreed: list[bool]) -> str:
     others = [v.precision for v in bundle.manifest.variants if v.precision != backend.precision]
     fallback = f"Use this bundle's {others[0]} variant" if others else "Take a bundle of another precision"
     return (
-        f"{results.count(False)} of {len(results)} golden questions were answered differently here by "
+        f"{agreed.count(False)} of {len(agreed)} golden questions were answered differently here by "
         f"{backend.name} at {backend.precision} than by the checkpoint, expected none. {fallback} "
         f"(--precision {others[0] if others else 'fp32'}), or export it again on this machine."
     )

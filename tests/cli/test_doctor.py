@@ -25,7 +25,7 @@ def test_json_is_the_contract(run: Run, demo_bundle: Path, own_home: Path) -> No
         "bundles", "bundles_trouble", "home", "cache",
     ]  # fmt: skip
     assert [engine["name"] for engine in body["engines"]] == ["ort-cpu", "openvino", "ort-cuda", "trt"]
-    assert [engine["available"] for engine in body["engines"]] == [True, False, False, False]
+    assert [engine["available"] for engine in body["engines"]] == [True, True, False, False]
     assert [extra["name"] for extra in body["extras"]] == list(EXTRAS)
     assert body["onnxruntime"]["conflict"] is None
     assert body["onnxruntime"]["telemetry"] == "off"
@@ -41,6 +41,8 @@ def test_people_see_all_sections(run: Run, demo_bundle: Path) -> None:
     for title in ("machine", "onnx runtime", "engines", "extras", "bundles", "folders"):
         assert f"\n{title}\n" in shown.out
     assert "ort-cpu     ✓ onnxruntime" in shown.out
+    assert "openvino    ✓ openvino 2026." in shown.out
+    assert "its usage reporting kept out" in shown.out
     assert "trt         – not in this release yet" in shown.out
     assert "← used by ask" in shown.out
 
@@ -48,7 +50,7 @@ def test_people_see_all_sections(run: Run, demo_bundle: Path) -> None:
 def test_without_onnx_runtime_and_torch(tmp_path: Path) -> None:
     code = """
 import sys
-sys.modules.update(dict.fromkeys(["onnxruntime", "torch", "onnx"]))
+sys.modules.update(dict.fromkeys(["onnxruntime", "openvino", "torch", "onnx"]))
 from rim_edge.cli import main
 main(["doctor", "--json"])
 """
@@ -56,6 +58,8 @@ main(["doctor", "--json"])
     body = json.loads(done.stdout)
     assert body["engines"][0]["available"] is False
     assert 'pip install "rim-edge[cpu]"' in body["engines"][0]["reason"]
+    assert body["engines"][1]["available"] is False
+    assert 'pip install "rim-edge[openvino]"' in body["engines"][1]["reason"]
     extras = {extra["name"]: extra for extra in body["extras"]}
     assert extras["export"]["missing"] == ["torch", "onnx"]
     assert extras["export"]["command"] == 'pip install "rim-edge[export]"'

@@ -172,7 +172,7 @@ def test_the_default_model_that_is_not_here_says_how_to_get_it(
             'Exporting needs what is not installed here: torch. Run: pip install "rim-edge[export]"',
         ),
         ("onnxruntime", ["export"], 'pip install "rim-edge[cpu]"'),
-        ("onnxruntime", ["ask", "Why?"], 'pip install "rim-edge[cpu]"'),
+        ("onnxruntime", ["ask", "Why?", "--engine", "ort-cpu"], 'pip install "rim-edge[cpu]"'),
         ("torch", ["train", "-o", "x"], 'pip install "rim-edge[train]"'),
     ],
 )

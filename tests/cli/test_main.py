@@ -83,7 +83,8 @@ def test_a_reader_that_goes_away_is_no_drama(tiny_bundle: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("form", ["--json", "--raw"])
 def test_an_answer_that_cannot_be_written_exits_1(tiny_bundle: Path, form: str) -> None:
-    command = [sys.executable, "-m", "rim_edge", "ask", "Why?", form, "--bundle", str(tiny_bundle)]
+    command = [sys.executable, "-m", "rim_edge", "ask", "Why?", form, "--engine", "ort-cpu"]
+    command += ["--bundle", str(tiny_bundle)]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1

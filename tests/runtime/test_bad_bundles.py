@@ -198,8 +198,20 @@ def test_a_file_is_no_folder(tiny_bundle: Path) -> None:
     _refused(tiny_bundle / GRAPH, BundleNotFoundError, "expected a folder")
 
 
-def _refused(bundle: Path, error: type[RimError], message: str) -> None:
+@pytest.mark.parametrize("case", ["another graph", "a letter too few"])
+def test_openvino_refuses_foreign_graphs(tiny_bundle: Path, case: str) -> None:
+    change, message = CORRUPT[case]
+    change(tiny_bundle)
+    _refused(tiny_bundle, BundleCorruptError, message, "openvino")
+
+
+def test_openvino_refuses_what_is_no_graph(tiny_bundle: Path) -> None:
+    replace(GRAPH, b"this is no graph")(tiny_bundle)
+    _refused(tiny_bundle, EngineUnavailableError, "cannot load", "openvino")
+
+
+def _refused(bundle: Path, error: type[RimError], message: str, engine: str = "auto") -> None:
     with pytest.raises(error) as caught:
-        Engine.load(bundle)
+        Engine.load(bundle, engine=engine)
     assert message in str(caught.value)
     assert str(bundle) in str(caught.value)

@@ -40,7 +40,6 @@ def flip(path: Path) -> None:
             EngineUnavailableError,
             "The engine trt is not in this release yet. Use ort-cpu, or auto",
         ),
-        ({"engine": "openvino"}, EngineUnavailableError, "openvino is not in this release yet"),
         ({"engine": "ort-cuda"}, EngineUnavailableError, "ort-cuda is not in this release yet"),
         ({"engine": "gpu"}, InputError, "There is no engine 'gpu', expected one of auto, ort-cpu"),
         ({"precision": "int3"}, InputError, "There is no precision 'int3', expected one of fp32, int8"),

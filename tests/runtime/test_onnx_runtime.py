@@ -12,7 +12,7 @@ import pytest
 from rim_runtime import MissingExtraError, UnavailableError, onnx_runtime
 from rim_runtime.onnx_runtime import Telemetry
 
-BLOCKED = "import sys; sys.modules['onnxruntime'] = None\n"
+BLOCKED = "import sys; sys.modules['onnxruntime'] = sys.modules['openvino'] = None\n"
 
 
 def run_python(code: str, tmp_path: Path, **environment: str) -> str:
@@ -36,7 +36,7 @@ def test_reporting_is_off_and_leaves_no_file(tmp_path: Path, tiny_bundle: Path) 
 from rim_runtime import Engine
 from rim_runtime.onnx_runtime import telemetry
 print(telemetry().name)
-with Engine.load({str(tiny_bundle)!r}) as engine:
+with Engine.load({str(tiny_bundle)!r}, engine="ort-cpu") as engine:
     print(telemetry().name, engine.notes)
 """
     assert run_python(code, home) == "NOT_LOADED\nOFF ()"
@@ -49,7 +49,7 @@ import onnxruntime
 from rim_runtime import Engine
 from rim_runtime.onnx_runtime import telemetry
 print(telemetry().name)
-with Engine.load({str(tiny_bundle)!r}) as engine:
+with Engine.load({str(tiny_bundle)!r}, engine="ort-cpu") as engine:
     print(telemetry().name, *engine.notes)
 """
     told = run_python(code, tmp_path)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import rim_runtime
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,10 +32,11 @@ def test_every_error_is_a_leaf_of_the_documented_tree() -> None:
 def test_import_has_no_side_effects() -> None:
     code = """
 import json, os, sys, threading
+unwanted = {"onnxruntime", "openvino", "torch", "transformers", "onnx", "huggingface_hub"}
 before = dict(os.environ)
 import rim_runtime, rim_runtime.testing
 print(json.dumps({
-    "loaded": [m for m in ("onnxruntime", "torch", "transformers", "onnx", "huggingface_hub") if m in sys.modules],
+    "loaded": sorted(unwanted & set(sys.modules)),
     "environment": dict(os.environ) == before,
     "threads": threading.active_count(),
 }))
@@ -43,14 +45,15 @@ print(json.dumps({
     assert found == {"loaded": [], "environment": True, "threads": 1}
 
 
-def test_onnxruntime_is_imported_in_one_place() -> None:
+@pytest.mark.parametrize(("library", "file"), [("onnxruntime", "onnx_runtime.py"), ("openvino", "open_vino.py")])
+def test_an_engines_library_is_imported_in_one_place(library: str, file: str) -> None:
     importers = [
         path.relative_to(REPOSITORY).as_posix()
         for folder in OWN_CODE
         for path in folder.rglob("*.py")
-        if "onnxruntime" in _imports(path)
+        if library in _imports(path)
     ]
-    assert importers == ["runtime/rim_runtime/onnx_runtime.py"]
+    assert importers == [f"runtime/rim_runtime/{file}"]
 
 
 def test_the_runtime_has_no_network_code() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,14 @@ def watch(event, arguments):
         seen.append(event)
 sys.addaudithook(watch)
 from rim_runtime import Engine
-with Engine.load(sys.argv[3]) as engine:
+with Engine.load(sys.argv[3], engine=sys.argv[4]) as engine:
     letter = engine.ask("Which vitamin?", ["A1", "B12", "C"]).letter
     engine.ask("Where are you?")
     print(letter, flush=True)
     sys.stdin.readline()
-names = ("torch", "transformers", "onnx", "onnxscript", "huggingface_hub", "ssl", "http.client")
+names = (
+    "torch", "transformers", "onnx", "onnxscript", "huggingface_hub", "openvino_telemetry", "ssl", "http.client"
+)
 print(json.dumps({"seen": seen, "loaded": [name for name in names if name in sys.modules]}), flush=True)
 """
 
@@ -78,20 +81,31 @@ def start(code: str, home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_it_loads_little_opens_no_socket_and_writes_only_its_cache(tiny_bundle: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with start(CHILD, home, str(tiny_bundle)) as child:
-        assert child.stdin and child.stdout
-        assert child.stdout.readline().strip() in ("A", "B", "C")
+    """Every engine in a process of its own, all at once: they have to be watched for long."""
+    with ExitStack() as stack:
+        children = {
+            engine: stack.enter_context(start(CHILD, tmp_path / engine, str(tiny_bundle), engine))
+            for engine in ("ort-cpu", "openvino")
+        }
+        for child in children.values():
+            assert child.stdout
+            assert child.stdout.readline().strip() in ("A", "B", "C")
         time.sleep(ALIVE_S)
-        assert child.poll() is None, "it opened a socket and was killed"
-        child.stdin.write("\n")
-        child.stdin.flush()
-        report = json.loads(child.stdout.readline())
-    assert child.returncode == 0
-    assert report == {"seen": [], "loaded": []}
+        for engine, child in children.items():
+            check_quiet(child, tmp_path / engine)
+
+
+def check_quiet(child: subprocess.Popen[str], home: Path) -> None:
+    assert child.stdin and child.stdout
+    assert child.poll() is None, "it opened a socket and was killed"
+    child.stdin.write("\n")
+    child.stdin.flush()
+    assert json.loads(child.stdout.readline()) == {"seen": [], "loaded": []}
+    assert child.wait(timeout=60) == 0
     written = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
     assert written, "the passed self-test is remembered"
-    assert all(path.startswith(".cache/rim-edge/selftests/") for path in written), written
+    kept = tuple(f".cache/rim-edge/{kind}/" for kind in ("selftests", "openvino"))
+    assert all(path.startswith(kept) for path in written), written
 
 
 def test_the_control_that_opens_a_socket_is_killed(tmp_path: Path) -> None:

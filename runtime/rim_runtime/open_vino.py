@@ -1,0 +1,81 @@
+"""The only place that imports OpenVINO, with its usage reporting kept out.
+
+`import openvino` alone reports: it imports its conversion tools, and these send an event through the package
+`openvino_telemetry` (consent is taken for granted, and recorded below the home folder). No variable switches that
+off, but without the package OpenVINO falls back to a stub that does nothing; so it is hidden during the import.
+A host program that imported OpenVINO first is beyond our reach, so `host_reports` tells.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+
+COMMAND = 'pip install "rim-edge[openvino]"'
+REPORTER = "openvino_telemetry"
+
+_lock = threading.Lock()
+
+
+def host_reports() -> bool:
+    """Whether the host program imported OpenVINO together with its usage reporting."""
+    return sys.modules.get("openvino") is not None and sys.modules.get(REPORTER) is not None
+
+
+def openvino_version() -> str:
+    """Return the installed version without importing OpenVINO; `unknown` without package metadata."""
+    from importlib import metadata  # slow to import, and only needed when an engine is loaded
+
+    try:
+        return metadata.version("openvino")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its usage reporting and return the module.
+
+    Raises MissingExtraError (not installed) and EngineUnavailableError (broken).
+    """
+    with _lock:
+        module = sys.modules.get("openvino")
+        if module is None:
+            with _reporter_hidden():
+                module = _import()
+    if not hasattr(module, "Core"):
+        raise EngineUnavailableError(f"The folder of openvino is damaged. Install it again: {COMMAND}")
+    return module
+
+
+@contextmanager
+def _reporter_hidden() -> Iterator[None]:
+    """Let imports of the reporter fail inside the block; a host that imported it already keeps its own."""
+    before = sys.modules.get(REPORTER)
+    sys.modules[REPORTER] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[REPORTER]
+        if before is not None:
+            sys.modules[REPORTER] = before
+
+
+def _import() -> Any:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        if error.name == "openvino":
+            raise MissingExtraError("openvino", COMMAND, "The engine openvino") from None
+        raise _broken(error) from None
+    except ImportError as error:
+        raise _broken(error) from None
+    return openvino
+
+
+def _broken(error: ImportError) -> EngineUnavailableError:
+    return EngineUnavailableError(f"OpenVINO cannot be imported ({error}). Install it again: {COMMAND}")

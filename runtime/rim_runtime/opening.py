@@ -1,0 +1,58 @@
+"""One engine, opened for a bundle and tested on its golden questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rim_runtime.backends.protocol import Backend
+from rim_runtime.bundle import Bundle
+from rim_runtime.engines import EngineName, open_backend
+from rim_runtime.manifest import Variant
+from rim_runtime.prompt import PromptEncoder
+from rim_runtime.records import Records
+from rim_runtime.selftest import self_test
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be opened, whichever engine it will be."""
+
+    bundle: Bundle
+    """The bundle."""
+    variants: Mapping[EngineName, Variant]
+    """The engines to try, the last rung last, and which of the bundle's graphs each would run."""
+    encoder: PromptEncoder
+    """Its encoder."""
+    threads: int | None
+    """As in Engine.load."""
+    records: Records
+    """What is remembered of earlier loads."""
+    progress: Callable[[str], None] | None
+    """Told what takes long."""
+
+    def open(self, name: EngineName, *, keep: bool) -> Backend:
+        """Open one of the engines, untested; `keep` what it builds for this machine in the cache."""
+        cache = self.records.folder if keep else None
+        return open_backend(name, self.bundle, self.variants[name], self.threads, cache)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine that passed the golden questions."""
+
+    backend: Backend
+    """The engine itself."""
+    notes: tuple[str, ...]
+    """What the user should know about how it was found."""
+
+
+def open_tested(name: EngineName, wish: Wish) -> Opened:
+    """Open one engine; the golden questions are asked unless they were before. Raises what that raises."""
+    backend = wish.open(name, keep=True)
+    try:
+        note = self_test(wish.bundle, wish.encoder, backend, wish.records, wish.progress)
+    except BaseException:
+        backend.close()
+        raise
+    return Opened(backend, (note,) if note else ())
