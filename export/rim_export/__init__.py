@@ -15,21 +15,28 @@ if TYPE_CHECKING:
     from rim_export.certify import Certificate, VariantCertificate
     from rim_export.checkpoint import DEFAULT_MODEL
     from rim_export.errors import (
+        CalibrationError,
         CertificateError,
         CheckpointError,
         CheckpointNotFoundError,
         UnsupportedModelError,
     )
-    from rim_export.pipeline import ExportOptions, ExportReport, export
+    from rim_export.pipeline import ExportReport, export
+    from rim_export.ranges import RangeMethod
+    from rim_export.recipes import Activations
+    from rim_export.settings import ExportOptions
 
 __all__ = [
     "DEFAULT_MODEL",
+    "Activations",
+    "CalibrationError",
     "Certificate",
     "CertificateError",
     "CheckpointError",
     "CheckpointNotFoundError",
     "ExportOptions",
     "ExportReport",
+    "RangeMethod",
     "UnsupportedModelError",
     "VariantCertificate",
     "export",
@@ -39,12 +46,16 @@ _HOMES = {
     "rim_export.certify": ("Certificate", "VariantCertificate"),
     "rim_export.checkpoint": ("DEFAULT_MODEL",),
     "rim_export.errors": (
+        "CalibrationError",
         "CertificateError",
         "CheckpointError",
         "CheckpointNotFoundError",
         "UnsupportedModelError",
     ),
-    "rim_export.pipeline": ("ExportOptions", "ExportReport", "export"),
+    "rim_export.pipeline": ("ExportReport", "export"),
+    "rim_export.ranges": ("RangeMethod",),
+    "rim_export.recipes": ("Activations",),
+    "rim_export.settings": ("ExportOptions",),
 }
 
 

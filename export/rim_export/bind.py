@@ -23,6 +23,9 @@ from rim_export.trace import READOUT, TracedGraph
 Report = Callable[[float], None]
 """Called with the share that is done, 0..1."""
 
+JOINT = "+"
+"""Joins the names of weights that one product has side by side (recipes/merge.py)."""
+
 _ALIGNMENT = 4096
 _EXTERNAL_FROM_BYTES = 1024
 
@@ -40,6 +43,8 @@ class ModelWeights:
 
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor of the graph in its own dtype. Raises CheckpointError if it is missing."""
+        if JOINT in name:
+            return torch.cat([self.read(part) for part in name.split(JOINT)])
         if name != READOUT:
             return self.checkpoint.weights.read(name.replace("backbone.", "model.", 1))
         tied = self.checkpoint.config.get("tie_word_embeddings", False)
@@ -84,10 +89,15 @@ def bind(
     name: str,
     read: Callable[[], np.ndarray],
     dtype: ir.DataType = ir.DataType.FLOAT,
+    shape: Sequence[int] | None = None,
 ) -> None:
-    """Give the initializer `name` a value that is computed when it is written, and not kept."""
+    """Give the initializer `name` a value that is computed when it is written, and not kept.
+
+    `shape` None: the traced one.
+    """
     value = traced.model.graph.initializers[name]
     value.type = ir.TensorType(dtype)
+    value.shape = value.shape if shape is None else ir.Shape(shape)
     value.const_value = lazy(name, read, dtype, static_shape(value))
 
 
@@ -103,10 +113,12 @@ def lazy(name: str, read: Callable[[], np.ndarray], dtype: ir.DataType, shape: S
 
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a contiguous numpy array; bfloat16 as ml_dtypes.bfloat16, which numpy lacks."""
+    """Return a contiguous numpy array; bfloat16 and float8 as their ml_dtypes, which numpy lacks."""
     tensor = tensor.detach().contiguous()
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    if tensor.dtype is torch.float8_e4m3fn:
+        return tensor.view(torch.uint8).numpy().view(ml_dtypes.float8_e4m3fn)
     return tensor.numpy()
 
 

@@ -95,7 +95,7 @@ class VariantCertificate:
             layers = ", ".join(f"{cost.layer} ({cost.error:.1%})" for cost in self.costliest_layers)
             named = f" Layers that cost most, with the error of their update: {layers}." if layers else ""
             raise CertificateError(
-                f"The {self.precision} variant answers {self.flips} of {self.n} questions otherwise than the "
+                f"The {self.variant} variant answers {self.flips} of {self.n} questions otherwise than the "
                 f"checkpoint ({self.flip_share:.1%}), allowed are {max_flips:.1%}. Nothing was written.{named} "
                 "Keep costly layers wider with --keep-going, or allow more with --max-flips."
             )

@@ -1,9 +1,10 @@
 """What the exporter adds to the error tree of rim_runtime.
 
 InputError
-└── CheckpointError                     the checkpoint cannot be exported
-    ├── CheckpointNotFoundError (FileNotFoundError)
-    └── UnsupportedModelError           an architecture or option that is not supported yet
+├── CheckpointError                     the checkpoint cannot be exported
+│   ├── CheckpointNotFoundError (FileNotFoundError)
+│   └── UnsupportedModelError           an architecture or option that is not supported yet
+└── CalibrationError                    the calibration questions cannot be used
 CheckError
 └── CertificateError                    a variant does not answer like the checkpoint
 """
@@ -23,6 +24,10 @@ class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
 
 class UnsupportedModelError(CheckpointError):
     """The checkpoint's architecture, or an option of it, is not supported."""
+
+
+class CalibrationError(InputError):
+    """The calibration questions are too few, or the checkpoint's activations on them are no numbers."""
 
 
 class CertificateError(CheckError):

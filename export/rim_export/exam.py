@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.bundle import Bundle, GoldenQuestion
-from rim_runtime.errors import QuestionError
 from rim_runtime.manifest import Head, Variant
 from rim_runtime.prompt import PromptEncoder
 
@@ -19,8 +18,8 @@ from rim_export.bind import ModelWeights
 from rim_export.certify import VariantCertificate, choose_golden, compare
 from rim_export.contract import template_ids
 from rim_export.errors import CertificateError
-from rim_export.questions import LabelledQuestion, QuestionFileError
-from rim_export.recipes import Emulate
+from rim_export.questions import LabelledQuestion, QuestionFileError, fits
+from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.reference import run_reference
 
 Progress = Callable[[str, float], None]
@@ -41,8 +40,12 @@ class Exam:
     """All questions: first the candidates for golden ones, then the certificate's."""
     reference: NDArray[np.float32]
     """The checkpoint's letter logits, [questions, letters]."""
-    layer_errors: tuple[float, ...]
-    """For each layer, the relative error that the recipe's arithmetic adds to its update; may be empty."""
+    layer_errors: Mapping[Emulate, tuple[float, ...]]
+    """For each recipe's arithmetic and layer, the relative error that it adds to the layer's update."""
+
+    def errors_of(self, recipe: Recipe) -> tuple[float, ...]:
+        """Return the error of each layer under this recipe; empty where it is the checkpoint's arithmetic."""
+        return self.layer_errors[recipe.emulate] if recipe.emulate else ()
 
     @property
     def pool(self) -> int:
@@ -69,7 +72,7 @@ def fitting_questions(
 
     Raises QuestionFileError where fewer than twelve are left.
     """
-    fitting = [question for question in questions if _fits(question, encoder)]
+    fitting = [question for question in questions if fits(question.text, encoder)]
     if len(fitting) < LEAST_QUESTIONS:
         raise QuestionFileError(
             f"{len(fitting)} of {len(questions)} certificate questions fit the limit of {encoder.question_limit} "
@@ -77,14 +80,6 @@ def fitting_questions(
         )
     missing = len(questions) - len(fitting)
     return fitting, (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
-
-
-def _fits(question: LabelledQuestion, encoder: PromptEncoder) -> bool:
-    try:
-        encoder.encode(question.text)
-    except QuestionError:
-        return False
-    return True
 
 
 def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:
@@ -105,18 +100,19 @@ def set_exam(
     weights: ModelWeights,
     encoder: PromptEncoder,
     questions: Sequence[LabelledQuestion],
-    emulate: Emulate | None,
+    recipes: Sequence[Recipe],
     tell: Progress,
 ) -> Exam:
-    """Let the checkpoint answer all questions with all blocks, in fp32 arithmetic."""
+    """Let the checkpoint answer all questions with all blocks, in fp32 arithmetic, and try the recipes'."""
     prompts = [encoder.compose(question.text).ids for question in questions]
-    found = run_reference(weights, prompts, emulate, lambda share: tell("Running the reference", share))
+    emulations = list(dict.fromkeys(recipe.emulate for recipe in recipes if recipe.emulate))
+    found = run_reference(weights, prompts, emulations, lambda share: tell("Running the reference", share))
     full = weights.head is Head.FULL
     logits = found.logits[:, list(weights.letters.values())] if full else found.logits
     return Exam(encoder, questions, logits, found.layer_errors)
 
 
-def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, tell: Progress) -> ExamResult:
+def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress) -> ExamResult:
     """Ask a variant every question alone, as the runtime does, with all blocks.
 
     Raises CertificateError where an answer is not a number.
@@ -133,7 +129,8 @@ def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, tell: Progress) -> Ex
         backend.close()
     seconds = (time.perf_counter() - started) / len(rows)
     logits, pool = np.concatenate(rows), exam.pool
-    comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], exam.layer_errors)
+    errors = exam.errors_of(recipe)
+    comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], errors)
     return ExamResult(logits, comparison, seconds)
 
 

@@ -1,4 +1,4 @@
-"""Export as a list of verbs: open → contract → trace → bind → write → certify → package."""
+"""Export as a list of verbs: open → contract → trace → calibrate → write → certify → package."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.bundle import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
-from rim_runtime.errors import InputError
-from rim_runtime.manifest import Head, Limits, Manifest, Precision, Source
+from rim_runtime.manifest import Limits, Manifest, Source
 from rim_runtime.onnx_runtime import import_onnxruntime
 from rim_runtime.prompt import PromptContract, PromptEncoder
 from rim_runtime.storage import new_folder, refuse_existing
@@ -21,47 +20,11 @@ from rim_export.contract import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
 from rim_export.exam import Progress, check_prompts, fitting_questions
 from rim_export.package import carry_papers, tool_versions, write_tokenizer
-from rim_export.proof import Acceptance, prove_variant
+from rim_export.proof import Acceptance, Workshop, prove_variants
+from rim_export.quantization import plan_recipes
 from rim_export.questions import SHIPPED, read_questions
-
-DEFAULT_MAX_LENGTH = 2048
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What can be chosen about an export; None takes what the checkpoint says."""
-
-    precision: Precision = Precision.INT8
-    """Precision of the variant."""
-    head: Head = Head.LETTERS
-    """Rows of the output projection in the graph."""
-    blocks: int | None = None
-    """K; None: the checkpoint's, else the card's 8."""
-    memory_tokens: int | None = None
-    """M; None: the checkpoint's, else the card's 2."""
-    prefix: str | None = None
-    """Answer prefix; None: the checkpoint's, else the card's."""
-    max_length: int = DEFAULT_MAX_LENGTH
-    """Longest prompt in tokens; the model's positions limit it too."""
-    max_flips: float = 0.02
-    """Largest share of certificate questions, 0..1, that may be answered otherwise than the checkpoint does."""
-    keep_going: bool = False
-    """Whether a variant that flips too often is tried again with its costliest layers kept in fp32."""
-    certify: Path | None = None
-    """Questions of one's own (JSONL, or JSONL in gzip); None: the set that ships."""
-    name: str | None = None
-    """The bundle's name; None: the target folder's."""
-
-    @property
-    def acceptance(self) -> Acceptance:
-        """What is to be proven, and when it is enough."""
-        return Acceptance(self.precision, self.max_flips, self.keep_going)
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.max_flips <= 1.0:
-            raise InputError(f"max_flips is {self.max_flips}, expected a share from 0 to 1.")
-        if self.max_length < 1:
-            raise InputError(f"max_length is {self.max_length}, expected at least 1 token.")
+from rim_export.settings import ExportOptions
+from rim_export.trace import trace
 
 
 @dataclass(frozen=True)
@@ -103,6 +66,9 @@ def export(
     contract, letters = derive_contract(tokenizer, rim), letter_ids(tokenizer)
     limits = _limits(checkpoint, contract, options)
     weights = ModelWeights(checkpoint, letters, options.head)
+    tell("Tracing the graph", 0.0)
+    traced = trace(checkpoint.load_config(), contract, len(letters), options.head)
+    weights.check(traced)
     with new_folder(target) as folder:
         write_tokenizer(checkpoint, folder)
         carry_papers(checkpoint, folder)
@@ -119,15 +85,18 @@ def export(
             variants=(),
             files={},
         )
-        proven = prove_variant(weights, Bundle(folder, draft), encoder, asked, options.acceptance, tell)
+        plan = plan_recipes(weights, encoder, options, asked, tell)
+        workshop = Workshop(traced, weights, Bundle(folder, draft), tell)
+        acceptance = Acceptance(options.max_flips, options.keep_going)
+        proven = prove_variants(workshop, encoder, asked, plan.recipes, acceptance)
         questions = options.certify.name if options.certify else SHIPPED.name
-        certificate = Certificate(questions, contract.blocks, options.max_flips, (proven.comparison,))
+        certificate = Certificate(questions, contract.blocks, options.max_flips, proven.comparisons)
         (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proven.golden), encoding="utf-8")
         (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
-        manifest = replace(draft, variants=(proven.variant,), files=file_entries(folder))
+        manifest = replace(draft, variants=proven.variants, files=file_entries(folder))
         save_manifest(folder, manifest)
     seconds = time.perf_counter() - started
-    return ExportReport(target, manifest, certificate, (*notes, *dropped, *proven.notes), seconds)
+    return ExportReport(target, manifest, certificate, (*notes, *dropped, *plan.notes, *proven.notes), seconds)
 
 
 def _silent(_: str, __: float) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rim_runtime.errors import InputError
+from rim_runtime.errors import InputError, QuestionError
 from rim_runtime.options import LETTERS, render_options
+from rim_runtime.prompt import PromptEncoder
 
 SHIPPED = Path(__file__).parent / "data" / "medical.jsonl"
 """96 medical questions; see SOURCE.md beside it."""
@@ -40,6 +41,15 @@ def read_questions(path: Path) -> tuple[LabelledQuestion, ...]:
         return tuple(_question(row, path, number) for number, row in _rows(path))
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise QuestionFileError(f"{path} cannot be read ({error}). Give a JSONL file, or JSONL in gzip.") from None
+
+
+def fits(text: str, encoder: PromptEncoder) -> bool:
+    """Whether a bundle takes this question: not empty, not over its limit."""
+    try:
+        encoder.encode(text)
+    except QuestionError:
+        return False
+    return True
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:

@@ -125,7 +125,7 @@ def _info(bundle: Bundle) -> dict[str, Any]:
 
 def _lines(body: dict[str, Any]) -> dict[str, str]:
     source, limits = body["source"], body["limits"]
-    variants = [f"{v['precision']} ({v['head']}, {v['bytes'] / 1e6:,.1f} MB)" for v in body["variants"]]
+    variants = [f"{v['name']} ({v['head']}, {v['bytes'] / 1e6:,.1f} MB)" for v in body["variants"]]
     return {
         "name": body["name"],
         "path": body["path"],
@@ -145,7 +145,7 @@ def _proof(certificate: Mapping[str, Any]) -> dict[str, str]:
     """Return the certificate's line; none for a certificate that says nothing of the kind."""
     try:
         proven = [
-            f"{v['precision']} like the checkpoint on {v['n'] - v['flips']:,} of {v['n']:,} questions"
+            f"{v['variant']} like the checkpoint on {v['n'] - v['flips']:,} of {v['n']:,} questions"
             for v in certificate["variants"]
         ]
     except (KeyError, TypeError):

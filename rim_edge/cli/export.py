@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,7 +16,9 @@ from rim_edge.cli.output import console, note, print_json
 
 if TYPE_CHECKING:
     from rim_export import ExportReport
-    from rim_runtime.manifest import Head
+
+Member = TypeVar("Member", bound=StrEnum)
+_WORDS = {"Activations": "form of activations", "RangeMethod": "choice of ranges"}
 
 
 def export(
@@ -32,7 +35,7 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="A new folder. [default: among your bundles]"),
     ] = None,
-    precision: Annotated[str, typer.Option("--precision", metavar="P", help="int8 or fp32.")] = "int8",
+    precision: Annotated[str, typer.Option("--precision", metavar="P", help="int8, fp8, int4 or fp32.")] = "int8",
     engine: EngineOption = "auto",
     blocks: Annotated[
         int | None, typer.Option(metavar="K", min=1, help="Memory blocks. [default: the checkpoint's, else 8]")
@@ -56,17 +59,38 @@ def export(
     certify: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own questions to compare on (.jsonl, .jsonl.gz).")
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your own questions to measure activations on; none of them above."),
+    ] = None,
+    activations: Annotated[
+        str, typer.Option(metavar="HOW", help="fp8: tensor (measured), or row (each token by itself).")
+    ] = "tensor",
+    ranges: Annotated[
+        str, typer.Option(metavar="HOW", help="fp8: reach of an activation by max, percentile or mse.")
+    ] = "max",
+    block_size: Annotated[
+        int, typer.Option(metavar="N", help="int4: weights that share a scale, 32 or 128.")
+    ] = 32,
+    dialect: Annotated[
+        str | None, typer.Option(metavar="FORM", help="int4: portable or ort. [default: both]")
+    ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="int8: move outliers from activations to weights (takes longer).")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a checkpoint into a verified bundle."""
     from rim_runtime.engines import EngineName, parse_engine, parse_precision, require_engine
+    from rim_runtime.manifest import Dialect, Head
     from rim_runtime.paths import bundles_folder
     from rim_runtime.storage import refuse_existing
 
     from rim_edge.extras import require_extra
 
     runs_on = parse_engine(engine)
-    wanted, rows = parse_precision(precision), _head(head)
+    wanted, rows = parse_precision(precision), _member(Head, head)
+    form = None if dialect is None else _member(Dialect, dialect)
     require_extra("export", "Exporting")
     require_engine(EngineName.ORT_CPU)  # the variant is checked by answering
     import rim_export
@@ -84,6 +108,12 @@ def export(
         max_flips=max_flips,
         keep_going=keep_going,
         certify=certify,
+        calibration=calibration,
+        activations=_member(rim_export.Activations, activations),
+        ranges=_member(rim_export.RangeMethod, ranges),
+        block_size=block_size,
+        dialect=form,
+        smooth=smooth,
     )
     with _progress() as progress:
         report = rim_export.export(source, target, options, progress=progress)
@@ -131,7 +161,7 @@ def _print(report: ExportReport, as_default: bool) -> None:
     out.print(head)
     for variant in report.certificate.variants:
         same = variant.n - variant.flips
-        out.print(f"  {variant.precision} answers {same:,} of {variant.n:,} questions like the checkpoint")
+        out.print(f"  {variant.variant} answers {same:,} of {variant.n:,} questions like the checkpoint")
         low, high = variant.flips_interval
         out.print(f"  with 95 % confidence it changes {low:.1%} to {high:.1%} of the letters")
         if variant.accuracy is not None and variant.reference_accuracy is not None:
@@ -161,11 +191,11 @@ def _progress() -> Iterator[Callable[[str, float], None] | None]:
         yield lambda text, share: shown.update(task, description=text, completed=min(share, 0.999))
 
 
-def _head(word: str) -> Head:
-    """Return the head of this name. Raises InputError."""
+def _member(kind: type[Member], word: str) -> Member:
+    """Return the member of this name. Raises InputError."""
     from rim_runtime.errors import InputError
-    from rim_runtime.manifest import Head
 
-    if word not in [head.value for head in Head]:
-        raise InputError(f"There is no head {word!r}, expected one of {', '.join(Head)}.")
-    return Head(word)
+    if word not in [member.value for member in kind]:
+        what = _WORDS.get(kind.__name__, kind.__name__.lower())
+        raise InputError(f"There is no {what} {word!r}, expected one of {', '.join(kind)}.")
+    return kind(word)

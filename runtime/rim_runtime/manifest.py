@@ -26,6 +26,8 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     INT8 = "int8"
+    FP8 = "fp8"
+    INT4 = "int4"
 
 
 class Dialect(StrEnum):

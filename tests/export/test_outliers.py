@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 import rim_export
 import torch
+from rim_export.bind import ModelWeights
+from rim_export.checkpoint import Checkpoint
 from rim_export.errors import CertificateError
+from rim_export.reference import run_reference
+from rim_export.smoothing import SITES, SmoothedWeights, Smoothing
 from rim_runtime import Engine, Question
-from rim_runtime.manifest import Precision
+from rim_runtime.manifest import Head, Precision
 from safetensors.torch import load_file, save_file
+
+from tests.export.conftest import TinyCheckpoint
 
 FACTOR = 2.0**10  # a power of two: exact in bf16
 
@@ -54,6 +60,49 @@ def test_keep_going_widens_that_layer_alone(
         found = [answer.letter for answer in ours.ask_many(questions)]
         expected = [answer.letter for answer in theirs.ask_many(questions)]
     assert np.mean([a == b for a, b in zip(found, expected, strict=True)]) >= 0.9
+
+
+def naive_int8(name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """One scale for all of an activation, one for all of a weight: what most quantizers do."""
+    del name
+    ours, theirs = (max(float(tensor.abs().max()), 1e-12) / 127 for tensor in (activations, weight))
+    return ((activations / ours).round() * ours) @ ((weight / theirs).round() * theirs).T
+
+
+def test_naive_int8_fails_where_smoothing_holds(
+    outlier_checkpoint: Path, tied_checkpoint: TinyCheckpoint, tmp_path: Path, real_questions: list[str]
+) -> None:
+    options = rim_export.ExportOptions(smooth=True, max_flips=0.1)  # random weights: many near-ties
+    report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
+    (variant,), (certified,) = report.manifest.variants, report.certificate.variants
+    assert variant.wide_layers == ()
+    strengths = next(note for note in report.notes if note.startswith("Smoothing strengths by layer: "))
+    assert float(strengths.split(": ")[1].split(", ")[1]) > 0
+    cost = {layer.layer: layer.error for layer in certified.costliest_layers}
+    weights = ModelWeights(Checkpoint.open(outlier_checkpoint), {"A": 32, "B": 33}, Head.LETTERS)
+    prompts = [tied_checkpoint.tokenizer.encode(text) for text in real_questions[:8]]
+    naive = run_reference(weights, prompts, [naive_int8]).layer_errors[naive_int8]
+    assert naive[1] > 10 * cost[1], "the outlier is not one"
+    assert cost[1] < 0.1
+
+
+def test_folding_changes_no_function(tied_checkpoint: TinyCheckpoint) -> None:
+    """Random factors at every site, key heads shared by two query heads: the same logits, bit for bit."""
+    plain = ModelWeights(Checkpoint.open(tied_checkpoint.path), {"A": 32, "B": 33}, Head.LETTERS)
+    generator = torch.Generator().manual_seed(0)
+    columns, rows = {}, {}
+    for site in SITES:
+        start = "backbone.layers.1."
+        source = f"{start}{site.source}.weight"
+        rows[source] = torch.exp2(torch.randint(-3, 4, plain.read(source).shape[:1], generator=generator).float())
+        spread = rows[source]
+        if site.source == "self_attn.v_proj":
+            spread = spread.view(2, 1, 16).expand(2, 2, 16).flatten()
+        columns |= {f"{start}{product}.weight": spread for product in site.products}
+    folded = SmoothedWeights(plain.checkpoint, plain.letters, plain.head, Smoothing(columns, rows))
+    prompts = [list(range(40, 60))]
+    np.testing.assert_array_equal(run_reference(folded, prompts).logits, run_reference(plain, prompts).logits)
+    assert not torch.equal(folded.read(next(iter(columns))), plain.read(next(iter(columns))).float())
 
 
 def test_the_injection_changes_no_function(outlier_checkpoint: Path, tied_checkpoint: object) -> None:

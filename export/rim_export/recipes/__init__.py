@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import torch
-from rim_runtime.manifest import Precision
+from rim_runtime.manifest import Dialect, Precision
 
-from rim_export.bind import ModelWeights
-from rim_export.recipes.fp32 import bind_fp32
-from rim_export.recipes.int8 import emulate_int8, quantize_int8
-from rim_export.trace import TracedGraph
+from rim_export.recipes.fp8 import Activations, fp8_recipe, round_range
+from rim_export.recipes.fp32 import FP32
+from rim_export.recipes.int4 import int4_recipes
+from rim_export.recipes.int8 import INT8
+from rim_export.recipes.recipe import Emulate, Recipe
 
-Emulate = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(activations fp32 [..., in], weight fp32 [out, in]) to products fp32 [..., out], with the recipe's rounding."""
+__all__ = [
+    "FP32",
+    "INT8",
+    "Activations",
+    "Emulate",
+    "Recipe",
+    "dialects_of",
+    "fp8_recipe",
+    "int4_recipes",
+    "round_range",
+]
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a precision does to a traced graph."""
-
-    precision: Precision
-    """Its name."""
-    bind: Callable[[TracedGraph, ModelWeights, frozenset[str]], None]
-    """Rewrites the graph and binds all weights; the matrices named last stay in fp32."""
-    emulate: Emulate | None
-    """Its products in torch, to see which layers they cost most; None where they are the checkpoint's own."""
+_DIALECTS: Mapping[Precision, tuple[Dialect, ...]] = {Precision.INT4: (Dialect.ORT, Dialect.PORTABLE)}
 
 
-RECIPES: Mapping[Precision, Recipe] = {
-    recipe.precision: recipe
-    for recipe in (
-        Recipe(Precision.FP32, bind_fp32, None),
-        Recipe(Precision.INT8, quantize_int8, emulate_int8),
-    )
-}
+def dialects_of(precision: Precision) -> tuple[Dialect, ...]:
+    """Return the forms in which a precision is written, the default one first."""
+    return _DIALECTS.get(precision, (Dialect.PORTABLE,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rim_runtime.backends.graph import INPUTS, Graph, check_threads, first_line, run_failed
@@ -15,6 +16,10 @@ from rim_runtime.onnx_runtime import import_onnxruntime
 SPIN_US = "100"
 """How long idle worker threads spin. Spanning the gaps between operators is as fast as ONNX Runtime's default
 on free cores, and about 25 % faster where other programs want the cores too; nothing spins after an answer."""
+SESSION_ENTRIES: Mapping[Precision, Mapping[str, str]] = {
+    Precision.FP8: {"session.disable_quant_qdq": "1"},
+}
+"""What a precision needs of a session: fp8 products would be fused to int8 ones, and then refused."""
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 """ONNX Runtime's names of the types we use."""
 
@@ -35,7 +40,7 @@ class OrtCpuBackend:
         self.precision: Precision = variant.precision
         self.fingerprint = f"onnxruntime {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
         self._graph = Graph.of(bundle, variant)
-        self._session: Any = _open_session(library, self._graph.path, threads)
+        self._session: Any = _open_session(library, self._graph.path, threads, variant.precision)
         self._graph.check_interface(*map(_types, (self._session.get_inputs(), self._session.get_outputs())))
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
@@ -55,12 +60,14 @@ class OrtCpuBackend:
         self._session = None
 
 
-def _open_session(library: Any, graph: str, threads: int | None) -> Any:
+def _open_session(library: Any, graph: str, threads: int | None, precision: Precision) -> Any:
     options = library.SessionOptions()
     options.log_severity_level = 3  # errors only: its warnings are for who makes graphs
     options.intra_op_num_threads = threads or this_cpu().cores or 0  # 0: its own count of physical cores
     options.enable_mem_pattern = False  # questions differ in length: a plan for each costs memory, saves no time
     options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
+    for key, value in SESSION_ENTRIES.get(precision, {}).items():
+        options.add_session_config_entry(key, value)
     try:
         return library.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no other base

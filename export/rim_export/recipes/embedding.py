@@ -1,0 +1,53 @@
+"""The embedding table: stored narrow, gathered, then widened; never expanded as a whole."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import torch
+
+from rim_export.bind import ModelWeights, as_array, bind, static_shape
+from rim_export.recipes.graph import insert, lazy_initializer, replace_node
+from rim_export.recipes.int8_rows import quantize_rows, row_scales
+from rim_export.trace import TracedGraph
+
+NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
+"""Dtypes in which a table is stored as the checkpoint has it."""
+
+
+def bind_source_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
+    """Bind the table in the checkpoint's own dtype: the widening is exact."""
+    name = traced.embedding
+    dtype = NARROW.get(weights.read(name).dtype, ir.DataType.FLOAT)
+    bind(traced, name, lambda: as_array(weights.read(name)), dtype)
+    if dtype is ir.DataType.FLOAT:
+        return
+    table = traced.model.graph.initializers[name]
+    (gather,) = table.consumers()
+    wide = gather.outputs[0]
+    cast = ir.node("Cast", [wide], {"to": ir.DataType.FLOAT.value})
+    cast.outputs[0].name, cast.outputs[0].shape = f"{wide.name}_fp32", wide.shape
+    cast.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    ir.convenience.replace_all_uses_with(wide, cast.outputs[0])
+    cast.replace_input_with(0, wide)
+    wide.type = ir.TensorType(dtype)
+    traced.model.graph.insert_after(gather, cast)
+
+
+def bind_int8_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
+    """Bind the table as int8 rows with an fp32 scale a row."""
+    graph, name = traced.model.graph, traced.embedding
+    table = graph.initializers[name]
+    (gather,) = table.consumers()
+    ids = gather.inputs[1]
+    assert ids is not None
+    bind(traced, name, lambda: as_array(quantize_rows(weights.read(name))), ir.DataType.INT8)
+    scale = lazy_initializer(
+        graph,
+        f"{name}_scale",
+        lambda: as_array(row_scales(weights.read(name))[:, None]),
+        [static_shape(table)[0], 1],
+    )
+    rows = insert(gather, "Gather", [table, ids], f"{name}_rows", {"axis": 0}, dtype=ir.DataType.INT8)
+    scales = insert(gather, "Gather", [scale, ids], f"{name}_row_scales", {"axis": 0})
+    wide = insert(gather, "Cast", [rows], f"{name}_wide", {"to": ir.DataType.FLOAT.value})
+    replace_node(gather, insert(gather, "Mul", [wide, scales], f"{gather.outputs[0].name}_int8"))

@@ -1,0 +1,150 @@
+"""fp8 E4M3 W8A8 for GPUs: per-channel weights, activations per tensor at calibrated scales, or by rows.
+
+    tensor   y = MatMul(DQ(Q(x, c), c), DQ(W))        c = calibrated range / 448, one for each activation
+    row      y = MatMul(DQ(Q(x / s)), DQ(W)) × s      rows.py, at the constant scale 1/448
+
+W is float8e4m3fn with one fp32 scale an output channel. Only standard operators. The embedding table stays in
+the checkpoint's dtype, the letter readout in fp32. A product whose activation was not calibrated takes rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import torch
+from rim_runtime.manifest import Dialect, Precision
+
+from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, static_shape
+from rim_export.recipes.embedding import bind_source_embedding
+from rim_export.recipes.graph import constant, insert, lazy_initializer, narrow_matrices, products, replace_node
+from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.rows import SMALLEST, Grid, RowNormalizer, row_peaks
+from rim_export.trace import TracedGraph
+
+LARGEST = 448
+"""The largest E4M3 number."""
+GRID = Grid("fp8", ir.DataType.FLOAT8E4M3FN, LARGEST)
+
+
+class Activations(StrEnum):
+    """How activations get their scales in fp8."""
+
+    TENSOR = "tensor"
+    """A calibrated constant for each activation: no extra kernels on a GPU."""
+    ROW = "row"
+    """By row normalisation: nothing to calibrate, no outlier token spoils the others."""
+
+
+def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
+    """Return the recipe for these ranges: what |activation| reaches at a product, by the weight's name."""
+    return Recipe(
+        Precision.FP8,
+        Dialect.PORTABLE,
+        partial(quantize_fp8, ranges=ranges),
+        partial(emulate_fp8, ranges=ranges),
+    )
+
+
+def quantize_fp8(
+    traced: TracedGraph, weights: ModelWeights, wide: frozenset[str], ranges: Mapping[str, float]
+) -> None:
+    """Rewrite every big matrix product but the wide ones to fp8 and bind all weights."""
+    bind_vectors(traced, weights)
+    narrow = narrow_matrices(traced, weights, wide)
+    bind_matrices(traced, weights, traced.matrices - narrow)
+    by_row = narrow - set(ranges)
+    _quantize_by_tensor(traced, weights, narrow - by_row, ranges)
+    if by_row:
+        _quantize_by_row(traced, weights, by_row)
+    bind_source_embedding(traced, weights)
+
+
+def emulate_fp8(
+    name: str, activations: torch.Tensor, weight: torch.Tensor, ranges: Mapping[str, float]
+) -> torch.Tensor:
+    """Return the product as the fp8 graph computes it, [..., in] and [out, in] to [..., out]."""
+    scales = weight_scales(weight)
+    wide = quantize_weight(weight).float() * scales[:, None]
+    if name in ranges:
+        return round_range(activations, ranges[name]) @ wide.T
+    peaks = row_peaks(activations)
+    return (round_fp8(activations / peaks, 1 / LARGEST) @ wide.T) * peaks
+
+
+def round_fp8(values: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return values behind a quantization to E4M3 and back, in fp32; what is out of range saturates."""
+    step = torch.tensor(scale, dtype=torch.float32)
+    narrow = (values / step).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
+    return narrow.float() * step
+
+
+def round_range(values: torch.Tensor, reach: float) -> torch.Tensor:
+    """Return values behind E4M3 and back, at the scale of activations up to `reach`."""
+    return round_fp8(values, activation_scale(reach))
+
+
+def activation_scale(reach: float) -> float:
+    """Return the scale at which activations up to `reach` fill the format."""
+    return max(reach, SMALLEST) / LARGEST
+
+
+def weight_scales(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the scale of each row of a matrix [out, in], fp32 [out]: absmax / 448."""
+    return matrix.float().abs().amax(dim=1).clamp_min(SMALLEST) / LARGEST
+
+
+def quantize_weight(matrix: torch.Tensor) -> torch.Tensor:
+    """Return a matrix [out, in] in float8e4m3fn at its `weight_scales`."""
+    scaled = matrix.float() / weight_scales(matrix)[:, None]
+    return scaled.clamp_(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
+
+
+def _quantize_by_tensor(
+    traced: TracedGraph, weights: ModelWeights, names: frozenset[str], ranges: Mapping[str, float]
+) -> None:
+    graph = traced.model.graph
+    zero = constant(graph, "fp8_tensor_zero_point", np.zeros((), ml_dtypes.float8_e4m3fn))
+    rounded: dict[ir.Value, ir.Value] = {}  # products of one activation share its form
+    for node, activation, weight in products(graph, names):
+        if activation not in rounded:
+            scale = activation_scale(ranges[str(weight.name)])
+            rounded[activation] = _round_activation(graph, node, activation, scale, zero)
+        wide = _dequantized_weight(traced, weights, node, weight)
+        name = f"{node.outputs[0].name}_fp8"
+        replace_node(node, insert(node, "MatMul", [rounded[activation], wide], name))
+
+
+def _quantize_by_row(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:
+    graph = traced.model.graph
+    normalizer = RowNormalizer(graph, GRID)
+    for node, activation, weight in products(graph, names):
+        wide = _dequantized_weight(traced, weights, node, weight)
+        replace_node(node, normalizer.multiply(node, activation, wide))
+
+
+def _round_activation(
+    graph: ir.Graph, before: ir.Node, activation: ir.Value, scale: float, zero: ir.Value
+) -> ir.Value:
+    name = activation.name
+    step = constant(graph, f"{name}_fp8_scale", np.array(scale, np.float32))
+    grid = [step, zero]
+    narrow = insert(before, "QuantizeLinear", [activation, *grid], f"{name}_fp8_q", dtype=GRID.dtype)
+    return insert(before, "DequantizeLinear", [narrow, *grid], f"{name}_fp8_dq")
+
+
+def _dequantized_weight(traced: TracedGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value) -> ir.Value:
+    name = weight.name
+    assert name is not None
+    bind(traced, name, lambda: as_array(quantize_weight(weights.read(name)).T), GRID.dtype)
+    scale = lazy_initializer(
+        traced.model.graph,
+        f"{name}_scale",
+        lambda: as_array(weight_scales(weights.read(name))),
+        [static_shape(weight)[1]],
+    )
+    return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})

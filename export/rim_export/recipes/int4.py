@@ -1,0 +1,160 @@
+"""int4 weight-only, in blocks along the input, for machines that are short of memory.
+
+    portable   y = MatMul(x, DequantizeLinear(W, scales, axis 0, block_size))
+    ort        y = MatMulNBits(x, W, scales), ONNX Runtime's own operator, for its CPU engine
+
+Both hold the same numbers: int4 within -8..7, zero point 0, an fp32 scale a block (int4_blocks.py). ONNX Runtime
+rounds the activations of such products to int8, block by block. Embedding rows are int8 with a scale a row,
+gathered and then widened. The letter readout stays in fp32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from rim_runtime.manifest import Dialect, Precision
+
+from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, static_shape
+from rim_export.recipes.embedding import bind_int8_embedding
+from rim_export.recipes.graph import insert, lazy_initializer, narrow_matrices, products, replace_node
+from rim_export.recipes.int4_blocks import Blocks, block_count, block_scales, quantize_blocks
+from rim_export.recipes.int8_rows import LEVELS
+from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.rows import SMALLEST
+from rim_export.trace import TracedGraph
+
+CONTRIB = "com.microsoft"
+INT8_ACTIVATIONS = 4
+"""`accuracy_level` of MatMulNBits: activations rounded to int8 by blocks, the fastest products it has."""
+_ZERO = 8
+"""What stands for 0 in MatMulNBits' unsigned nibbles."""
+
+
+def int4_recipes(block_size: int) -> tuple[Recipe, ...]:
+    """Return the two forms, the CPU engine's own one first."""
+    source = BlockSource(block_size)
+    return (
+        Recipe(Precision.INT4, Dialect.ORT, partial(_quantize, source, _multiply_contrib), source.emulate),
+        Recipe(Precision.INT4, Dialect.PORTABLE, partial(_quantize, source, _multiply_portable), source.emulate),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSource:
+    """Matrices in int4. Scales are searched for once and kept, for both forms (1.7B, block 32: 0.2 GB)."""
+
+    block_size: int
+    """Values that share a scale."""
+    found: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Scales that were searched for, by the weight's name."""
+
+    def scales(self, name: str, read: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return the scales of one weight, fp32 [out, blocks]."""
+        if name not in self.found:
+            self.found[name] = block_scales(read(), self.block_size)
+        return self.found[name]
+
+    def blocks(self, name: str, read: Callable[[], torch.Tensor]) -> Blocks:
+        """Return one weight in int4."""
+        return quantize_blocks(read(), self.scales(name, read), self.block_size)
+
+    def emulate(self, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the product as ONNX Runtime computes it, [..., in] and [out, in] to [..., out]."""
+        wide = self.blocks(name, lambda: weight).widened(weight.shape[1])
+        return round_activations(activations, self.block_size) @ wide.T
+
+
+def round_activations(activations: torch.Tensor, block_size: int) -> torch.Tensor:
+    """Return activations [..., in] behind int8 and back, each block of a row at its own absmax / 127."""
+    inputs = activations.shape[-1]
+    padded = torch.nn.functional.pad(activations, (0, -inputs % block_size))
+    blocks = padded.reshape(*padded.shape[:-1], -1, block_size)
+    scales = blocks.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST) / LEVELS
+    return ((blocks / scales).round() * scales).flatten(-2)[..., :inputs]
+
+
+@dataclass(frozen=True)
+class _Product:
+    """One MatMul to be rewritten."""
+
+    traced: TracedGraph
+    node: ir.Node
+    activation: ir.Value
+    weight: ir.Value
+    block_size: int
+    read_blocks: Callable[[], Blocks]
+    read_scales: Callable[[], torch.Tensor]
+
+    @property
+    def name(self) -> str:
+        return str(self.weight.name)
+
+    @property
+    def result(self) -> str:
+        return f"{self.node.outputs[0].name}_int4"
+
+
+def _quantize(
+    source: BlockSource,
+    multiply: Callable[[_Product], ir.Value],
+    traced: TracedGraph,
+    weights: ModelWeights,
+    wide: frozenset[str],
+) -> None:
+    bind_vectors(traced, weights)
+    narrow = narrow_matrices(traced, weights, wide)
+    bind_matrices(traced, weights, traced.matrices - narrow)
+    for node, activation, weight in products(traced.model.graph, narrow):
+        read = partial(weights.read, str(weight.name))
+        blocks = partial(source.blocks, str(weight.name), read)
+        scales = partial(source.scales, str(weight.name), read)
+        product = _Product(traced, node, activation, weight, source.block_size, blocks, scales)
+        replace_node(node, multiply(product))
+    bind_int8_embedding(traced, weights)
+
+
+def _multiply_portable(product: _Product) -> ir.Value:
+    graph, node = product.traced.model.graph, product.node
+    inputs, outputs = static_shape(product.weight)
+    values = partial(_signed_nibbles, product.read_blocks, inputs)
+    bind(product.traced, product.name, values, ir.DataType.INT4)
+    scale = lazy_initializer(
+        graph,
+        f"{product.name}_scale",
+        lambda: as_array(product.read_scales().T),
+        [block_count(inputs, product.block_size), outputs],
+    )
+    attributes = {"axis": 0, "block_size": product.block_size}
+    wide = insert(node, "DequantizeLinear", [product.weight, scale], f"{product.name}_dq", attributes)
+    return insert(node, "MatMul", [product.activation, wide], product.result)
+
+
+def _multiply_contrib(product: _Product) -> ir.Value:
+    graph, size = product.traced.model.graph, product.block_size
+    inputs, outputs = static_shape(product.weight)
+    count = block_count(inputs, size)
+    values = partial(_unsigned_nibbles, product.read_blocks)
+    bind(product.traced, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
+    scale = lazy_initializer(
+        graph, f"{product.name}_scale", lambda: as_array(product.read_scales()), [outputs, count]
+    )
+    graph.opset_imports[CONTRIB] = 1
+    attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": size, "accuracy_level": INT8_ACTIVATIONS}
+    operands = [product.activation, product.weight, scale]
+    return insert(product.node, "MatMulNBits", operands, product.result, attributes, domain=CONTRIB)
+
+
+def _signed_nibbles(read: Callable[[], Blocks], inputs: int) -> np.ndarray:
+    """Return the matrix as int4 in int8's place, [in, out]; they are packed when they are written."""
+    return as_array(read().values.flatten(1)[:, :inputs].T)
+
+
+def _unsigned_nibbles(read: Callable[[], Blocks]) -> np.ndarray:
+    """Return the matrix as uint8 [out, blocks, block size / 2]: two values a byte, the first one low."""
+    values = read().values + _ZERO
+    return as_array((values[..., 0::2] | (values[..., 1::2] << 4)).to(torch.uint8))

@@ -1,0 +1,90 @@
+"""What can be chosen about an export, checked as soon as it is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rim_runtime.errors import InputError
+from rim_runtime.manifest import Dialect, Head, Precision
+
+from rim_export.ranges import RangeMethod
+from rim_export.recipes import Activations, dialects_of
+
+DEFAULT_MAX_LENGTH = 2048
+BLOCK_SIZES = (32, 128)
+"""What every engine's int4 products take."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What can be chosen about an export; None takes what the checkpoint says."""
+
+    precision: Precision = Precision.INT8
+    """Precision of the variants."""
+    head: Head = Head.LETTERS
+    """Rows of the output projection in the graph."""
+    blocks: int | None = None
+    """K; None: the checkpoint's, else the card's 8."""
+    memory_tokens: int | None = None
+    """M; None: the checkpoint's, else the card's 2."""
+    prefix: str | None = None
+    """Answer prefix; None: the checkpoint's, else the card's."""
+    max_length: int = DEFAULT_MAX_LENGTH
+    """Longest prompt in tokens; the model's positions limit it too."""
+    max_flips: float = 0.02
+    """Largest share of certificate questions, 0..1, that may be answered otherwise than the checkpoint does."""
+    keep_going: bool = False
+    """Whether a variant that flips too often is tried again with its costliest layers kept in fp32."""
+    certify: Path | None = None
+    """Questions of one's own (JSONL, or JSONL in gzip); None: the set that ships."""
+    calibration: Path | None = None
+    """Questions to measure activations on, of the same form; None: the set that ships."""
+    activations: Activations = Activations.TENSOR
+    """fp8: how activations get their scales."""
+    ranges: RangeMethod = RangeMethod.MAX
+    """fp8 per tensor: how an activation's range is chosen."""
+    block_size: int = 32
+    """int4: weights that share a scale, 32 or 128."""
+    dialect: Dialect | None = None
+    """The one form to write; None: every form the precision has."""
+    smooth: bool = False
+    """int8: whether outlier channels are moved from the activations into the weights."""
+    name: str | None = None
+    """The bundle's name; None: the target folder's."""
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether activations have to be measured."""
+        by_tensor = self.precision is Precision.FP8 and self.activations is Activations.TENSOR
+        return by_tensor or self.smooth
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.max_flips <= 1.0:
+            raise InputError(f"max_flips is {self.max_flips}, expected a share from 0 to 1.")
+        if self.max_length < 1:
+            raise InputError(f"max_length is {self.max_length}, expected at least 1 token.")
+        if self.block_size not in BLOCK_SIZES:
+            sizes = " or ".join(map(str, BLOCK_SIZES))
+            raise InputError(f"block_size is {self.block_size}, expected {sizes}.")
+        self._check_belongs("smooth", self.smooth, Precision.INT8)
+        self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
+        self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
+        self._check_belongs(f"block_size {self.block_size}", self.block_size != BLOCK_SIZES[0], Precision.INT4)
+        if self.calibration and not self.calibrates:
+            raise InputError(
+                f"A calibration file was given, but this {self.precision} export measures no activations. "
+                "Leave it out, or export int8 with smoothing, or fp8 with activations per tensor."
+            )
+        written = dialects_of(self.precision)
+        if self.dialect and self.dialect not in written:
+            raise InputError(
+                f"There is no {self.dialect} form of {self.precision}, expected {' or '.join(written)}."
+            )
+
+    def _check_belongs(self, option: str, chosen: bool, precision: Precision) -> None:
+        if chosen and self.precision is not precision:
+            raise InputError(
+                f"{option} was chosen, but the precision is {self.precision} and {precision} alone takes it. "
+                "Leave it out."
+            )

@@ -1,0 +1,147 @@
+"""The checkpoint's own layers in fp32, one of them in memory at a time.
+
+All prompts pass layer 1, then all pass layer 2, and so on. The layers are transformers' own, not those of the
+exported graph. Their linear modules can be watched, and their products replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from rim_export.bind import ModelWeights
+from rim_export.single_pass import skeleton
+from rim_export.trace import READOUT
+
+States = Sequence[torch.Tensor]
+"""Hidden states of prompts, fp32 (1, length, hidden) each."""
+Product = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(name of the weight, activations [..., in], weight [out, in]) to products [..., out]."""
+Watch = Callable[[str, torch.Tensor], None]
+"""Gets the name of a weight and the activations [..., in] that it is about to be multiplied with."""
+
+
+@dataclass(frozen=True)
+class LoadedLayer:
+    """One layer with its weights."""
+
+    number: int
+    """From 0."""
+    module: Any
+    """transformers' module."""
+    model: Any
+    """The backbone it belongs to, for its rotary embedding."""
+
+    @property
+    def linears(self) -> Mapping[str, nn.Linear]:
+        """Its linear modules by their weights' names in the graph."""
+        return {
+            self.weight_name(name): module
+            for name, module in self.module.named_modules()
+            if isinstance(module, nn.Linear)
+        }
+
+    def weight_name(self, module: str) -> str:
+        """Return the graph's name for the weight of a module of this layer."""
+        return f"backbone.layers.{self.number}.{module}.weight"
+
+    def advance(self, states: States) -> list[torch.Tensor]:
+        """Return the hidden states of each prompt behind this layer."""
+        return [self._run(one) for one in states]
+
+    def _run(self, states: torch.Tensor) -> torch.Tensor:
+        positions = torch.arange(states.shape[1])[None]
+        output = self.module(
+            states,
+            attention_mask=None,
+            position_ids=positions,
+            position_embeddings=self.model.rotary_emb(states, positions),
+        )
+        result: torch.Tensor = output[0] if isinstance(output, tuple) else output
+        return result
+
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Show the activations of every product to `watch`."""
+        hooks = [
+            module.register_forward_pre_hook(lambda _, inputs, name=name: watch(name, inputs[0]))
+            for name, module in self.linears.items()
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def replaced(self, product: Product) -> Iterator[None]:
+        """Let `product` compute what the linear modules would."""
+        for name, module in self.linears.items():
+            module.forward = partial(_multiply, product, name, module)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            for module in self.linears.values():
+                del module.forward
+
+    def update_error(self, before: States, after: States, product: Product) -> float:
+        """Return the error of the layer's update with other products, relative to the update (RMS)."""
+        # One padded batch, so that each weight is rounded once; behind causal attention padding is unseen.
+        with self.replaced(product):
+            rough = self._run(nn.utils.rnn.pad_sequence([states[0] for states in before], batch_first=True))
+        wrong = sum(
+            ((found[: exact.shape[1]] - exact[0]) ** 2).sum().item()
+            for found, exact in zip(rough, after, strict=True)
+        )
+        whole = sum(((exact - start) ** 2).sum().item() for exact, start in zip(after, before, strict=True))
+        return float((wrong / max(whole, 1e-30)) ** 0.5)
+
+
+def _multiply(product: Product, name: str, module: nn.Linear, activations: torch.Tensor) -> torch.Tensor:
+    return product(name, activations, module.weight)
+
+
+class StreamedModel:
+    """A checkpoint as a pass over its layers.
+
+    Peak memory: one layer in fp32, the embedding table in its own dtype, and whatever states a caller keeps.
+    """
+
+    def __init__(self, weights: ModelWeights) -> None:
+        self._weights = weights
+        self._model = skeleton(weights.checkpoint.load_config()).base_model
+
+    def embed(self, prompts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """Return the embedded prompts."""
+        table = self._weights.read("backbone.embed_tokens.weight")
+        return [table[torch.tensor(prompt)].float()[None] for prompt in prompts]
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return len(self._model.layers)
+
+    def layers(self) -> Iterator[LoadedLayer]:
+        """Yield each layer with its weights, which are gone when the next one is taken."""
+        for number, module in enumerate(self._model.layers):
+            self._load(module, f"backbone.layers.{number}")
+            yield LoadedLayer(number, module, self._model)
+            module.to("meta")
+
+    def read_out(self, hidden: States) -> torch.Tensor:
+        """Return the readout behind each prompt's last token, fp32 (prompts, letters or vocabulary)."""
+        self._load(self._model.norm, "backbone.norm")
+        rows = self._model.norm(torch.cat([states[:, -1] for states in hidden]))  # (N, H)
+        logits: torch.Tensor = rows @ self._weights.read(READOUT).float().T
+        return logits
+
+    def _load(self, module: nn.Module, prefix: str) -> None:
+        state = {name: self._weights.read(f"{prefix}.{name}").float() for name in module.state_dict()}
+        module.load_state_dict(state, assign=True)
+        module.requires_grad_(False)
