@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.backends.protocol import Backend
@@ -50,15 +49,15 @@ class _Kind:
     module: str
     version: Callable[[], str]
     """Imports the library; raises UnavailableError."""
-    open: Callable[[Bundle, Variant, int | None, Path | None], Backend]
+    open: Callable[[Bundle, Variant, int | None], Backend]
     dialects: tuple[Dialect, ...] = (Dialect.PORTABLE,)
     """What it reads, the better first."""
 
 
-def _open_openvino(bundle: Bundle, variant: Variant, threads: int | None, cache: Path | None) -> Backend:
+def _open_openvino(bundle: Bundle, variant: Variant, threads: int | None) -> Backend:
     from rim_runtime.backends.openvino import OpenVinoBackend  # here, because most loads do without it
 
-    return OpenVinoBackend(bundle, variant, threads, cache)
+    return OpenVinoBackend(bundle, variant, threads)
 
 
 _KINDS: Mapping[EngineName, _Kind] = {
@@ -70,7 +69,7 @@ _KINDS: Mapping[EngineName, _Kind] = {
     EngineName.ORT_CPU: _Kind(
         "onnxruntime",
         lambda: f"onnxruntime {import_onnxruntime().__version__}",
-        lambda bundle, variant, threads, cache: OrtCpuBackend(bundle, variant, threads),
+        OrtCpuBackend,
         (Dialect.ORT, Dialect.PORTABLE),
     ),
 }
@@ -140,14 +139,9 @@ def is_installed(name: EngineName) -> bool:
         return True
 
 
-def open_backend(
-    name: EngineName, bundle: Bundle, variant: Variant, threads: int | None, cache: Path | None = None
-) -> Backend:
-    """Load a variant on an engine; what the engine builds for this machine is kept below `cache`.
-
-    Raises UnavailableError, BundleCorruptError or InputError.
-    """
-    return _kind(name).open(bundle, variant, threads, cache)
+def open_backend(name: EngineName, bundle: Bundle, variant: Variant, threads: int | None) -> Backend:
+    """Load a variant on an engine. Raises UnavailableError, BundleCorruptError or InputError."""
+    return _kind(name).open(bundle, variant, threads)
 
 
 def require_engine(name: EngineName) -> None:

@@ -75,7 +75,7 @@ def _measure(facts: tuple[str, ...], wish: Wish) -> Opened:
     if all(trial.lasting for trial in troubles):
         wish.records.keep("choices", {"engine": best, "stepped_over": stepped_over}, *facts)
     cut_short = passed[best].note
-    return Opened(wish.open(best, keep=True), (*stepped_over, *why, *([cut_short] if cut_short else [])))
+    return Opened(wish.open(best), (*stepped_over, *why, *([cut_short] if cut_short else [])))
 
 
 def _try(name: EngineName, wish: Wish, budget_s: float) -> _Trial:
@@ -85,7 +85,7 @@ def _try(name: EngineName, wish: Wish, budget_s: float) -> _Trial:
     except UnavailableError as error:
         return _Trial(name, trouble=error, lasting=False)
     try:
-        backend = wish.open(name, keep=False)
+        backend = wish.open(name)
         try:
             run = selftest.timed_self_test(
                 wish.bundle, wish.encoder, backend, wish.records, budget_s, wish.progress

@@ -31,10 +31,9 @@ class Wish:
     progress: Callable[[str], None] | None
     """Told what takes long."""
 
-    def open(self, name: EngineName, *, keep: bool) -> Backend:
-        """Open one of the engines, untested; `keep` what it builds for this machine in the cache."""
-        cache = self.records.folder if keep else None
-        return open_backend(name, self.bundle, self.variants[name], self.threads, cache)
+    def open(self, name: EngineName) -> Backend:
+        """Open one of the engines, untested."""
+        return open_backend(name, self.bundle, self.variants[name], self.threads)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Opened:
 
 def open_tested(name: EngineName, wish: Wish) -> Opened:
     """Open one engine; the golden questions are asked unless they were before. Raises what that raises."""
-    backend = wish.open(name, keep=True)
+    backend = wish.open(name)
     try:
         note = self_test(wish.bundle, wish.encoder, backend, wish.records, wish.progress)
     except BaseException:

@@ -1,17 +1,10 @@
 """OpenVINO on the CPU. Tensors as in graph.py.
 
-Compiling takes several times as long as loading what was compiled before, so that is kept: a blob as large as the
-weights, in a folder named for everything it depends on. OpenVINO itself tells blobs apart by path and time alone.
+Graphs are compiled at every load: a blob that OpenVINO 2026.4 kept and loaded again answered differently.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from rim_runtime.backends.graph import INPUTS, Graph, check_threads, first_line, run_failed
@@ -29,8 +22,6 @@ SETTINGS = {
     "ENABLE_CPU_PINNING": "NO",  # the host program's cores are not ours to choose
 }
 """How every graph is compiled: what the graph says is what is computed."""
-ROOM = 3
-"""A blob is kept where the disk has room for this many times the weights."""
 TYPES = {"i64": "int64", "f32": "float32"}
 """OpenVINO's names of the types we use."""
 
@@ -40,10 +31,8 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(
-        self, bundle: Bundle, variant: Variant, threads: int | None = None, cache: Path | None = None
-    ) -> None:
-        """Compile a variant; `threads` None means one a physical core, `cache` None means to keep no blob.
+    def __init__(self, bundle: Bundle, variant: Variant, threads: int | None = None) -> None:
+        """Compile a variant; `threads` None means one a physical core.
 
         Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the
         graph is not ours) and InputError (threads).
@@ -53,10 +42,7 @@ class OpenVinoBackend:
         self.precision: Precision = variant.precision
         self.fingerprint = f"openvino {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
         self._graph = Graph.of(bundle, variant)
-        settings = _settings(threads)
-        facts = [self.fingerprint, settings, *(bundle.manifest.files[f] for f in (variant.graph, variant.data))]
-        blobs = _blob_folder(cache, facts, bundle.manifest.files[variant.data].bytes) if cache else None
-        self._compiled: Any = _compile(library, self._graph.path, settings, blobs)
+        self._compiled: Any = _compile(library, self._graph.path, threads)
         self._graph.check_interface(_types(self._compiled.inputs), _types(self._compiled.outputs))
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
@@ -76,29 +62,11 @@ class OpenVinoBackend:
         self._compiled = None
 
 
-def _settings(threads: int | None) -> dict[str, str]:
+def _compile(library: Any, graph: str, threads: int | None) -> Any:
     cores = threads or this_cpu().cores
-    return SETTINGS | ({"INFERENCE_NUM_THREADS": str(cores)} if cores else {})
-
-
-def _blob_folder(cache: Path, facts: Sequence[object], weights: int) -> Path | None:
-    """Return the folder of the blobs for these facts; None where a blob cannot be kept."""
-    folder = cache / "openvino" / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+    settings = SETTINGS | ({"INFERENCE_NUM_THREADS": str(cores)} if cores else {})
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        room = any(folder.iterdir()) or shutil.disk_usage(folder).free > ROOM * weights
-    except OSError:
-        return None
-    return folder if room and os.access(folder, os.W_OK) else None
-
-
-def _compile(library: Any, graph: str, settings: dict[str, str], blobs: Path | None) -> Any:
-    core = library.Core()
-    if blobs:
-        with suppress(RuntimeError):  # what is wrong with the graph shows again without blobs
-            return core.compile_model(graph, "CPU", settings | {"CACHE_DIR": str(blobs)})
-    try:
-        return core.compile_model(graph, "CPU", settings)
+        return library.Core().compile_model(graph, "CPU", settings)
     except Exception as error:  # its errors share no other base
         raise EngineUnavailableError(
             f"openvino {library.__version__} cannot load {graph} ({first_line(error)}). "
