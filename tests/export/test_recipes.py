@@ -9,7 +9,6 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import pytest
 import torch
 from rim_export.recipes import FP32, INT8, Recipe, fp8_recipe, int4_recipes
@@ -18,6 +17,7 @@ from rim_export.recipes.int4_blocks import block_scales, quantize_blocks
 from rim_export.trace import TracedGraph
 from rim_runtime.backends.ort_cpu import SESSION_ENTRIES
 from rim_runtime.manifest import Dialect, Head
+from rim_runtime.onnx_runtime import import_onnxruntime
 
 ROWS, INPUTS, OUTPUTS, VOCABULARY = 5, 96, 24, 40
 WEIGHT, TABLE = "backbone.layers.0.mlp.up_proj.weight", "backbone.embed_tokens.weight"
@@ -76,11 +76,11 @@ def run(recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = froze
     recipe.bind(graph, weights, wide)
     path = folder / f"{recipe.name}.onnx"
     ir.save(graph.model, path)
-    options = onnxruntime.SessionOptions()
+    options = import_onnxruntime().SessionOptions()
     options.log_severity_level = 3
     for key, value in SESSION_ENTRIES.get(recipe.precision, {}).items():
         options.add_session_config_entry(key, value)
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"ids": np.arange(ROWS)})
     return np.asarray(found)
 
