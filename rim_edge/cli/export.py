@@ -7,10 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
+from rim_edge.cli.export_options import (
+    ActivationsOption,
+    BlockSizeOption,
+    BlocksOption,
+    CalibrationOption,
+    CertifyOption,
+    DialectOption,
+    HeadOption,
+    KeepGoingOption,
+    MaxFlipsOption,
+    MaxLengthOption,
+    MemoryTokensOption,
+    ModelOption,
+    OutputOption,
+    PrecisionOption,
+    PrefixOption,
+    RangesOption,
+    SmoothOption,
+)
 from rim_edge.cli.options import EngineOption, JsonOption
 from rim_edge.cli.output import console, note, print_json
 
@@ -22,62 +39,24 @@ _WORDS = {"Activations": "form of activations", "RangeMethod": "choice of ranges
 
 
 def export(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="ID_OR_DIR",
-            help="Checkpoint folder, or a name in the hub cache. [default: NDIJayant/OpenMed-qwen3-1.7b-RIM]",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="A new folder. [default: among your bundles]"),
-    ] = None,
-    precision: Annotated[str, typer.Option("--precision", metavar="P", help="int8, fp8, int4 or fp32.")] = "int8",
+    model: ModelOption = None,
+    output: OutputOption = None,
+    precision: PrecisionOption = "int8",
     engine: EngineOption = "auto",
-    blocks: Annotated[
-        int | None, typer.Option(metavar="K", min=1, help="Memory blocks. [default: the checkpoint's, else 8]")
-    ] = None,
-    memory_tokens: Annotated[
-        int | None, typer.Option(metavar="M", min=1, help="Tokens a block. [default: the checkpoint's, else 2]")
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Answer prefix. [default: the checkpoint's]")
-    ] = None,
-    head: Annotated[
-        str, typer.Option(metavar="ROWS", help="letters; full keeps the whole vocabulary.")
-    ] = "letters",
-    max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Longest prompt, in tokens.")] = 2048,
-    max_flips: Annotated[
-        float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of changed letters that fails it.")
-    ] = 0.02,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Try again with the costliest layers in fp32, if it fails.")
-    ] = False,
-    certify: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Your own questions to compare on (.jsonl, .jsonl.gz).")
-    ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Your own questions to measure activations on; none of them above."),
-    ] = None,
-    activations: Annotated[
-        str, typer.Option(metavar="HOW", help="fp8: tensor (measured), or row (each token by itself).")
-    ] = "tensor",
-    ranges: Annotated[
-        str, typer.Option(metavar="HOW", help="fp8: reach of an activation by max, percentile or mse.")
-    ] = "max",
-    block_size: Annotated[
-        int, typer.Option(metavar="N", help="int4: weights that share a scale, 32 or 128.")
-    ] = 32,
-    dialect: Annotated[
-        str | None, typer.Option(metavar="FORM", help="int4: portable or ort. [default: both]")
-    ] = None,
-    smooth: Annotated[
-        bool, typer.Option("--smooth", help="int8: move outliers from activations to weights (takes longer).")
-    ] = False,
+    blocks: BlocksOption = None,
+    memory_tokens: MemoryTokensOption = None,
+    prefix: PrefixOption = None,
+    head: HeadOption = "letters",
+    max_length: MaxLengthOption = 2048,
+    max_flips: MaxFlipsOption = 0.02,
+    keep_going: KeepGoingOption = False,
+    certify: CertifyOption = None,
+    calibration: CalibrationOption = None,
+    activations: ActivationsOption = "tensor",
+    ranges: RangesOption = "max",
+    block_size: BlockSizeOption = 32,
+    dialect: DialectOption = None,
+    smooth: SmoothOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a checkpoint into a verified bundle."""
