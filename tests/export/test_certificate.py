@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from rim_export.intervals import paired_difference_interval, share_interval
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes import int8
 from rim_runtime.manifest import Head, Precision, Variant
+from safetensors.torch import load_file
 
 from tests.export.conftest import TinyCheckpoint
 
@@ -104,14 +106,16 @@ def test_too_few_golden_questions() -> None:
 def test_one_corrupted_tensor_fails_the_export(
     tied_checkpoint: TinyCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def corrupt(matrix: torch.Tensor) -> torch.Tensor:
-        rows = honest(matrix)
-        return -rows if matrix.shape == (48, 96) else rows  # the down projections
+    weights = load_file(tied_checkpoint.path / "model.safetensors")
+    victim = weights["model.layers.1.mlp.down_proj.weight"]
 
-    honest = int8.quantize_rows
-    monkeypatch.setattr(int8, "quantize_rows", corrupt)
+    def corrupt(matrix: torch.Tensor) -> torch.Tensor:
+        rows = int8.quantize_rows(matrix)
+        return -rows if torch.equal(matrix, victim) else rows
+
+    monkeypatch.setattr(int8, "FORM", replace(int8.FORM, rows=corrupt))
     target = tmp_path / "out" / "bundle"
-    with pytest.raises(CertificateError, match=r"otherwise than the checkpoint|clear margin"):
+    with pytest.raises(CertificateError, match="otherwise than the checkpoint"):
         rim_export.export(tied_checkpoint.path, target, rim_export.ExportOptions())
     assert not list(target.parent.iterdir())
 

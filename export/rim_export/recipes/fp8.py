@@ -19,9 +19,17 @@ import onnx_ir as ir
 import torch
 from rim_runtime.manifest import Dialect, Precision
 
-from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, static_shape
+from rim_export.bind import ModelWeights, bind_matrices, bind_vectors
 from rim_export.recipes.embedding import bind_source_embedding
-from rim_export.recipes.graph import constant, insert, lazy_initializer, narrow_matrices, products, replace_node
+from rim_export.recipes.graph import (
+    WeightForm,
+    constant,
+    dequantized_weight,
+    insert,
+    narrow_matrices,
+    products,
+    replace_node,
+)
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rows import SMALLEST, Grid, RowNormalizer, row_peaks
 from rim_export.trace import TracedGraph
@@ -104,6 +112,9 @@ def quantize_weight(matrix: torch.Tensor) -> torch.Tensor:
     return scaled.clamp_(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
 
 
+FORM = WeightForm(GRID.dtype, quantize_weight, weight_scales)
+
+
 def _quantize_by_tensor(
     traced: TracedGraph, weights: ModelWeights, names: frozenset[str], ranges: Mapping[str, float]
 ) -> None:
@@ -114,7 +125,7 @@ def _quantize_by_tensor(
         if activation not in rounded:
             scale = activation_scale(ranges[str(weight.name)])
             rounded[activation] = _round_activation(graph, node, activation, scale, zero)
-        wide = _dequantized_weight(traced, weights, node, weight)
+        wide = dequantized_weight(traced, weights, node, weight, FORM)
         name = f"{node.outputs[0].name}_fp8"
         replace_node(node, insert(node, "MatMul", [rounded[activation], wide], name))
 
@@ -123,7 +134,7 @@ def _quantize_by_row(traced: TracedGraph, weights: ModelWeights, names: frozense
     graph = traced.model.graph
     normalizer = RowNormalizer(graph, GRID)
     for node, activation, weight in products(graph, names):
-        wide = _dequantized_weight(traced, weights, node, weight)
+        wide = dequantized_weight(traced, weights, node, weight, FORM)
         replace_node(node, normalizer.multiply(node, activation, wide))
 
 
@@ -135,16 +146,3 @@ def _round_activation(
     grid = [step, zero]
     narrow = insert(before, "QuantizeLinear", [activation, *grid], f"{name}_fp8_q", dtype=GRID.dtype)
     return insert(before, "DequantizeLinear", [narrow, *grid], f"{name}_fp8_dq")
-
-
-def _dequantized_weight(traced: TracedGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value) -> ir.Value:
-    name = weight.name
-    assert name is not None
-    bind(traced, name, lambda: as_array(quantize_weight(weights.read(name)).T), GRID.dtype)
-    scale = lazy_initializer(
-        traced.model.graph,
-        f"{name}_scale",
-        lambda: as_array(weight_scales(weights.read(name))),
-        [static_shape(weight)[1]],
-    )
-    return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import torch
 from rim_runtime.manifest import Head
 
-from rim_export.bind import ModelWeights, lazy
+from rim_export.bind import ModelWeights, as_array, bind, lazy, static_shape
 from rim_export.trace import READOUT, TracedGraph
 
 
@@ -46,6 +48,30 @@ def insert(
     output.name, output.type = name, ir.TensorType(dtype)
     _graph_of(before).insert_before(before, node)
     return output
+
+
+@dataclass(frozen=True)
+class WeightForm:
+    """How a recipe stores a matrix: a narrow type with one fp32 scale an output channel."""
+
+    dtype: ir.DataType
+    """The narrow type."""
+    rows: Callable[[torch.Tensor], torch.Tensor]
+    """A matrix [out, in] in that type, at its scales."""
+    scales: Callable[[torch.Tensor], torch.Tensor]
+    """Its scales, fp32 [out]."""
+
+
+def dequantized_weight(
+    traced: TracedGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value, form: WeightForm
+) -> ir.Value:
+    """Bind a weight [in, out] in a narrow form and return it dequantized."""
+    name, channels = str(weight.name), static_shape(weight)[1]
+    bind(traced, name, lambda: as_array(form.rows(weights.read(name)).T), form.dtype)
+    scale = lazy_initializer(
+        traced.model.graph, f"{name}_scale", lambda: as_array(form.scales(weights.read(name))), [channels]
+    )
+    return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})
 
 
 def replace_node(node: ir.Node, result: ir.Value) -> None:

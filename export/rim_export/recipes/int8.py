@@ -14,9 +14,9 @@ import onnx_ir as ir
 import torch
 from rim_runtime.manifest import Dialect, Precision
 
-from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, static_shape
+from rim_export.bind import ModelWeights, bind_matrices, bind_vectors
 from rim_export.recipes.embedding import bind_int8_embedding
-from rim_export.recipes.graph import insert, lazy_initializer, narrow_matrices, products, replace_node
+from rim_export.recipes.graph import WeightForm, dequantized_weight, narrow_matrices, products, replace_node
 from rim_export.recipes.int8_rows import LEVELS, quantize_rows, row_scales
 from rim_export.recipes.merge import merge_products
 from rim_export.recipes.recipe import Recipe
@@ -24,6 +24,7 @@ from rim_export.recipes.rows import Grid, RowNormalizer, row_peaks
 from rim_export.trace import TracedGraph
 
 GRID = Grid("int8", ir.DataType.INT8, LEVELS)
+FORM = WeightForm(GRID.dtype, quantize_rows, row_scales)
 
 
 def quantize_int8(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
@@ -50,18 +51,5 @@ def _quantize_products(traced: TracedGraph, weights: ModelWeights, names: frozen
     graph = traced.model.graph
     normalizer = RowNormalizer(graph, GRID)
     for node, activation, weight in products(graph, names):
-        wide = _dequantized_weight(traced, weights, node, weight)
+        wide = dequantized_weight(traced, weights, node, weight, FORM)
         replace_node(node, normalizer.multiply(node, activation, wide))
-
-
-def _dequantized_weight(traced: TracedGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value) -> ir.Value:
-    name = weight.name
-    assert name is not None
-    bind(traced, name, lambda: as_array(quantize_rows(weights.read(name)).T), ir.DataType.INT8)
-    scale = lazy_initializer(
-        traced.model.graph,
-        f"{name}_scale",
-        lambda: as_array(row_scales(weights.read(name))),
-        [static_shape(weight)[1]],
-    )
-    return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})
