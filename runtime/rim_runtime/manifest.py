@@ -25,9 +25,24 @@ class Precision(StrEnum):
     """Number formats a variant can have (DESIGN 8)."""
 
     FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
     INT8 = "int8"
     FP8 = "fp8"
     INT4 = "int4"
+    NVFP4 = "nvfp4"
+    """An experiment for sm_120: no engine of this release has run it."""
+
+
+class Compute(StrEnum):
+    """What a graph computes in between its narrow products: attention, activations, residuals."""
+
+    FP32 = "fp32"
+    """Every CPU engine runs it; TensorRT has no attention for it."""
+    FP16 = "fp16"
+    """GPU engines run it, and ONNX Runtime on the CPU, more exactly."""
+    BF16 = "bf16"
+    """GPU engines run it; ONNX Runtime has no kernels for it on the CPU."""
 
 
 class Dialect(StrEnum):
@@ -92,6 +107,46 @@ class Variant:
     """Layers that are kept in fp32, because the precision cost too much there."""
     dialect: Dialect = Dialect.PORTABLE
     """Operators of the graph."""
+    compute: Compute = Compute.FP32
+    """What it computes in between its products; TensorRT takes 16 bits alone."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Shapes of `question_ids`, [batch, length], that one optimization profile of a plan takes, inclusive."""
+
+    least_length: int
+    """Shortest padded question, in tokens."""
+    most_length: int
+    """Longest padded question, in tokens; what the profile is tuned for."""
+    most_batch: int
+    """Most questions at once; at least 1, which is what the profile is tuned for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A TensorRT engine built from one of the variants. A plan is code: DESIGN 5 says which are loaded."""
+
+    file: str
+    """Its file name."""
+    sha256: str
+    """SHA-256 of the file, hexadecimal."""
+    bytes: int
+    """Size of the file."""
+    variant: str
+    """Name of the variant it was built from."""
+    graph_sha256: str
+    """`graph_sha256` of that variant, at the time of building."""
+    library: str
+    """`tensorrt-rtx` or `tensorrt`."""
+    library_version: str
+    """Exact release: no other one runs it."""
+    platform: str
+    """Where it was built, as in `linux-x86_64`."""
+    targets: tuple[str, ...]
+    """GPUs it was built for, as in `sm_89`."""
+    profiles: tuple[Profile, ...]
+    """Its optimization profiles, by their numbers in the engine; shorter questions first."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +179,8 @@ class Manifest:
     """The graphs, the default one first."""
     files: Mapping[str, FileEntry]
     """Every other file of the bundle by name."""
+    plans: tuple[Plan, ...] = ()
+    """TensorRT engines that were built from the graphs."""
     schema_version: int = SCHEMA_VERSION
     """Version of this layout."""
 
@@ -131,6 +188,10 @@ class Manifest:
     def sha256(self) -> str:
         """The hash over its canonical JSON: it changes with anything in the bundle."""
         return _hash(dataclasses.asdict(self))
+
+    def graph_sha256(self, variant: Variant) -> str:
+        """Return the hash of a variant's content: its graph's and its weights' hashes, hashed."""
+        return graph_sha256(self.files[variant.graph], self.files[variant.data])
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`, its own hash included."""
@@ -179,11 +240,24 @@ class Manifest:
             "limits": not 1 <= limits.question_tokens <= limits.max_length - fixed
             or limits.max_length > limits.model_positions,
             "prompt": self.prompt.blocks < 0 or not self.prompt.prefix or min(ids) < 0,
+            "plans": not all(self._is_own(plan) for plan in self.plans),
         }
         if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
             raise BundleCorruptError(
                 f"{where} has impossible values in {', '.join(bad)}. Export the bundle again."
             )
+
+    def _is_own(self, plan: Plan) -> bool:
+        """Whether a plan's file and variant are this bundle's, and its profiles can be."""
+        listed = self.files.get(plan.file) == FileEntry(plan.bytes, plan.sha256)
+        possible = all(1 <= one.least_length <= one.most_length and one.most_batch >= 1 for one in plan.profiles)
+        known = plan.variant in {variant.name for variant in self.variants}
+        return listed and known and possible and bool(plan.profiles) and bool(plan.targets)
+
+
+def graph_sha256(graph: FileEntry, data: FileEntry) -> str:
+    """Return one hash for a graph and its external data."""
+    return hashlib.sha256(f"{graph.sha256} {data.sha256}".encode()).hexdigest()
 
 
 def _hash(body: Mapping[str, Any]) -> str:
