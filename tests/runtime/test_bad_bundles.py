@@ -123,7 +123,7 @@ CORRUPT: dict[str, tuple[Change, str]] = {
     "true as a number": (field("limits", max_length=True), "max_length is True, expected int"),
     "unknown precision": (
         edit(lambda body: body["variants"][0].update(precision="int3")),
-        "precision is 'int3', expected one of fp32, int8",
+        "precision is 'int3', expected one of fp32, bf16",
     ),
     "shuffled letters": (edit(lambda body: body.update(letters={"B": 1, "A": 0})), "impossible values in letters"),
     "a letter too few": (edit(lambda body: body["letters"].pop("J")), "it does not belong to this manifest"),
