@@ -23,6 +23,7 @@ from rim_runtime.manifest import Head
 from rim_runtime.prompt import PromptContract
 from torch import nn
 
+from rim_export.readout_row import gather_readout_row_early
 from rim_export.single_pass import INPUTS, Projection, SinglePass, skeleton, use_projections
 
 OPSET = 23
@@ -55,6 +56,7 @@ def trace(config: Any, contract: PromptContract, letters: int, head: Head) -> Tr
     module = SinglePass(backbone, Projection(int(config.hidden_size), outputs), contract).eval()
     _make_parameters_distinct(module)
     model = _export(module, "letter_logits" if head is Head.LETTERS else "logits")
+    gather_readout_row_early(model.graph)
     Sequential(
         CommonSubexpressionEliminationPass(),
         RemoveUnusedNodesPass(),
