@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rim_runtime.bundle import GoldenQuestion
 from rim_runtime.manifest import Variant
 from rim_runtime.options import LETTERS, offered_options
 
@@ -24,9 +23,6 @@ from rim_export.questions import LabelledQuestion
 Floats = NDArray[np.float32]
 Columns = NDArray[np.intp]
 
-GOLDEN_LEAST, GOLDEN_MOST = 4, 16
-CLEAR_MARGIN = 4.0
-"""A golden question's margin is at least this many times the variant's mean logit error."""
 LAYERS_NAMED = 5
 NEAR_TIE = 0.1
 """Lead of the best letter over the second, in logits, below which a flip says little: 52.5 against 47.5 %."""
@@ -152,7 +148,7 @@ def compare(
         n=len(questions),
         flips=int(flipped.sum()),
         flips_interval=share_interval(int(flipped.sum()), len(questions)),
-        near_tie_flips=int((flipped & (_margins(reference, masks) < NEAR_TIE)).sum()),
+        near_tie_flips=int((flipped & (margins(reference, masks) < NEAR_TIE)).sum()),
         agreement=float((~flipped).mean()),
         worst_margin=float(_leads(logits, masks, theirs).min()),
         mean_kl=float(_kl(reference, logits, masks).mean()),
@@ -201,40 +197,6 @@ def _paired_accuracy(ours: Columns, theirs: Columns, answers: Columns) -> _Paire
     )
 
 
-def choose_golden(
-    questions: Sequence[LabelledQuestion], variants: Sequence[Floats], reference: Floats, blocks: int
-) -> tuple[GoldenQuestion, ...]:
-    """Choose 4 to 16 questions that every variant answers like the reference, the clearest margins first.
-
-    `variants` holds each variant's letter logits [n, letters]. Raises CertificateError if there are fewer.
-    """
-    masks = np.stack([offered_columns(question.text) for question in questions])
-    theirs = letters_of(reference, masks)
-    margin = _margins(reference, masks)
-    good = np.ones(len(questions), dtype=bool)
-    for logits in variants:
-        noise = float(np.where(masks, np.abs(logits - reference), 0).sum() / masks.sum())
-        good &= (letters_of(logits, masks) == theirs) & (margin >= CLEAR_MARGIN * noise)
-        margin = np.minimum(margin, _margins(logits, masks))
-    order = [int(index) for index in np.argsort(-margin, kind="stable") if good[index]][:GOLDEN_MOST]
-    if len(order) < GOLDEN_LEAST:
-        raise CertificateError(
-            f"Only {len(order)} of {len(questions)} candidate questions are answered like the checkpoint with a "
-            f"clear margin, expected at least {GOLDEN_LEAST}. Give more questions with --certify, "
-            "or export at a wider precision."
-        )
-    logs = _log_probabilities(reference, np.ones_like(masks))
-    return tuple(
-        GoldenQuestion(
-            question=questions[index].text,
-            blocks=blocks,
-            letter=LETTERS[int(theirs[index])],
-            log_probabilities=tuple(round(float(value), 4) for value in logs[index]),
-        )
-        for index in order
-    )
-
-
 def offered_columns(text: str) -> NDArray[np.bool_]:
     """Return which letters a question offers, bool [letters]: its options, else all."""
     offered = offered_options(text) or dict.fromkeys(LETTERS, "")
@@ -247,11 +209,11 @@ def letters_of(logits: Floats, masks: NDArray[np.bool_]) -> Columns:
     return best
 
 
-def _margins(logits: Floats, masks: NDArray[np.bool_]) -> Floats:
+def margins(logits: Floats, masks: NDArray[np.bool_]) -> Floats:
     """Return the best offered logit minus the second best, [n]."""
     best = np.sort(np.where(masks, logits, -np.inf), axis=1)
-    margins: Floats = best[:, -1] - best[:, -2]
-    return margins
+    found: Floats = best[:, -1] - best[:, -2]
+    return found
 
 
 def _leads(logits: Floats, masks: NDArray[np.bool_], letters: Columns) -> Floats:
@@ -263,7 +225,8 @@ def _leads(logits: Floats, masks: NDArray[np.bool_], letters: Columns) -> Floats
     return leads
 
 
-def _log_probabilities(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+def log_probabilities(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the log-probabilities of the letters among the offered ones, [n, letters]."""
     offered = np.where(masks, logits.astype(np.float64), -np.inf)
     shifted = offered - offered.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -271,7 +234,7 @@ def _log_probabilities(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def _kl(reference: Floats, logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    p, q = _log_probabilities(reference, masks), _log_probabilities(logits, masks)
+    p, q = log_probabilities(reference, masks), log_probabilities(logits, masks)
     with np.errstate(invalid="ignore"):
         terms = np.where(masks, np.exp(p) * (p - q), 0.0)
     result: NDArray[np.float64] = terms.sum(axis=1)

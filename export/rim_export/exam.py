@@ -15,9 +15,10 @@ from rim_runtime.manifest import Head, Variant
 from rim_runtime.prompt import PromptEncoder
 
 from rim_export.bind import ModelWeights
-from rim_export.certify import VariantCertificate, choose_golden, compare
+from rim_export.certify import VariantCertificate, compare
 from rim_export.contract import template_ids
 from rim_export.errors import CertificateError
+from rim_export.golden import choose_golden, clearly_answered
 from rim_export.questions import LabelledQuestion, QuestionFileError, fits
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.reference import run_reference
@@ -134,8 +135,17 @@ def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell:
     return ExamResult(logits, comparison, seconds)
 
 
-def golden_questions(exam: Exam, results: Sequence[ExamResult]) -> tuple[GoldenQuestion, ...]:
-    """Choose golden questions that all variants answer clearly. Raises CertificateError where there are few."""
+def clear_candidates(exam: Exam, result: ExamResult) -> NDArray[np.bool_]:
+    """Return which candidates for golden questions a variant answers like the checkpoint, clearly; bool [pool]."""
     pool = exam.pool
-    answers = [result.logits[:pool] for result in results]
+    return clearly_answered(exam.questions[:pool], result.logits[:pool], exam.reference[:pool])
+
+
+def golden_questions(exam: Exam, results: Mapping[str, ExamResult]) -> tuple[GoldenQuestion, ...]:
+    """Choose golden questions that all variants answer clearly; `results` by the variants' names.
+
+    Raises CertificateError where there are few.
+    """
+    pool = exam.pool
+    answers = {name: result.logits[:pool] for name, result in results.items()}
     return choose_golden(exam.questions[:pool], answers, exam.reference[:pool], exam.encoder.contract.blocks)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from rim_runtime.bundle import Bundle, GoldenQuestion
 from rim_runtime.manifest import Variant
 from rim_runtime.prompt import PromptEncoder
 
 from rim_export.bind import ModelWeights, write_graph
 from rim_export.certify import VariantCertificate, costliest
-from rim_export.exam import Exam, ExamResult, Progress, golden_questions, set_exam, sit_exam
+from rim_export.exam import Exam, ExamResult, Progress, clear_candidates, golden_questions, set_exam, sit_exam
+from rim_export.golden import LEAST
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes import Recipe
 from rim_export.trace import TracedGraph
@@ -24,7 +26,7 @@ class Acceptance:
     max_flips: float
     """Largest share of flips, 0..1."""
     keep_going: bool
-    """Whether to try again with the costliest layers in fp32."""
+    """Whether to try again with the costliest layers in fp32, for flips and for golden questions alike."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,21 @@ class Workshop:
 
 
 @dataclass(frozen=True)
-class ProvenVariant:
-    """A variant that passed."""
+class Attempt:
+    """A variant as it was written once, and how it did."""
 
+    recipe: Recipe
+    """What it was written by."""
     variant: Variant
-    """Its entry of the manifest; its files are in the bundle's folder."""
+    """Its entry of the manifest; the last attempt's files are in the bundle's folder."""
     result: ExamResult
     """How it did."""
-    notes: tuple[str, ...]
-    """What keeping layers wide cost, for the user to know."""
+    data_bytes: int
+    """Size of its weights."""
+
+
+Attempts = tuple[Attempt, ...]
+"""One recipe's: with all layers narrow, then with more and more of them in fp32. The last one counts."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Proof:
     golden: tuple[GoldenQuestion, ...]
     """Golden questions that all of them answer clearly."""
     notes: tuple[str, ...]
-    """What keeping layers wide cost, for the user to know."""
+    """Which layers were kept wide, why, and what that cost, for the user to know."""
 
 
 def prove_variants(
@@ -76,45 +84,95 @@ def prove_variants(
 ) -> Proof:
     """Write a variant by each recipe into the bundle's folder and prove it.
 
-    Raises CertificateError where one flips too often (with `keep_going`: even with every layer wide), where an
-    answer is not a number, or where golden questions are too few.
+    Raises CertificateError where one flips too often or leaves too few golden questions (with `keep_going`: even
+    with every layer wide), and where an answer is not a number.
     """
     exam = set_exam(workshop.weights, encoder, questions, recipes, workshop.tell)
-    proven = [_prove(workshop, exam, recipe, acceptance) for recipe in recipes]
+    passed = []
+    for recipe in recipes:
+        first = (_attempt(workshop, exam, recipe, ()),)
+        passed.append(_until_it_passes(workshop, exam, first, acceptance))
+    proven = _until_golden_questions_are_left(workshop, exam, passed, acceptance)
+    last = [attempts[-1] for attempts in proven]
     return Proof(
-        variants=tuple(one.variant for one in proven),
-        comparisons=tuple(one.result.comparison for one in proven),
-        golden=golden_questions(exam, [one.result for one in proven]),
-        notes=tuple(note for one in proven for note in one.notes),
+        variants=tuple(one.variant for one in last),
+        comparisons=tuple(one.result.comparison for one in last),
+        golden=golden_questions(exam, {one.variant.name: one.result for one in last}),
+        notes=(*_reason(exam, passed, proven), *(note for attempts in proven for note in _cost(attempts))),
     )
 
 
-def _prove(workshop: Workshop, exam: Exam, recipe: Recipe, acceptance: Acceptance) -> ProvenVariant:
-    variant = _write_variant(workshop, recipe, ())
-    first = result = sit_exam(exam, workshop.bundle, variant, recipe, workshop.tell)
-    data = workshop.bundle.path / variant.data
-    narrow_bytes = data.stat().st_size
-    while result.comparison.flip_share > acceptance.max_flips:
-        wider = _wider(variant, exam.errors_of(recipe))
-        if not acceptance.keep_going or wider == variant.wide_layers:
-            result.comparison.check(acceptance.max_flips)
-        variant = _write_variant(workshop, recipe, wider)
-        result = sit_exam(exam, workshop.bundle, variant, recipe, workshop.tell)
-    notes = _cost(variant, data.stat().st_size - narrow_bytes, result, first) if variant.wide_layers else ()
-    return ProvenVariant(variant, result, notes)
+def _until_it_passes(workshop: Workshop, exam: Exam, attempts: Attempts, acceptance: Acceptance) -> Attempts:
+    """Widen a variant until it flips seldom enough. Raises CertificateError where that may not be, or not help."""
+    while attempts[-1].result.comparison.flip_share > acceptance.max_flips:
+        if not acceptance.keep_going or not _can_widen(exam, attempts):
+            attempts[-1].result.comparison.check(acceptance.max_flips)
+        attempts = _widened(workshop, exam, attempts)
+    return attempts
 
 
-def _wider(variant: Variant, errors: Sequence[float]) -> tuple[int, ...]:
-    """Return twice as many layers as are wide now, the costliest ones, in their order."""
-    count = max(1, 2 * len(variant.wide_layers))
-    return tuple(sorted(cost.layer for cost in costliest(errors)[:count]))
+def _until_golden_questions_are_left(
+    workshop: Workshop, exam: Exam, variants: Sequence[Attempts], acceptance: Acceptance
+) -> list[Attempts]:
+    """Widen whatever answers the fewest candidates clearly, until enough are left or none can be widened."""
+    proven = list(variants)
+    while acceptance.keep_going and _candidates_left(exam, proven) < LEAST:
+        able = [number for number, attempts in enumerate(proven) if _can_widen(exam, attempts)]
+        if not able:
+            break
+        worst = min(able, key=lambda number: clear_candidates(exam, proven[number][-1].result).sum())
+        widened = _widened(workshop, exam, proven[worst])
+        proven[worst] = _until_it_passes(workshop, exam, widened, acceptance)
+    return proven
 
 
-def _cost(variant: Variant, more_bytes: int, result: ExamResult, first: ExamResult) -> tuple[str, ...]:
-    layers = ", ".join(map(str, variant.wide_layers))
+def _candidates_left(exam: Exam, variants: Sequence[Attempts]) -> int:
+    """Return how many candidates for golden questions all variants answer clearly."""
+    clear = [clear_candidates(exam, attempts[-1].result) for attempts in variants]
+    return int(np.logical_and.reduce(clear).sum())
+
+
+def _attempt(workshop: Workshop, exam: Exam, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
+    variant = _write_variant(workshop, recipe, wide)
+    result = sit_exam(exam, workshop.bundle, variant, recipe, workshop.tell)
+    return Attempt(recipe, variant, result, (workshop.bundle.path / variant.data).stat().st_size)
+
+
+def _can_widen(exam: Exam, attempts: Attempts) -> bool:
+    return len(attempts[-1].variant.wide_layers) < len(exam.errors_of(attempts[-1].recipe))
+
+
+def _widened(workshop: Workshop, exam: Exam, attempts: Attempts) -> Attempts:
+    """Attempt it again with twice as many layers wide, the costliest ones, in their order."""
+    last = attempts[-1]
+    count = max(1, 2 * len(last.variant.wide_layers))
+    worst = costliest(exam.errors_of(last.recipe))[:count]
+    wide = tuple(sorted(cost.layer for cost in worst))
+    return (*attempts, _attempt(workshop, exam, last.recipe, wide))
+
+
+def _reason(exam: Exam, passed: Sequence[Attempts], proven: Sequence[Attempts]) -> tuple[str, ...]:
+    """Say it where layers were widened for the golden questions' sake."""
+    widened = [
+        ours[-1].variant.name for ours, before in zip(proven, passed, strict=True) if len(ours) > len(before)
+    ]
+    if not widened:
+        return ()
     return (
-        f"The layers {layers} are kept in fp32 ({variant.name}): {more_bytes / 1e6:,.1f} MB more, and an answer "
-        f"takes {result.seconds / first.seconds:.2f} times as long here.",
+        f"Only {_candidates_left(exam, passed)} of {exam.pool} candidates for golden questions were answered with "
+        f"a clear margin, expected at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
+    )
+
+
+def _cost(attempts: Attempts) -> tuple[str, ...]:
+    first, last = attempts[0], attempts[-1]
+    if not last.variant.wide_layers:
+        return ()
+    layers = ", ".join(map(str, last.variant.wide_layers))
+    more_bytes, longer = last.data_bytes - first.data_bytes, last.result.seconds / first.result.seconds
+    return (
+        f"The layers {layers} are kept in fp32 ({last.variant.name}): {more_bytes / 1e6:,.1f} MB more, and an "
+        f"answer takes {longer:.2f} times as long here.",
     )
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rim_export.contract import RIM_TOKENS
 from rim_runtime.options import render_options
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -83,6 +85,31 @@ def untied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactor
 def damaged(tied_checkpoint: TinyCheckpoint, tmp_path: Path) -> Path:
     """A copy of the tied checkpoint that a test may damage."""
     return Path(shutil.copytree(tied_checkpoint.path, tmp_path / "damaged"))
+
+
+OUTLIER = 2.0**10
+"""How much larger the injected channel is; a power of two is exact in bf16."""
+
+
+@pytest.fixture
+def outlier_checkpoint(damaged: Path) -> Path:
+    """The same function as the tied checkpoint, but one input channel of layer 1's MLP is 1,024 times larger."""
+    inject_outlier(damaged / "model.safetensors", layer=1, channel=7)
+    return damaged
+
+
+def inject_outlier(file: Path, layer: int, channel: int) -> None:
+    """Let a norm's gain make one channel larger, and divide the columns that it meets: the same function."""
+    weights = load_file(file)
+    weights[f"model.layers.{layer}.post_attention_layernorm.weight"][channel] *= OUTLIER
+    for name in ("gate_proj", "up_proj"):
+        weights[f"model.layers.{layer}.mlp.{name}.weight"][:, channel] /= OUTLIER
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file, metadata={"format": "pt"})
+
+
+def two_letters(*rows: tuple[float, float]) -> np.ndarray:
+    """Return letter logits [n, letters] for an offered A and B; the other eight would win if they counted."""
+    return np.array([[*row, *8 * [9.0]] for row in rows], np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rim_export
 import torch
-from rim_export.certify import choose_golden, compare
+from rim_export.certify import compare
 from rim_export.errors import CertificateError
 from rim_export.intervals import paired_difference_interval, share_interval
 from rim_export.questions import LabelledQuestion
@@ -17,21 +17,16 @@ from rim_export.recipes import int8
 from rim_runtime.manifest import Head, Precision, Variant
 from safetensors.torch import load_file
 
-from tests.export.conftest import TinyCheckpoint
+from tests.export.conftest import TinyCheckpoint, two_letters
 
 VARIANT = Variant("int8", Precision.INT8, Head.LETTERS, "graph", "data")
 TWO = "Which?\nA: this\nB: that"
 
 
-def logits(*rows: tuple[float, float]) -> np.ndarray:
-    """Two offered letters; the other eight would win if they counted."""
-    return np.array([[*row, *8 * [9.0]] for row in rows], np.float32)
-
-
 def test_comparison_by_hand() -> None:
     questions = [LabelledQuestion(TWO, "A"), LabelledQuestion(TWO, "B"), LabelledQuestion(TWO, None)]
-    reference = logits((1, 0), (1, 0), (0, 2))
-    result = compare(VARIANT, questions, logits((1, 0), (0, 1), (0, 1)), reference)
+    reference = two_letters((1, 0), (1, 0), (0, 2))
+    result = compare(VARIANT, questions, two_letters((1, 0), (0, 1), (0, 1)), reference)
     assert (result.n, result.flips, result.agreement) == (3, 1, pytest.approx(2 / 3))
     assert (result.labelled, result.accuracy, result.reference_accuracy) == (2, 1.0, 0.5)
     assert result.max_logit_error == 1.0
@@ -48,8 +43,8 @@ def test_comparison_by_hand() -> None:
 
 def test_flips_between_nearly_even_letters_are_told_apart() -> None:
     questions = 3 * [LabelledQuestion(TWO, None)]
-    reference = logits((0.05, 0), (2, 0), (2, 0))
-    result = compare(VARIANT, questions, logits((0, 1), (0, 1), (2, 0)), reference)
+    reference = two_letters((0.05, 0), (2, 0), (2, 0))
+    result = compare(VARIANT, questions, two_letters((0, 1), (0, 1), (2, 0)), reference)
     assert (result.flips, result.near_tie_flips) == (2, 1)
 
 
@@ -75,8 +70,8 @@ def test_paired_difference_by_hand() -> None:
 
 def test_too_many_flips_name_both_numbers() -> None:
     questions = 10 * [LabelledQuestion(TWO, None)]
-    reference = logits(*10 * [(1, 0)])
-    result = compare(VARIANT, questions, logits((0, 1), *9 * [(1, 0)]), reference)
+    reference = two_letters(*10 * [(1, 0)])
+    result = compare(VARIANT, questions, two_letters((0, 1), *9 * [(1, 0)]), reference)
     result.check(0.1)
     with pytest.raises(CertificateError, match=r"1 of 10 questions .* \(10\.0%\), allowed are 9\.0%"):
         result.check(0.09)
@@ -84,23 +79,12 @@ def test_too_many_flips_name_both_numbers() -> None:
 
 def test_logits_that_are_not_numbers() -> None:
     with pytest.raises(CertificateError, match="reference logits are not finite on 1 of 2"):
-        compare(VARIANT, 2 * [LabelledQuestion(TWO, None)], logits((1, 0), (1, 0)), logits((np.nan, 0), (1, 0)))
-
-
-def test_golden_questions_have_clear_margins() -> None:
-    questions = [LabelledQuestion(f"{number}\nA: this\nB: that", None) for number in range(8)]
-    reference = logits(*[(margin, 0) for margin in range(8)])
-    variant = reference + np.float32(0.25)
-    golden = choose_golden(questions, [variant], reference, blocks=8)
-    assert [row.question[0] for row in golden] == ["7", "6", "5", "4", "3", "2", "1"]
-    assert all(row.letter == "A" and row.blocks == 8 for row in golden)
-    assert sum(np.exp(golden[0].log_probabilities)) == pytest.approx(1, abs=1e-3)
-
-
-def test_too_few_golden_questions() -> None:
-    questions = 8 * [LabelledQuestion(TWO, None)]
-    with pytest.raises(CertificateError, match="Only 0 of 8 candidate questions"):
-        choose_golden(questions, [logits(*8 * [(0, 1)])], logits(*8 * [(1, 0)]), blocks=8)
+        compare(
+            VARIANT,
+            2 * [LabelledQuestion(TWO, None)],
+            two_letters((1, 0), (1, 0)),
+            two_letters((np.nan, 0), (1, 0)),
+        )
 
 
 def test_one_corrupted_tensor_fails_the_export(

@@ -15,23 +15,8 @@ from rim_export.reference import run_reference
 from rim_export.smoothing import SITES, SmoothedWeights, Smoothing
 from rim_runtime import Engine, Question
 from rim_runtime.manifest import Head, Precision
-from safetensors.torch import load_file, save_file
 
 from tests.export.conftest import TinyCheckpoint
-
-FACTOR = 2.0**10  # a power of two: exact in bf16
-
-
-@pytest.fixture
-def outlier_checkpoint(damaged: Path) -> Path:
-    """The same function as the tied checkpoint, but one input channel of layer 1's MLP is 1,024 times larger."""
-    file = damaged / "model.safetensors"
-    weights = load_file(file)
-    weights["model.layers.1.post_attention_layernorm.weight"][7] *= FACTOR
-    for name in ("gate_proj", "up_proj"):
-        weights[f"model.layers.1.mlp.{name}.weight"][:, 7] /= FACTOR
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file, metadata={"format": "pt"})
-    return damaged
 
 
 def test_int8_refuses_and_names_the_layer(outlier_checkpoint: Path, tmp_path: Path) -> None:
