@@ -154,6 +154,16 @@ def test_int8_is_close_to_fp32(int8_bundle: Path, fp32_bundle: Path, real_questi
     assert 0 < relative < 0.06  # measured 0.03; three random layers of 48 channels, nothing trained
 
 
+def test_openvino_with_fewer_key_heads_answers_alike(
+    fp32_bundle: Path, int8_bundle: Path, real_questions: list[str]
+) -> None:
+    questions = [Question(text) for text in real_questions[::12]]
+    for bundle, tolerance in ((fp32_bundle, 1e-3), (int8_bundle, 0.1)):
+        with Engine.load(bundle, engine="ort-cpu") as ours, Engine.load(bundle, engine="openvino") as theirs:
+            expected, found = (logits_of(engine.ask_many(questions)) for engine in (ours, theirs))
+        assert np.abs(found - expected).mean() < tolerance * expected.std()
+
+
 def test_export_is_byte_identical(tied_checkpoint: TinyCheckpoint, int8_bundle: Path, tmp_path: Path) -> None:
     again = export(tied_checkpoint.path, tmp_path / "int8", Precision.INT8)
     names = sorted(path.name for path in int8_bundle.iterdir())

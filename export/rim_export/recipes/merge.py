@@ -1,7 +1,9 @@
-"""Products of one activation become one: q, k, v of a layer, and gate and up, by their weights side by side.
+"""Products of one activation become one: q, k, v of a layer, by their weights side by side.
 
-Wider products run faster, and ONNX Runtime fuses a quantized product only if nothing else uses its activation's
-DequantizeLinear. The merged weight's name is the parts' names joined by `+`; `ModelWeights.read` reads such names.
+ONNX Runtime fuses a quantized product only if nothing else uses its activation's DequantizeLinear, so each product
+would quantize the activation for itself; one product and a Split of its result take less time. Not so of two wide
+ones, gate and up: 0.4 ms a layer against 0.2 (1.7B, 161 tokens, two cores). The merged weight's name is the names
+of its parts joined by `+`; `ModelWeights.read` reads such names.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import onnx_ir as ir
 from rim_export.bind import JOINT, static_shape
 from rim_export.trace import TracedGraph
 
+LEAST = 3
+"""Fewer products of one activation are left alone."""
+
 
 def merge_products(traced: TracedGraph, names: frozenset[str]) -> frozenset[str]:
     """Merge the MatMuls by these weights that share their activation; return the weights' names afterwards."""
@@ -24,15 +29,22 @@ def merge_products(traced: TracedGraph, names: frozenset[str]) -> frozenset[str]
         activation = node.inputs[0] if node.inputs else None
         if weight is not None and weight.name in names and activation is not None:
             groups.setdefault(activation, []).append(node)
-    return frozenset(_merge(graph, activation, nodes) for activation, nodes in groups.items())
+    few = {_name(node) for nodes in groups.values() if len(nodes) < LEAST for node in nodes}
+    merged = {_merge(graph, value, nodes) for value, nodes in groups.items() if len(nodes) >= LEAST}
+    return frozenset(few | merged)
+
+
+def _name(node: ir.Node) -> str:
+    """Return the name of a product's weight."""
+    weight = node.inputs[1]
+    assert weight is not None
+    return str(weight.name)
 
 
 def _merge(graph: ir.Graph, activation: ir.Value, nodes: list[ir.Node]) -> str:
     """Replace the products by one and a Split; return the name of its weight."""
     weights = [node.inputs[1] for node in nodes if node.inputs[1] is not None]
-    name = JOINT.join(str(weight.name) for weight in weights)
-    if len(nodes) == 1:
-        return name
+    name = JOINT.join(map(_name, nodes))
     widths = [static_shape(weight)[1] for weight in weights]
     shape = ir.Shape([static_shape(weights[0])[0], sum(widths)])
     merged = ir.Value(name=name, shape=shape, type=ir.TensorType(ir.DataType.FLOAT))

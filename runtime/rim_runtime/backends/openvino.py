@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rim_runtime.backends.graph import INPUTS, Graph, check_threads, first_line, run_failed
 from rim_runtime.backends.protocol import Floats, Ints
 from rim_runtime.bundle import Bundle
@@ -66,12 +68,35 @@ def _compile(library: Any, graph: str, threads: int | None) -> Any:
     cores = threads or this_cpu().cores
     settings = SETTINGS | ({"INFERENCE_NUM_THREADS": str(cores)} if cores else {})
     try:
-        return library.Core().compile_model(graph, "CPU", settings)
+        core = library.Core()
+        model = core.read_model(graph)
+        _repeat_key_heads(library, model)
+        return core.compile_model(model, "CPU", settings)
     except Exception as error:  # its errors share no other base
         raise EngineUnavailableError(
             f"openvino {library.__version__} cannot load {graph} ({first_line(error)}). "
             "Use another engine or precision, or install the version this release is tested with."
         ) from error
+
+
+def _repeat_key_heads(library: Any, model: Any) -> None:
+    """Give every query head a key and value head of its own.
+
+    OpenVINO 2026.4 reads ONNX's Attention with fewer key than query heads, and then cannot run it.
+    """
+    ops = library.opset13
+    first, heads_axis = ops.constant(np.int64(0)), ops.constant(np.int64(1))
+    for attention in model.get_ops():
+        if attention.get_type_name() != "ScaledDotProductAttention":
+            continue
+        query, *others = (attention.input_value(slot) for slot in range(3))
+        heads, key_heads = (
+            ops.gather(ops.shape_of(value, output_type="i64"), heads_axis, first) for value in (query, others[0])
+        )
+        query_heads = ops.range(first, heads, heads_axis, output_type="i64")
+        used = ops.divide(query_heads, ops.divide(heads, key_heads))  # the key head of each query head
+        for slot, value in enumerate(others, start=1):
+            attention.input(slot).replace_source_output(ops.gather(value, used, heads_axis).output(0))
 
 
 def _types(ports: Any) -> dict[str, str]:
