@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import onnx_ir as ir
 import torch
 
@@ -10,15 +13,27 @@ from rim_export.recipes.graph import insert, lazy_initializer, replace_node
 from rim_export.recipes.int8_rows import quantize_rows, row_scales
 from rim_export.trace import TracedGraph
 
+Embed = Callable[[TracedGraph, ModelWeights], None]
+"""Binds the embedding table."""
 NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
 """Dtypes in which a table is stored as the checkpoint has it."""
 
 
 def bind_source_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
     """Bind the table in the checkpoint's own dtype: the widening is exact."""
+    dtype = NARROW.get(weights.read(traced.embedding).dtype, ir.DataType.FLOAT)
+    _bind_floats(traced, weights, dtype)
+
+
+def half_embedding(dtype: ir.DataType) -> Embed:
+    """Return what binds the table in one of the 16-bit types: fp16 keeps bf16 values of 6e-5 to 65,504 as they are."""
+    return partial(_bind_floats, dtype=dtype)
+
+
+def _bind_floats(traced: TracedGraph, weights: ModelWeights, dtype: ir.DataType) -> None:
     name = traced.embedding
-    dtype = NARROW.get(weights.read(name).dtype, ir.DataType.FLOAT)
-    bind(traced, name, lambda: as_array(weights.read(name)), dtype)
+    torch_type = next((narrow for narrow, stored in NARROW.items() if stored is dtype), torch.float32)
+    bind(traced, name, lambda: as_array(weights.read(name).to(torch_type)), dtype)
     if dtype is ir.DataType.FLOAT:
         return
     table = traced.model.graph.initializers[name]

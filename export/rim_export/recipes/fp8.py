@@ -20,7 +20,7 @@ import torch
 from rim_runtime.manifest import Dialect, Precision
 
 from rim_export.bind import ModelWeights, bind_matrices, bind_vectors
-from rim_export.recipes.embedding import bind_source_embedding
+from rim_export.recipes.embedding import Embed, bind_source_embedding
 from rim_export.recipes.graph import (
     WeightForm,
     constant,
@@ -59,7 +59,11 @@ def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
 
 
 def quantize_fp8(
-    traced: TracedGraph, weights: ModelWeights, wide: frozenset[str], ranges: Mapping[str, float]
+    traced: TracedGraph,
+    weights: ModelWeights,
+    wide: frozenset[str],
+    ranges: Mapping[str, float],
+    embed: Embed = bind_source_embedding,
 ) -> None:
     """Rewrite every big matrix product but the wide ones to fp8 and bind all weights."""
     bind_vectors(traced, weights)
@@ -69,7 +73,7 @@ def quantize_fp8(
     _quantize_by_tensor(traced, weights, narrow - by_row, ranges)
     if by_row:
         _quantize_by_row(traced, weights, by_row)
-    bind_source_embedding(traced, weights)
+    embed(traced, weights)
 
 
 def emulate_fp8(

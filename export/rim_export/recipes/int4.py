@@ -20,7 +20,7 @@ import torch
 from rim_runtime.manifest import Dialect, Precision
 
 from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, static_shape
-from rim_export.recipes.embedding import bind_int8_embedding
+from rim_export.recipes.embedding import Embed, bind_int8_embedding
 from rim_export.recipes.graph import insert, lazy_initializer, narrow_matrices, products, replace_node
 from rim_export.recipes.int4_blocks import Blocks, block_count, block_scales, quantize_blocks
 from rim_export.recipes.int8_rows import LEVELS
@@ -105,6 +105,7 @@ def _quantize(
     traced: TracedGraph,
     weights: ModelWeights,
     wide: frozenset[str],
+    embed: Embed = bind_int8_embedding,
 ) -> None:
     bind_vectors(traced, weights)
     narrow = narrow_matrices(traced, weights, wide)
@@ -115,7 +116,7 @@ def _quantize(
         scales = partial(source.scales, str(weight.name), read)
         product = _Product(traced, node, activation, weight, source.block_size, blocks, scales)
         replace_node(node, multiply(product))
-    bind_int8_embedding(traced, weights)
+    embed(traced, weights)
 
 
 def _multiply_portable(product: _Product) -> ir.Value:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from rim_runtime.manifest import Dialect, Precision
 
 from rim_export.bind import ModelWeights, bind_matrices, bind_vectors
-from rim_export.recipes.embedding import bind_int8_embedding
+from rim_export.recipes.embedding import Embed, bind_int8_embedding
 from rim_export.recipes.graph import WeightForm, dequantized_weight, narrow_matrices, products, replace_node
 from rim_export.recipes.int8_rows import LEVELS, quantize_rows, row_scales
 from rim_export.recipes.merge import merge_products
@@ -27,13 +28,15 @@ GRID = Grid("int8", ir.DataType.INT8, LEVELS)
 FORM = WeightForm(GRID.dtype, quantize_rows, row_scales)
 
 
-def quantize_int8(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
-    """Rewrite every big matrix product but the wide ones, and the embedding, to int8 and bind all weights."""
+def quantize_int8(
+    traced: TracedGraph, weights: ModelWeights, wide: frozenset[str], embed: Embed = bind_int8_embedding
+) -> None:
+    """Rewrite every big matrix product but the wide ones to int8 and bind all weights."""
     bind_vectors(traced, weights)
     narrow = narrow_matrices(traced, weights, wide)
     bind_matrices(traced, weights, traced.matrices - narrow)
     _quantize_products(traced, weights, merge_products(traced, narrow))
-    bind_int8_embedding(traced, weights)
+    embed(traced, weights)
 
 
 def emulate_int8(name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -53,3 +56,4 @@ def _quantize_products(traced: TracedGraph, weights: ModelWeights, names: frozen
     for node, activation, weight in products(graph, names):
         wide = dequantized_weight(traced, weights, node, weight, FORM)
         replace_node(node, normalizer.multiply(node, activation, wide))
+    RemoveUnusedNodesPass()(traced.model)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from rim_runtime.manifest import Dialect, Precision
+from rim_runtime.manifest import Compute, Dialect, Precision
 
 from rim_export.bind import ModelWeights
 from rim_export.trace import TracedGraph
 
 Bind = Callable[[TracedGraph, ModelWeights, frozenset[str]], None]
-"""Rewrites the graph and binds all weights; the matrices named last stay in fp32."""
+"""Rewrites the graph and binds all weights; the matrices named last stay as wide as they were."""
 Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 """(name of the weight, activations fp32 [..., in], weight fp32 [out, in]) to products fp32 [..., out]."""
 
@@ -30,7 +30,12 @@ class Recipe:
     emulate: Emulate | None
     """Its products in torch, to see which layers they cost most; None where they are the checkpoint's own."""
 
+    compute: Compute = Compute.FP32
+    """What the graph computes in between its products."""
+
     @property
     def name(self) -> str:
-        """The variant's name: the precision, and the dialect unless it is the portable one."""
-        return str(self.precision) if self.dialect is Dialect.PORTABLE else f"{self.precision}-{self.dialect}"
+        """The variant's name: the precision, then dialect and compute type unless they are the usual ones."""
+        dialect = () if self.dialect is Dialect.PORTABLE else (self.dialect,)
+        compute = () if self.compute in (Compute.FP32, self.precision.value) else (self.compute,)
+        return "-".join([self.precision, *dialect, *compute])

@@ -1,0 +1,114 @@
+"""NVFP4 weight-only, an experiment for sm_120: E2M1 in blocks of 16 along the input, their scales in E4M3.
+
+    y = MatMul(x, DQ(W, DQ(block scales, s), axis 0, block_size 16))      s = largest block scale / 448, fp32
+
+A weight is E2M1 value × E4M3 block scale × s. Only standard operators, but no CPU engine has kernels for E2M1: the
+certificate's answers come from torch_backend.py. Nobody has run such a graph on a GPU yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import torch
+from rim_runtime.manifest import Dialect, Precision
+
+from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, lazy, static_shape
+from rim_export.recipes.embedding import Embed, bind_source_embedding
+from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
+from rim_export.recipes.graph import insert, lazy_initializer, narrow_matrices, products, replace_node
+from rim_export.recipes.int4_blocks import block_count
+from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.rows import SMALLEST
+from rim_export.trace import TracedGraph
+
+BLOCK = 16
+LARGEST = 6.0
+"""The largest E2M1 number."""
+
+
+@dataclass(frozen=True)
+class Nvfp4:
+    """A matrix [out, in] in NVFP4."""
+
+    values: np.ndarray
+    """E2M1 as float4_e2m1fn, [out, blocks, 16]; zero behind the input's end."""
+    scales: torch.Tensor
+    """float8_e4m3fn [out, blocks]."""
+    scale: torch.Tensor
+    """The scales' own scale, fp32 []."""
+
+    def widened(self, inputs: int) -> torch.Tensor:
+        """Return the matrix in fp32, [out, in]."""
+        values = torch.from_numpy(self.values.astype(np.float32))
+        return (values * (self.scales.float() * self.scale)[:, :, None]).flatten(1)[:, :inputs]
+
+
+def quantize_matrix(matrix: torch.Tensor) -> Nvfp4:
+    """Return a matrix [out, in] in NVFP4: block scales by absmax, rounded, then the values at what came out."""
+    inputs = matrix.shape[1]
+    blocks = torch.nn.functional.pad(matrix.float(), (0, -inputs % BLOCK)).reshape(len(matrix), -1, BLOCK)
+    wanted = blocks.abs().amax(dim=2).clamp_min(SMALLEST) / LARGEST
+    scale = wanted.max() / LARGEST_SCALE
+    scales = (wanted / scale).clamp_min(2.0**-9).to(torch.float8_e4m3fn)  # the smallest: no scale is 0
+    unit = (blocks / (scales.float() * scale)[:, :, None]).clamp_(-LARGEST, LARGEST)
+    return Nvfp4(unit.numpy().astype(ml_dtypes.float4_e2m1fn), scales, scale)
+
+
+def quantize_nvfp4(
+    traced: TracedGraph, weights: ModelWeights, wide: frozenset[str], embed: Embed = bind_source_embedding
+) -> None:
+    """Rewrite every big matrix product but the wide ones to NVFP4 and bind all weights."""
+    bind_vectors(traced, weights)
+    narrow = narrow_matrices(traced, weights, wide)
+    bind_matrices(traced, weights, traced.matrices - narrow)
+    for node, activation, weight in products(traced.model.graph, narrow):
+        wide_weight = _dequantized(traced, partial(weights.read, str(weight.name)), node, weight)
+        name = f"{node.outputs[0].name}_nvfp4"
+        replace_node(node, insert(node, "MatMul", [activation, wide_weight], name))
+    embed(traced, weights)
+
+
+def emulate_nvfp4(name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the product as the NVFP4 graph computes it, [..., in] and [out, in] to [..., out]."""
+    del name
+    return activations @ quantize_matrix(weight).widened(weight.shape[1]).T
+
+
+NVFP4 = Recipe(Precision.NVFP4, Dialect.PORTABLE, quantize_nvfp4, emulate_nvfp4)
+
+
+def _dequantized(
+    traced: TracedGraph, read: Callable[[], torch.Tensor], before: ir.Node, weight: ir.Value
+) -> ir.Value:
+    graph, name = traced.model.graph, str(weight.name)
+    inputs, outputs = static_shape(weight)
+    bind(traced, name, lambda: _values(quantize_matrix(read()), inputs), ir.DataType.FLOAT4E2M1)
+    narrow = ir.Value(
+        name=f"{name}_block_scales",
+        shape=ir.Shape([block_count(inputs, BLOCK), outputs]),
+        type=ir.TensorType(ir.DataType.FLOAT8E4M3FN),
+    )
+    narrow.const_value = lazy(
+        str(narrow.name), lambda: as_array(quantize_matrix(read()).scales.T), *_type_and_shape(narrow)
+    )
+    graph.register_initializer(narrow)
+    scale = lazy_initializer(graph, f"{name}_scale", lambda: quantize_matrix(read()).scale.numpy(), [])
+    scales = insert(before, "DequantizeLinear", [narrow, scale], f"{name}_scales")
+    blocks = {"axis": 0, "block_size": BLOCK}
+    return insert(before, "DequantizeLinear", [weight, scales], f"{name}_dq", blocks)
+
+
+def _values(matrix: Nvfp4, inputs: int) -> np.ndarray:
+    """Return the values as [in, out]."""
+    return np.ascontiguousarray(matrix.values.reshape(len(matrix.values), -1)[:, :inputs].T)
+
+
+def _type_and_shape(value: ir.Value) -> tuple[ir.DataType, tuple[int, ...]]:
+    assert value.dtype is not None
+    return value.dtype, static_shape(value)
