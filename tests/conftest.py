@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from rim_runtime import EngineName, engines
+from rim_runtime import EngineName, engines, gpu
 from rim_runtime.answer import read_letters
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.bundle import (
@@ -56,6 +56,13 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def auto_is_ort_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `auto` see ONNX Runtime alone, so that no test's engine depends on how busy the machine is."""
     monkeypatch.setattr(engines, "is_installed", lambda name: name is EngineName.ORT_CPU)
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide this machine's GPU: tests bring their own."""
+    none = gpu.Gpus(driver=None, cuda=None, gpus=(), trouble="There is no NVIDIA GPU.")
+    monkeypatch.setattr(gpu, "look", lambda probe=None: none)
 
 
 @pytest.fixture

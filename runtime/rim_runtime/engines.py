@@ -1,35 +1,27 @@
-"""Every engine by its name, and how to open one."""
+"""Every engine by its name: whether it can run here, and how it is opened."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from rim_runtime import tensor_rt
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.backends.protocol import Backend
 from rim_runtime.bundle import Bundle
-from rim_runtime.errors import BundleNotFoundError, EngineUnavailableError, InputError, UnavailableError
-from rim_runtime.manifest import Dialect, Precision, Variant
-from rim_runtime.onnx_runtime import import_onnxruntime
+from rim_runtime.errors import InputError, UnavailableError
+from rim_runtime.fits import EngineName as EngineName
+from rim_runtime.manifest import Precision, Variant
+from rim_runtime.onnx_runtime import has_cuda_provider, import_onnxruntime
 from rim_runtime.open_vino import import_openvino
 
+Progress = Callable[[str], None]
 
-class EngineName(StrEnum):
-    """The engines by name."""
-
-    AUTO = "auto"
-    """The best that works here."""
-    ORT_CPU = "ort-cpu"
-    """ONNX Runtime on the CPU."""
-    OPENVINO = "openvino"
-    """OpenVINO on the CPU."""
-    ORT_CUDA = "ort-cuda"
-    """ONNX Runtime on an NVIDIA GPU; not in this release."""
-    TRT = "trt"
-    """TensorRT on an NVIDIA GPU; not in this release."""
+GPU_ENGINES = (EngineName.TRT, EngineName.ORT_CUDA)
+"""In the order in which `auto` steps down through them, to those of the CPU."""
+CPU_ENGINES = (EngineName.OPENVINO, EngineName.ORT_CPU)
+"""Measured against each other; the last rung stands last."""
 
 
 @dataclass(frozen=True)
@@ -46,48 +38,70 @@ class EngineStatus:
 
 @dataclass(frozen=True)
 class _Kind:
-    module: str
-    version: Callable[[], str]
-    """Imports the library; raises UnavailableError."""
-    open: Callable[[Bundle, Variant, int | None], Backend]
-    dialects: tuple[Dialect, ...] = (Dialect.PORTABLE,)
-    """What it reads, the better first."""
+    installed: Callable[[], bool]
+    """Looks for the library without importing it: importing may take longer than answering."""
+    require: Callable[[], str]
+    """Returns what would run; raises UnavailableError, before anything slow is done for the engine."""
+    open: Callable[[Bundle, Variant, int | None, Progress | None], Backend]
 
 
-def _open_openvino(bundle: Bundle, variant: Variant, threads: int | None) -> Backend:
-    from rim_runtime.backends.openvino import OpenVinoBackend  # here, because most loads do without it
+def _openvino_version() -> str:
+    return f"openvino {import_openvino().__version__}, its usage reporting kept out"
+
+
+def _onnxruntime_version() -> str:
+    return f"onnxruntime {import_onnxruntime().__version__}"
+
+
+# Engines are imported where they are opened, because most loads do without all but one.
+def _open_openvino(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+    from rim_runtime.backends.openvino import OpenVinoBackend
 
     return OpenVinoBackend(bundle, variant, threads)
 
 
+def _open_ort_cpu(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+    return OrtCpuBackend(bundle, variant, threads)
+
+
+def _require_ort_cuda() -> str:
+    from rim_runtime.gpu_engines import require_ort_cuda
+
+    return require_ort_cuda()
+
+
+def _open_ort_cuda(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+    from rim_runtime.gpu_engines import open_ort_cuda
+
+    return open_ort_cuda(bundle, variant, progress)
+
+
+def _require_trt() -> str:
+    from rim_runtime.gpu_engines import require_trt
+
+    return require_trt()
+
+
+def _open_trt(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+    from rim_runtime.gpu_engines import open_trt
+
+    return open_trt(bundle, variant, progress)
+
+
 _KINDS: Mapping[EngineName, _Kind] = {
-    EngineName.OPENVINO: _Kind(
-        "openvino",
-        lambda: f"openvino {import_openvino().__version__}, its usage reporting kept out",
-        _open_openvino,
-    ),
-    EngineName.ORT_CPU: _Kind(
-        "onnxruntime",
-        lambda: f"onnxruntime {import_onnxruntime().__version__}",
-        OrtCpuBackend,
-        (Dialect.ORT, Dialect.PORTABLE),
-    ),
+    EngineName.TRT: _Kind(lambda: any(map(tensor_rt.is_installed, tensor_rt.Library)), _require_trt, _open_trt),
+    EngineName.ORT_CUDA: _Kind(has_cuda_provider, _require_ort_cuda, _open_ort_cuda),
+    EngineName.OPENVINO: _Kind(lambda: _is_here("openvino"), _openvino_version, _open_openvino),
+    EngineName.ORT_CPU: _Kind(lambda: _is_here("onnxruntime"), _onnxruntime_version, _open_ort_cpu),
 }
-"""The engines of this release, in the order in which `auto` tries them; its last rung stands last."""
 
 
 def parse_engine(name: str) -> EngineName:
-    """Return the engine of this name.
-
-    Raises InputError for a word that is no engine, EngineUnavailableError for one not in this release.
-    """
+    """Return the engine of this name. Raises InputError."""
     known = [engine.value for engine in EngineName]
     if name not in known:
         raise InputError(f"There is no engine {name!r}, expected one of {', '.join(known)}.")
-    engine = EngineName(name)
-    if engine is not EngineName.AUTO:
-        _kind(engine)
-    return engine
+    return EngineName(name)
 
 
 def parse_precision(name: str) -> Precision:
@@ -98,74 +112,37 @@ def parse_precision(name: str) -> Precision:
     return Precision(name)
 
 
-def engines_for(wish: EngineName) -> tuple[EngineName, ...]:
-    """Return what to try for a wish, the last rung last: itself, or for `auto` every engine that is installed."""
-    if wish is not EngineName.AUTO:
-        return (wish,)
-    return tuple(name for name in _KINDS if is_installed(name)) or (EngineName.ORT_CPU,)
-
-
-def dialects_of(name: EngineName) -> tuple[Dialect, ...]:
-    """Return the dialects an engine reads, the better first. Raises EngineUnavailableError."""
-    return _kind(name).dialects
-
-
-def variants_for(
-    rungs: Sequence[EngineName], bundle: Bundle, precision: Precision | None
-) -> Mapping[EngineName, Variant]:
-    """Return the variant that each engine would run, all of one precision; None means the bundle's default one.
-
-    Engines that read none of them are left out. Raises BundleNotFoundError for a precision that the bundle has
-    not, EngineUnavailableError where no engine is left.
-    """
-    default = bundle.variant(precision)
-    found = {}
-    for name in rungs:
-        with suppress(BundleNotFoundError):
-            found[name] = bundle.variant(default.precision, dialects_of(name))
-    if not found:
-        raise EngineUnavailableError(
-            f"{' and '.join(rungs)} cannot run {bundle.path / default.graph}: it is written in the dialect "
-            f"{default.dialect}, expected {' or '.join(dialects_of(rungs[-1]))}. Use another engine or precision."
-        )
-    return found
-
-
 def is_installed(name: EngineName) -> bool:
-    """Whether an engine's library is here, without importing it: importing may take longer than answering."""
-    try:
-        return importlib.util.find_spec(_kind(name).module) is not None
-    except ValueError:  # a host program put a module without a specification in its place
-        return True
+    """Whether an engine's library is here, without importing it."""
+    return _KINDS[name].installed()
 
 
-def open_backend(name: EngineName, bundle: Bundle, variant: Variant, threads: int | None) -> Backend:
+def require_engine(name: EngineName) -> str:
+    """Return what would run. Raises UnavailableError if it cannot run here, before anything slow is done."""
+    return _KINDS[name].require()
+
+
+def open_backend(
+    name: EngineName, bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None = None
+) -> Backend:
     """Load a variant on an engine. Raises UnavailableError, BundleCorruptError or InputError."""
-    return _kind(name).open(bundle, variant, threads)
-
-
-def require_engine(name: EngineName) -> None:
-    """Raise UnavailableError if the engine's library is not here, before anything slow is done for it."""
-    _kind(name).version()
+    return _KINDS[name].open(bundle, variant, threads, progress)
 
 
 def engine_statuses() -> tuple[EngineStatus, ...]:
-    """Say of every engine whether it can run here; imports their libraries to find out."""
+    """Say of every engine whether it can run here; imports libraries and asks the driver to find out."""
     return tuple(_status(name) for name in EngineName if name is not EngineName.AUTO)
 
 
 def _status(name: EngineName) -> EngineStatus:
-    if name not in _KINDS:
-        return EngineStatus(name, False, "not in this release yet")
     try:
-        return EngineStatus(name, True, _KINDS[name].version())
+        return EngineStatus(name, True, require_engine(name))
     except UnavailableError as error:
         return EngineStatus(name, False, str(error))
 
 
-def _kind(name: EngineName) -> _Kind:
-    if name not in _KINDS:
-        raise EngineUnavailableError(
-            f"The engine {name} is not in this release yet. Use ort-cpu, or auto for the best that works here."
-        )
-    return _KINDS[name]
+def _is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # a host program put a module without a specification in its place
+        return True

@@ -1,7 +1,8 @@
-"""`auto`: among the engines that are installed, the one that answers this bundle's golden questions soonest here.
+"""`auto`: down the rungs trt, ort-cuda, and the engines of the CPU, to the first that opens and answers right.
 
-Measured at the first load, then remembered for as long as libraries, processor, threads and bundle stay the same.
-An engine that cannot run or fails the golden questions is stepped over, and every load says so.
+Of several engines of the CPU it is the one that answers this bundle's golden questions soonest here: measured at
+the first load, then remembered for as long as libraries, processor, threads and bundle stay the same. An engine
+that cannot run or fails the golden questions is stepped over, and every load says so.
 """
 
 from __future__ import annotations
@@ -50,7 +51,44 @@ class _Trial:
 
 
 def open_best(wish: Wish) -> Opened:
-    """Open the best of several engines, as it was measured here. Raises the last rung's error if none works."""
+    """Open the best of several engines. Raises the last rung's error if none works."""
+    told = list(wish.rungs.stepped_over)
+    last: RimError | None = None
+    for name in wish.rungs.gpu:
+        try:
+            opened = _open_gpu(name, wish)
+        except STEPPED_OVER as error:
+            told.append(f"auto stepped over {name}: {error}")
+            last = error
+        else:
+            return replace(opened, notes=(*told, *opened.notes))
+    if not wish.rungs.cpu:
+        assert last is not None
+        raise last
+    for variant in wish.rungs.cpu.values():
+        wish.check(variant)
+    opened = _open_cpu(wish)
+    return replace(opened, notes=(*told, *opened.notes))
+
+
+def _open_gpu(name: EngineName, wish: Wish) -> Opened:
+    """Open a GPU engine, unless it failed the golden questions here before: loading it again would take long."""
+    variant = wish.variant(name)
+    facts = (wish.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {selftest.release()}")
+    failed = wish.records.recall("failures", *facts)
+    if isinstance(failed, str):
+        raise SelfTestError(failed)
+    wish.check(variant)
+    try:
+        return open_tested(name, wish)
+    except SelfTestError as error:
+        wish.records.keep("failures", str(error), *facts)
+        raise
+
+
+def _open_cpu(wish: Wish) -> Opened:
+    if len(wish.rungs.cpu) == 1:
+        return open_tested(next(iter(wish.rungs.cpu)), wish)
     facts = _facts(wish)
     known = _recall(facts, wish)
     if known:
@@ -64,8 +102,8 @@ def open_best(wish: Wish) -> Opened:
 
 
 def _measure(facts: tuple[str, ...], wish: Wish) -> Opened:
-    share = selftest.BUDGET_S / len(wish.variants)
-    trials = [_try(name, wish, share) for name in wish.variants]
+    share = selftest.BUDGET_S / len(wish.rungs.cpu)
+    trials = [_try(name, wish, share) for name in wish.rungs.cpu]
     passed = {trial.engine: trial.run for trial in trials if trial.run}
     troubles = [trial for trial in trials if trial.trouble]
     if not passed:
@@ -122,7 +160,7 @@ def _last_trouble(trials: Sequence[_Trial]) -> RimError:
 def _recall(facts: tuple[str, ...], wish: Wish) -> Choice | None:
     """Return the choice that was made for these facts; None for none, or for one that cannot be."""
     match wish.records.recall("choices", *facts):
-        case {"engine": str(name), "stepped_over": [*told]} if name in wish.variants:
+        case {"engine": str(name), "stepped_over": [*told]} if name in wish.rungs.cpu:
             return Choice(EngineName(name), tuple(map(str, told)))
     return None
 
@@ -132,7 +170,7 @@ def _facts(wish: Wish) -> tuple[str, ...]:
     cpu = this_cpu()
     return (
         wish.bundle.manifest.sha256,
-        ", ".join(f"{engine} {variant.name}" for engine, variant in wish.variants.items()),
+        ", ".join(f"{engine} {variant.name}" for engine, variant in wish.rungs.cpu.items()),
         " ".join(["onnxruntime", *map(" ".join, installed_wheels().items())]),
         f"openvino {openvino_version()}",
         f"{cpu.fingerprint}, {wish.threads or cpu.cores} threads",

@@ -1,20 +1,20 @@
 """From a folder to parts that may answer: the checks of a load, in their order.
 
 schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time they meet
-(`auto` with several engines: opened and asked in turns, the first time; ladder.py)
+(`auto` with several engines: from rung to rung; those of the CPU asked in turns, the first time; ladder.py)
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rim_runtime.backends.protocol import Backend
 from rim_runtime.bundle import TOKENIZER, Bundle
-from rim_runtime.engines import engines_for, parse_engine, parse_precision, require_engine, variants_for
+from rim_runtime.engines import parse_engine, parse_precision
 from rim_runtime.manifest import Manifest, Variant
 from rim_runtime.onnx_runtime import Telemetry, telemetry
 from rim_runtime.open_vino import host_reports
@@ -22,6 +22,7 @@ from rim_runtime.opening import Opened, Wish, open_tested
 from rim_runtime.paths import cache_folder
 from rim_runtime.prompt import PromptEncoder
 from rim_runtime.records import Records
+from rim_runtime.rungs import rungs_for
 
 Progress = Callable[[str], None]
 
@@ -49,25 +50,29 @@ def load_parts(
     path: str | Path, engine: str, precision: str | None, threads: int | None, progress: Progress | None
 ) -> Loaded:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
-    rungs = engines_for(parse_engine(engine))
+    wish_for = parse_engine(engine)
     wanted = None if precision is None else parse_precision(precision)
     bundle = Bundle.load(path)
-    variants = variants_for(rungs, bundle, wanted)
-    only = next(iter(variants)) if len(variants) == 1 else None
-    if only:
-        require_engine(only)
+    rungs = rungs_for(wish_for, bundle, wanted)
     records = Records(cache_folder())
-    unused = _unused(bundle.manifest, variants.values())
-    for file in bundle.manifest.files:
-        if file not in unused:
-            _check_file(bundle, file, records, progress)
+    for file in _common_files(bundle.manifest):
+        _check_file(bundle, file, records, progress)
     encoder = load_encoder(bundle)
-    wish = Wish(bundle, variants, encoder, threads, records, progress)
-    opened = open_tested(only, wish) if only else _open_best(wish)
+
+    def check(variant: Variant) -> None:
+        for file in (variant.graph, variant.data):
+            _check_file(bundle, file, records, progress)
+
+    opened = _open(Wish(bundle, rungs, encoder, threads, records, progress, check))
     return Loaded(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
 
 
-def _open_best(wish: Wish) -> Opened:
+def _open(wish: Wish) -> Opened:
+    names = (*wish.rungs.gpu, *wish.rungs.cpu)
+    if len(names) == 1:
+        wish.check(wish.variant(names[0]))
+        opened = open_tested(names[0], wish)
+        return replace(opened, notes=(*wish.rungs.stepped_over, *opened.notes))
     from rim_runtime.ladder import open_best  # here, because most machines have one engine and start sooner
 
     return open_best(wish)
@@ -80,10 +85,10 @@ def load_encoder(bundle: Bundle) -> PromptEncoder:
     return PromptEncoder.load(manifest.prompt, bundle.path / TOKENIZER, manifest.limits.question_tokens)
 
 
-def _unused(manifest: Manifest, used: Iterable[Variant]) -> set[str]:
-    """Return the files of the variants that nobody will open; variants may share files."""
-    needed = {file for variant in used for file in (variant.graph, variant.data)}
-    return {file for variant in manifest.variants for file in (variant.graph, variant.data)} - needed
+def _common_files(manifest: Manifest) -> list[str]:
+    """Return the files that belong to no variant and are no plan; those are checked before they are opened."""
+    own = {file for variant in manifest.variants for file in (variant.graph, variant.data)}
+    return [file for file in manifest.files if file not in own | {plan.file for plan in manifest.plans}]
 
 
 def _check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:

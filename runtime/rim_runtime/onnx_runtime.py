@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import EngineUnavailableError, MissingExtraError, UnavailableError
@@ -20,6 +21,9 @@ CPU_COMMAND = 'pip install "rim-edge[cpu]"'
 GPU_COMMAND = 'pip install "rim-edge[gpu]"'
 WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 """Distributions that own the folder `onnxruntime`: with two of them installed, its content is undefined."""
+
+CUDA_PROVIDER = "onnxruntime_providers_cuda.dll" if sys.platform == "win32" else "libonnxruntime_providers_cuda.so"
+"""The file that the GPU wheel alone has."""
 
 
 class Telemetry(StrEnum):
@@ -61,6 +65,18 @@ def installed_wheels() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def has_cuda_provider() -> bool:
+    """Whether the installed wheel is the one for NVIDIA GPUs, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec("onnxruntime")
+    except ValueError:  # a host program put a module without a specification in its place
+        return False
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    return any((Path(folder) / "capi" / CUDA_PROVIDER).is_file() for folder in folders)
 
 
 def refuse_two_wheels(wheels: dict[str, str]) -> None:

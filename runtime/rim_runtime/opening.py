@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rim_runtime.backends.protocol import Backend
@@ -11,6 +11,7 @@ from rim_runtime.engines import EngineName, open_backend
 from rim_runtime.manifest import Variant
 from rim_runtime.prompt import PromptEncoder
 from rim_runtime.records import Records
+from rim_runtime.rungs import Rungs
 from rim_runtime.selftest import self_test
 
 
@@ -20,8 +21,8 @@ class Wish:
 
     bundle: Bundle
     """The bundle."""
-    variants: Mapping[EngineName, Variant]
-    """The engines to try, the last rung last, and which of the bundle's graphs each would run."""
+    rungs: Rungs
+    """The engines to try, and which of the bundle's graphs each would run."""
     encoder: PromptEncoder
     """Its encoder."""
     threads: int | None
@@ -30,10 +31,16 @@ class Wish:
     """What is remembered of earlier loads."""
     progress: Callable[[str], None] | None
     """Told what takes long."""
+    check: Callable[[Variant], None]
+    """Hashes a variant's files; to be called before it is opened. Raises BundleCorruptError."""
+
+    def variant(self, name: EngineName) -> Variant:
+        """Return what an engine would run."""
+        return (self.rungs.gpu | self.rungs.cpu)[name]
 
     def open(self, name: EngineName) -> Backend:
         """Open one of the engines, untested."""
-        return open_backend(name, self.bundle, self.variants[name], self.threads)
+        return open_backend(name, self.bundle, self.variant(name), self.threads, self.progress)
 
 
 @dataclass(frozen=True)
@@ -54,4 +61,5 @@ def open_tested(name: EngineName, wish: Wish) -> Opened:
     except BaseException:
         backend.close()
         raise
-    return Opened(backend, (note,) if note else ())
+    said: tuple[str, ...] = getattr(backend, "notes", ())  # GPU engines have something to say at times
+    return Opened(backend, (*said, *([note] if note else [])))

@@ -38,6 +38,16 @@ def state_file() -> Path:
     return home_folder() / "state.json"
 
 
+def trust_file() -> Path:
+    """Return the file that lists the bundles whose plans may be loaded."""
+    return home_folder() / "trusted.json"
+
+
+def plans_folder() -> Path:
+    """Return the folder of TensorRT plans that were built on this machine."""
+    return cache_folder() / "plans"
+
+
 def _own_home() -> Path | None:
     value = os.environ.get(HOME_VARIABLE)
     return Path(value).expanduser().absolute() if value else None

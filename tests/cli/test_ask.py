@@ -108,7 +108,7 @@ BAD_INPUT: dict[str, tuple[list[str], bytes, int, str]] = {
         2,
         "There is no engine 'gpu', expected one of auto, ort-cpu",
     ),
-    "engine to come": (["Q", "--engine", "trt"], b"", 4, "The engine trt is not in this release yet. Use ort-cpu"),
+    "engine without its device": (["Q", "--engine", "trt"], b"", 4, "trt finds no GPU to run on. There is no NVIDIA GPU."),
     "no such precision": (["Q", "--precision", "int3"], b"", 2, "There is no precision 'int3'"),
     "precision not there": (["Q", "--precision", "int8"], b"", 2, "has no int8 variant, it has fp32"),
     "both forms": (["Q", "--json", "-r"], b"", 2, "--json and --raw exclude each other"),

@@ -43,7 +43,7 @@ def test_people_see_all_sections(run: Run, demo_bundle: Path) -> None:
     assert "ort-cpu     ✓ onnxruntime" in shown.out
     assert "openvino    ✓ openvino 2026." in shown.out
     assert "its usage reporting kept out" in shown.out
-    assert "trt         – not in this release yet" in shown.out
+    assert "trt         – trt finds no GPU to run on." in shown.out
     assert "← used by ask" in shown.out
 
 

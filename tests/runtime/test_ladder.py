@@ -98,11 +98,11 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Build:
     def make(openvino: Rung, ort_cpu: Rung) -> Machine:
         machine = Machine(openvino, ort_cpu)
         kinds = {
-            name: engines._Kind(name, _version(rung), _opener(machine, name))
+            name: engines._Kind(lambda: True, _version(rung), _opener(machine, name))
             for name, rung in machine.rungs.items()
         }
         monkeypatch.setattr(engines, "_KINDS", kinds)
-        monkeypatch.setattr(engines, "is_installed", lambda name: True)
+        monkeypatch.setattr(engines, "is_installed", lambda name: name in machine.rungs)
         monkeypatch.setattr(selftest, "time", SimpleNamespace(perf_counter=lambda: machine.now))
         return machine
 

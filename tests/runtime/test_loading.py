@@ -12,7 +12,6 @@ from rim_runtime import (
     BundleCorruptError,
     BundleNotFoundError,
     Engine,
-    EngineUnavailableError,
     InputError,
     RimError,
     SelfTestError,
@@ -35,14 +34,8 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (
-            {"engine": "trt"},
-            EngineUnavailableError,
-            "The engine trt is not in this release yet. Use ort-cpu, or auto",
-        ),
-        ({"engine": "ort-cuda"}, EngineUnavailableError, "ort-cuda is not in this release yet"),
         ({"engine": "gpu"}, InputError, "There is no engine 'gpu', expected one of auto, ort-cpu"),
-        ({"precision": "int3"}, InputError, "There is no precision 'int3', expected one of fp32, int8"),
+        ({"precision": "int3"}, InputError, "There is no precision 'int3', expected one of fp32, bf16"),
         ({"precision": "int8"}, BundleNotFoundError, "has no int8 variant, it has fp32"),
         ({"threads": 0}, InputError, "Got 0 threads, expected at least 1"),
     ],

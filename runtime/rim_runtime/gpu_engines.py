@@ -1,0 +1,176 @@
+"""The GPU engines on this machine: what each needs, checked before anything slow is done, and its opening."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rim_runtime import gpu, tensor_rt
+from rim_runtime.backends.device import Device, DeviceError
+from rim_runtime.backends.graph import Graph
+from rim_runtime.backends.protocol import Backend
+from rim_runtime.bundle import Bundle
+from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.gpu import Gpu, Gpus
+from rim_runtime.gpu_needs import GpuNeed, require_gpu, require_memory
+from rim_runtime.manifest import Profile, Variant
+from rim_runtime.onnx_runtime import (
+    GPU_COMMAND,
+    has_cuda_provider,
+    import_onnxruntime,
+    installed_wheels,
+    refuse_two_wheels,
+)
+from rim_runtime.paths import plans_folder
+from rim_runtime.plans import Here
+from rim_runtime.tensor_rt import Library, TensorRt
+
+Progress = Callable[[str], None]
+
+RTX_CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1))
+"""The targets of TensorRT-RTX 1.7.1; 9.0 (H100, H200) and 10.0 are not among them."""
+CLASSIC_CAPABILITIES = (*RTX_CAPABILITIES, (8, 7), (9, 0), (10, 0), (10, 3))
+ORT_CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0), (12, 0), (12, 1))
+"""What onnxruntime-gpu 1.31 has code for; 8.7 and 12.1 run that of 8.6 and 12.0. There is none for later ones."""
+
+
+def require_ort_cuda() -> str:
+    """Return what `ort-cuda` would run on. Raises UnavailableError that names what is missing."""
+    return _ort_cuda()[1]
+
+
+def open_ort_cuda(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
+    """Open ONNX Runtime on the first GPU. Raises what OrtCudaBackend raises, and UnavailableError."""
+    found, _ = _ort_cuda()
+    need = _ort_need(installed_wheels())
+    require_memory(need, require_gpu(need, found), _weights(bundle, variant))
+    if progress:
+        progress(f"loading {variant.name} to the GPU")
+    from rim_runtime.backends.ort_cuda import OrtCudaBackend
+
+    return OrtCudaBackend(bundle, variant, import_onnxruntime(), found)
+
+
+def _ort_cuda() -> tuple[Gpus, str]:
+    wheels = installed_wheels()
+    refuse_two_wheels(wheels)
+    if not has_cuda_provider():
+        have = " ".join(map(" ".join, wheels.items()))
+        away = f"pip uninstall -y {' '.join(wheels)} && " if wheels else ""
+        raise MissingExtraError(
+            f"onnxruntime-gpu{f' (found {have})' if have else ''}", away + GPU_COMMAND, "The engine ort-cuda"
+        )
+    need, found = _ort_need(wheels), gpu.look()
+    return found, _runs_on(need, require_gpu(need, found), found)
+
+
+def _ort_need(wheels: dict[str, str]) -> GpuNeed:
+    version = wheels.get("onnxruntime-gpu", "")
+    return GpuNeed(
+        "ort-cuda", f"onnxruntime-gpu {version}".strip(), ORT_CAPABILITIES, "Use a CPU engine, or another GPU."
+    )
+
+
+def require_trt() -> str:
+    """Return what `trt` would run on. Raises UnavailableError that names what is missing."""
+    need, _, found = _trt()
+    return _runs_on(need, require_gpu(need, found), found)
+
+
+def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
+    """Open a plan of a variant on the first GPU, and build one if there is none to trust.
+
+    Raises EngineUnavailableError, MissingExtraError and BundleCorruptError.
+    """
+    need, library, found = _trt()
+    chosen = require_gpu(need, found)
+    require_memory(need, chosen, _weights(bundle, variant))
+    from rim_runtime.backends.trt import TrtBackend
+    from rim_runtime.plan_build import build_plan, default_profiles
+    from rim_runtime.plans import obtain_plan
+
+    tensorrt = tensor_rt.import_tensorrt(library, "The engine trt")
+    here = Here(library, tensorrt.version, tensor_rt.platform_name(), chosen.target, found.driver or "unknown")
+
+    def build(graph: Path, profiles: Sequence[Profile]) -> bytes:
+        if progress:
+            progress(f"building a plan of {variant.name} for {chosen.name}, once")
+        return build_plan(tensorrt, graph, (chosen.target,), profiles)
+
+    plan = obtain_plan(bundle, variant, here, default_profiles(bundle.manifest.limits), build)
+    fingerprint = f"{need.library}, {chosen.name} {chosen.target}, driver {found.driver}, {variant.name}"
+    return TrtBackend(
+        Graph.of(bundle, variant),
+        plan.content,
+        plan.profiles,
+        _device(tensorrt, here),
+        precision=variant.precision,
+        fingerprint=fingerprint,
+        notes=plan.notes,
+    )
+
+
+def trt_here() -> tuple[Library, Gpu] | None:
+    """Return the library and the GPU that `trt` would take; None where it cannot run."""
+    try:
+        need, library, found = _trt()
+        return library, require_gpu(need, found)
+    except (EngineUnavailableError, MissingExtraError):
+        return None
+
+
+def _trt() -> tuple[GpuNeed, Library, Gpus]:
+    """Return what the better of the installed libraries needs: RTX, unless the GPU is none of its own."""
+    installed = [library for library in Library if tensor_rt.is_installed(library)]
+    if not installed:
+        raise MissingExtraError(
+            "tensorrt_rtx",
+            f"{tensor_rt.COMMANDS[Library.RTX]}  (a data-centre GPU: {tensor_rt.COMMANDS[Library.CLASSIC]})",
+            "The engine trt",
+        )
+    if not _has_cuda_python():
+        raise MissingExtraError("cuda-bindings", tensor_rt.COMMANDS[Library.RTX], "The engine trt")
+    found = gpu.look()
+    needs = {library: _trt_need(library) for library in installed}
+    able = [x for x in installed if found.first and found.first.capability in needs[x].capabilities]
+    library = (able or installed)[0]
+    return needs[library], library, found
+
+
+def _trt_need(library: Library) -> GpuNeed:
+    text = f"{library} {tensor_rt.installed_version(library) or ''}".strip()
+    if library is Library.RTX:
+        other = f"Use ort-cuda, or classic TensorRT: {tensor_rt.COMMANDS[Library.CLASSIC]}"
+        return GpuNeed("trt", text, RTX_CAPABILITIES, other)
+    return GpuNeed("trt", text, CLASSIC_CAPABILITIES, "Use ort-cuda, or a CPU engine.")
+
+
+def _has_cuda_python() -> bool:
+    try:
+        return find_spec("cuda.bindings") is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
+
+
+def _device(tensorrt: TensorRt, here: Here) -> Device:
+    """Take the GPU; what TensorRT-RTX compiles on it is kept by release, driver and GPU."""
+    from rim_runtime.backends.cuda_device import CudaDevice
+
+    kernels = plans_folder() / f"kernels {here.library} {here.version} {here.driver} {here.target}".replace(
+        " ", "-"
+    )
+    try:
+        return CudaDevice(tensorrt, kernels if here.library == Library.RTX else None)
+    except DeviceError as error:
+        raise EngineUnavailableError(
+            f"trt cannot take the GPU ({error}). Look at it with: rim-edge doctor"
+        ) from error
+
+
+def _runs_on(need: GpuNeed, chosen: Gpu, found: Gpus) -> str:
+    return f"{need.library} on {chosen.name} ({chosen.target}, driver {found.driver or 'unknown'})"
+
+
+def _weights(bundle: Bundle, variant: Variant) -> int:
+    return bundle.manifest.files[variant.data].bytes

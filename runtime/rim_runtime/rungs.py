@@ -1,0 +1,108 @@
+"""What to try for a wish: the engines in their order, each with the variant it would run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rim_runtime import engines, gpu
+from rim_runtime.bundle import Bundle
+from rim_runtime.engines import CPU_ENGINES, GPU_ENGINES, EngineName
+from rim_runtime.errors import EngineUnavailableError, UnavailableError
+from rim_runtime.fits import FITS, choose, suited
+from rim_runtime.manifest import Precision, Variant
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """The ladder for one bundle on this machine."""
+
+    gpu: dict[EngineName, Variant]
+    """GPU engines that could run here, the best first, and which variant each would run."""
+    cpu: dict[EngineName, Variant]
+    """Engines of the CPU, the last rung last; their variants have one precision, so that they can be compared."""
+    stepped_over: tuple[str, ...]
+    """Why engines above were left out, where the user would expect them."""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All of them."""
+        return (*self.gpu.values(), *self.cpu.values())
+
+
+def rungs_for(wish: EngineName, bundle: Bundle, precision: Precision | None) -> Rungs:
+    """Return the ladder of a wish; an explicit engine has one rung.
+
+    Raises BundleNotFoundError (the bundle has no such precision) and UnavailableError (the engine cannot run here,
+    or the bundle has nothing for it).
+    """
+    if precision is not None and all(variant.precision is not precision for variant in bundle.manifest.variants):
+        bundle.variant(precision)  # raises
+    if wish is EngineName.AUTO:
+        return _every_rung(bundle, precision)
+    engines.require_engine(wish)
+    variant = choose(bundle, wish, precision)
+    if variant is None:
+        raise nothing_for(wish, bundle, precision)
+    one: dict[EngineName, Variant] = {wish: variant}
+    return Rungs(one, {}, ()) if wish in GPU_ENGINES else Rungs({}, one, ())
+
+
+def nothing_for(engine: EngineName, bundle: Bundle, precision: Precision | None) -> EngineUnavailableError:
+    """Return the error of an engine that finds no variant it can run."""
+    fit = FITS[engine]
+    variants = [v for v in bundle.manifest.variants if precision in (None, v.precision)]
+    has = "; ".join(f"{v.name} in {v.compute} arithmetic, dialect {v.dialect}" for v in variants)
+    command = fit.export + (f" --precision {precision}" if precision in (*fit.made_for, *fit.runs) else "")
+    return EngineUnavailableError(
+        f"{engine} cannot run what is in {bundle.path}: it has {has}, expected {fit}. Export a variant: {command}"
+    )
+
+
+def _every_rung(bundle: Bundle, precision: Precision | None) -> Rungs:
+    able, stepped_over = {}, []
+    for name in GPU_ENGINES:
+        variant = choose(bundle, name, precision)
+        trouble = _trouble(name, bundle, variant)
+        if trouble is not None:
+            stepped_over.append(f"auto stepped over {name}: {trouble}")
+        elif variant is not None and engines.is_installed(name):
+            able[name] = variant
+    cpu = _cpu_rungs(bundle, precision)
+    if not able and not cpu:
+        raise _none_left(bundle, precision, stepped_over)
+    return Rungs(able, cpu, tuple(stepped_over))
+
+
+def _trouble(name: EngineName, bundle: Bundle, variant: Variant | None) -> UnavailableError | None:
+    """Say why a GPU engine is no rung, where somebody would expect it.
+
+    That is: the bundle has a variant made for it, or its library is here together with a GPU.
+    """
+    if variant is None:
+        here = engines.is_installed(name) and gpu.look().first is not None
+        return nothing_for(name, bundle, None) if here else None
+    if not engines.is_installed(name) and not suited(bundle, name):
+        return None
+    try:
+        engines.require_engine(name)
+    except UnavailableError as error:
+        return error
+    return None
+
+
+def _cpu_rungs(bundle: Bundle, precision: Precision | None) -> dict[EngineName, Variant]:
+    """Return the CPU engines that are installed; without any, the last, whose error says what to install."""
+    names = [name for name in CPU_ENGINES if engines.is_installed(name)] or [CPU_ENGINES[-1]]
+    found = {name: choose(bundle, name, precision) for name in names}
+    last = next((found[name] for name in reversed(names) if found[name]), None)
+    if last is None:
+        return {}
+    same = {name: choose(bundle, name, last.precision) for name in names}
+    return {name: variant for name, variant in same.items() if variant is not None}
+
+
+def _none_left(bundle: Bundle, precision: Precision | None, stepped_over: list[str]) -> EngineUnavailableError:
+    error = nothing_for(CPU_ENGINES[-1], bundle, precision)
+    for text in stepped_over:
+        error.add_note(text)
+    return error
