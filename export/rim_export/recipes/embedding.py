@@ -26,7 +26,7 @@ def bind_source_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
 
 
 def half_embedding(dtype: ir.DataType) -> Embed:
-    """Return what binds the table in one of the 16-bit types: fp16 keeps bf16 values of 6e-5 to 65,504 as they are."""
+    """Return what binds the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 as they are."""
     return partial(_bind_floats, dtype=dtype)
 
 

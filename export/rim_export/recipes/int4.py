@@ -35,13 +35,14 @@ _ZERO = 8
 """What stands for 0 in MatMulNBits' unsigned nibbles."""
 
 
-def int4_recipes(block_size: int) -> tuple[Recipe, ...]:
+def int4_recipes(block_size: int, embed: Embed = bind_int8_embedding) -> tuple[Recipe, ...]:
     """Return the two forms, the CPU engine's own one first."""
     source = BlockSource(block_size)
-    return (
-        Recipe(Precision.INT4, Dialect.ORT, partial(_quantize, source, _multiply_contrib), source.emulate),
-        Recipe(Precision.INT4, Dialect.PORTABLE, partial(_quantize, source, _multiply_portable), source.emulate),
-    )
+
+    def recipe(dialect: Dialect, multiply: Callable[[_Product], ir.Value]) -> Recipe:
+        return Recipe(Precision.INT4, dialect, partial(_quantize, source, multiply, embed=embed), source.emulate)
+
+    return recipe(Dialect.ORT, _multiply_contrib), recipe(Dialect.PORTABLE, _multiply_portable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,7 @@ def _quantize(
     traced: TracedGraph,
     weights: ModelWeights,
     wide: frozenset[str],
-    embed: Embed = bind_int8_embedding,
+    embed: Embed,
 ) -> None:
     bind_vectors(traced, weights)
     narrow = narrow_matrices(traced, weights, wide)

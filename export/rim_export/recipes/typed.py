@@ -8,7 +8,7 @@ everything else gets fp32, through a Cast where needed:
 
 Around Q/DQ nothing is cast: QuantizeLinear takes fp32 at an fp32 scale, DequantizeLinear gives the compute type by
 `output_dtype`; in blocks it takes its scales in the compute type, because TensorRT-RTX infers no type otherwise.
-The residual stream in fp32 keeps a model's few huge activations out of fp16's reach. The few rows of the letters are
+The residual stream in fp32 keeps a model's few huge activations out of fp16. The few rows of the letters are
 multiplied and summed, not a product: fp32 products may be rounded to TF32, and Turing has none.
 """
 
@@ -129,7 +129,7 @@ class _Narrowing:
         self._graph.remove(node, safe=True)
 
     def _as(self, before: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
-        """Return a value in another type: a constant rewritten, anything else behind a Cast that its users share."""
+        """Return a value in another type: constants rewritten, others behind a Cast that their users share."""
         if (value, wanted) not in self._casts:
             make = self._rewritten if value.is_initializer() else self._cast
             self._casts[value, wanted] = make(before, value, wanted)
