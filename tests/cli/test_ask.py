@@ -108,7 +108,12 @@ BAD_INPUT: dict[str, tuple[list[str], bytes, int, str]] = {
         2,
         "There is no engine 'gpu', expected one of auto, ort-cpu",
     ),
-    "engine without its device": (["Q", "--engine", "trt"], b"", 4, "trt finds no GPU to run on. There is no NVIDIA GPU."),
+    "engine without its wheel": (
+        ["Q", "--engine", "ort-cuda"],
+        b"",
+        4,
+        "not installed here: onnxruntime-gpu (found onnx",
+    ),
     "no such precision": (["Q", "--precision", "int3"], b"", 2, "There is no precision 'int3'"),
     "precision not there": (["Q", "--precision", "int8"], b"", 2, "has no int8 variant, it has fp32"),
     "both forms": (["Q", "--json", "-r"], b"", 2, "--json and --raw exclude each other"),

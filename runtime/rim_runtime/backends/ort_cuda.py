@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rim_runtime.backends.buckets import Feed, Shape, bucket_batch, bucket_length, padded, parts
+from rim_runtime.backends.buckets import STEPS, Feed, Shape, bucket_batch, bucket_length, padded, parts
 from rim_runtime.backends.graph import INPUTS, Graph, first_line, run_failed
 from rim_runtime.backends.protocol import Floats, Ints
 from rim_runtime.bundle import Bundle
@@ -239,7 +239,7 @@ def _refuse_fallback(library: Any, session: Any) -> None:
 def _warm_up(session: _Session) -> None:
     """Capture the smallest shape and replay it once: what fails at all, fails here."""
     feed = (np.zeros((1, 1), np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
-    shape = Shape(1, bucket_length(1, 1))
+    shape = Shape(1, STEPS[0][1])
     for _ in range(2):
         session.run(shape, padded(shape, feed))
 
