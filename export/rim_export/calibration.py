@@ -85,8 +85,7 @@ def observe(
     hidden = model.embed(questions.prompts)
     for layer in model.layers():
         reaches = {name: Reach() for name in layer.linears}
-        with layer.watched(lambda name, inputs, reaches=reaches: reaches[name].add(inputs)):  # type: ignore[misc]
-            after = layer.advance(hidden)
+        after = layer.advance(hidden, lambda name, inputs, reaches=reaches: reaches[name].add(inputs))  # type: ignore[misc]
         _check_finite(layer, after, reaches, questions)
         yield ObservedLayer(layer, hidden, after, reaches)
         hidden = after

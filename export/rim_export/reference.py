@@ -36,7 +36,7 @@ def run_reference(
     emulations: Sequence[Emulate] = (),
     report: Callable[[float], None] | None = None,
 ) -> Reference:
-    """Run the checkpoint on prompts, each alone, unpadded.
+    """Run the checkpoint on prompts.
 
     For each of `emulations`, every layer runs a second time on the first PROBES prompts, from the same inputs,
     with the recipe's products instead of its own: the error it adds by itself.
