@@ -6,12 +6,16 @@ InputError
 │   └── UnsupportedModelError           an architecture or option that is not supported yet
 └── CalibrationError                    the calibration questions cannot be used
 CheckError
-└── CertificateError                    a variant does not answer like the checkpoint
+├── CertificateError                    a variant does not answer like the checkpoint
+├── HeadroomError                       its activations come too near the end of fp16's range
+└── GraphRuleError                      a graph is not legal for the engine it was made for
+UnavailableError
+└── TargetError                         a GPU for which a precision cannot be built
 """
 
 from __future__ import annotations
 
-from rim_runtime.errors import CheckError, InputError
+from rim_runtime.errors import CheckError, InputError, UnavailableError
 
 
 class CheckpointError(InputError):
@@ -32,3 +36,15 @@ class CalibrationError(InputError):
 
 class CertificateError(CheckError):
     """A variant answers differently from the checkpoint, by more than was allowed."""
+
+
+class HeadroomError(CheckError):
+    """The checkpoint's activations come too near the end of fp16's range."""
+
+
+class GraphRuleError(CheckError):
+    """A graph breaks rules of the engine it was made for."""
+
+
+class TargetError(UnavailableError):
+    """A GPU was named for which a precision cannot be built."""

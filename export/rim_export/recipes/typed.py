@@ -33,6 +33,7 @@ ARRAYS: Mapping[Compute, np.dtype] = {
     Compute.FP16: np.dtype(np.float16),
     Compute.BF16: np.dtype(ml_dtypes.bfloat16),
 }
+SMALLEST_NORMAL = {ir.DataType.FLOAT16: 2.0**-14, ir.DataType.BFLOAT16: 2.0**-126}
 FLOATS = {ir.DataType.FLOAT, *TYPES.values()}
 NARROW_OPERATORS = {"MatMul", "Attention"}
 """They take all operands in the compute type, and give it; the readout alone does not."""
@@ -68,12 +69,13 @@ class _Narrowing:
 
     def run(self) -> None:
         for node in list(self._graph):
-            if node.op_type == "MatMul" and _is_readout(node):
+            if node.op_type == "MatMul" and _is_of_letters(node):
                 self._spell_out(node)
             elif node.op_type in ("Cast", "QuantizeLinear", "DequantizeLinear"):
                 self._convert_converter(node)
             else:
                 self._convert(node)
+        self._widen_outputs()
 
     def _convert(self, node: ir.Node) -> None:
         wanted = self._type_of(node)
@@ -87,7 +89,7 @@ class _Narrowing:
     def _type_of(self, node: ir.Node) -> ir.DataType:
         first, *others = [value for value in node.inputs if value is not None]
         if node.op_type in NARROW_OPERATORS:
-            return ir.DataType.FLOAT if _is_readout(node) else self._type
+            return self._type
         if node.op_type in CARRIERS:
             return first.dtype or ir.DataType.FLOAT
         gates = node.op_type in GATES and any(value.dtype is self._type for value in (first, *others))
@@ -105,18 +107,14 @@ class _Narrowing:
         scale = node.inputs[1]
         assert scale is not None
         if "block_size" in node.attributes:
-            if scale.dtype is not self._type:
-                node.replace_input_with(1, self._as(node, scale, self._type))
+            node.replace_input_with(1, self._scales(node, scale))
         else:
             node.attributes["output_dtype"] = ir.AttrInt64("output_dtype", self._type.value)
 
     def _spell_out(self, node: ir.Node) -> None:
-        """Turn the letters' readout into fp32 products and sums; a full head stays a MatMul."""
+        """Turn the letters' readout into fp32 products and sums."""
         row, rows = node.inputs
         assert row is not None and rows is not None
-        if static_shape(rows)[1] > len(LETTERS):
-            self._convert(node)
-            return
         last = constant(self._graph, f"{READOUT}_axis", np.array([-1], np.int64))
         first = constant(self._graph, f"{READOUT}_summed_axis", np.array([1], np.int64))
         logits = node.outputs[0]
@@ -127,6 +125,32 @@ class _Narrowing:
         total.name, total.shape, logits.name = name, logits.shape, f"{name}_product"
         self._graph.outputs[self._graph.outputs.index(logits)] = total
         self._graph.remove(node, safe=True)
+
+    def _widen_outputs(self) -> None:
+        """Give what the graph returns in fp32: a full head computes in 16 bits."""
+        for index, value in enumerate(self._graph.outputs):
+            if value.dtype is self._type:
+                node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT.value})
+                result, name = node.outputs[0], value.name
+                result.name, result.shape, value.name = name, value.shape, f"{name}_narrow"
+                result.type = ir.TensorType(ir.DataType.FLOAT)
+                self._graph.append(node)
+                self._graph.outputs[index] = result
+
+    def _scales(self, node: ir.Node, scale: ir.Value) -> ir.Value:
+        """Return a block's scales in the compute type, still above 0 where they are too small for it."""
+        wide = scale.const_value
+        if wide is None or scale.dtype is self._type:
+            return scale if scale.dtype is self._type else self._as(node, scale, self._type)
+        array, smallest = self._array, SMALLEST_NORMAL[self._type]
+        scale.type = ir.TensorType(self._type)
+        scale.const_value = lazy(
+            str(scale.name),
+            lambda: _above_zero(wide.numpy().astype(array), smallest),
+            self._type,
+            static_shape(scale),
+        )
+        return scale
 
     def _as(self, before: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
         """Return a value in another type: constants rewritten, others behind a Cast that their users share."""
@@ -157,8 +181,15 @@ class _Narrowing:
         return value
 
 
-def _is_readout(node: ir.Node) -> bool:
-    return any(value is not None and value.name == READOUT for value in node.inputs)
+def _above_zero(scales: np.ndarray, smallest: float) -> np.ndarray:
+    """Give blocks of zeros, whatever their scale was, one that is above 0."""
+    return np.where(scales == 0, np.array(smallest, scales.dtype), scales)
+
+
+def _is_of_letters(node: ir.Node) -> bool:
+    """Whether a product is the readout of the few letters, rather than of a whole vocabulary."""
+    rows = node.inputs[1]
+    return rows is not None and rows.name == READOUT and static_shape(rows)[1] <= len(LETTERS)
 
 
 def _feeds_products(value: ir.Value) -> bool:
