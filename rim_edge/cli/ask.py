@@ -48,6 +48,7 @@ def ask(
     Without one, on a terminal, it asks for questions until Ctrl-D.
     """
     from rim_runtime.answer import Question
+    from rim_runtime.use import Answers
 
     from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.opening import open_engine
@@ -65,7 +66,7 @@ def ask(
         return
     asked = Question(read_question(question), choice or ())
     asked.rendered()  # complains before a large bundle is loaded
-    with open_engine(resolved, engine, precision) as opened:
+    with open_engine(resolved, engine, precision, Answers.ONE) as opened:
         show(asked, opened.ask(asked.text, asked.choices, blocks=blocks), form)
 
 

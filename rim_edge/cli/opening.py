@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rim_runtime.use import Answers
+
 from rim_edge.cli.output import note, progress_line
 
 if TYPE_CHECKING:
@@ -12,14 +14,16 @@ if TYPE_CHECKING:
     from rim_edge.bundles import ResolvedBundle
 
 
-def open_engine(bundle: ResolvedBundle, engine: str = "auto", precision: str | None = None) -> Engine:
+def open_engine(
+    bundle: ResolvedBundle, engine: str = "auto", precision: str | None = None, answers: Answers = Answers.MANY
+) -> Engine:
     """Load a bundle for asking, and say what the user should know about it."""
     from rim_runtime.engine import Engine
 
     from rim_edge.bundles import Origin
 
     with progress_line() as progress:
-        loaded = Engine.load(bundle.path, engine=engine, precision=precision, progress=progress)
+        loaded = Engine.load(bundle.path, engine=engine, precision=precision, answers=answers, progress=progress)
     if bundle.origin is Origin.DEMO:
         note(
             "this is the embedded demo, a toy that walks through rooms and knows nothing else; "

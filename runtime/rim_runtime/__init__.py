@@ -36,9 +36,11 @@ from rim_runtime.errors import (
 )
 from rim_runtime.manifest import Dialect, Head, Manifest, Precision
 from rim_runtime.prompt import Prompt, PromptContract, PromptEncoder
+from rim_runtime.use import Answers
 
 __all__ = [
     "Answer",
+    "Answers",
     "Backend",
     "BrokenLogitsError",
     "Bundle",

@@ -21,9 +21,7 @@ from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionErr
 from rim_runtime.loading import Progress, load_parts
 from rim_runtime.manifest import Manifest, Precision
 from rim_runtime.prompt import PromptEncoder
-
-BATCH_TOKENS = 4096
-"""Padded tokens of one batch in `ask_many`: enough to keep cores busy, little enough for a small memory."""
+from rim_runtime.use import Answers, Use
 
 
 class Engine:
@@ -48,15 +46,17 @@ class Engine:
         engine: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
+        answers: Answers = Answers.MANY,
         progress: Progress | None = None,
     ) -> Self:
         """Load a bundle, check it, and let it answer its golden questions the first time it meets this machine.
 
-        `threads` None means one a physical core; `progress` gets a line of text before whatever takes long.
+        `threads` None means one a physical core; `answers` ONE starts sooner and answers slower (rim_runtime.use);
+        `progress` gets a line of text before whatever takes long.
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
         and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine).
         """
-        loaded = load_parts(path, engine, precision, threads, progress)
+        loaded = load_parts(path, engine, precision, Use(threads, answers), progress)
         return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
 
     @property
@@ -95,7 +95,8 @@ class Engine:
         rows = [self._prepare(question, number, len(questions)) for number, question in enumerate(questions, 1)]
         prepared = time.perf_counter() - start
         answers: dict[int, Answer] = {}
-        for batch in _batches([len(row.ids) for row in rows], self.manifest.prompt.fixed_tokens):
+        lengths, fixed = [len(row.ids) for row in rows], self.manifest.prompt.fixed_tokens
+        for batch in _batches(lengths, fixed, backend.batch_tokens):
             start = time.perf_counter()
             logits = _run(backend, [rows[index].ids for index in batch], count)
             share = (time.perf_counter() - start) / len(batch) + prepared / len(rows)
@@ -163,12 +164,12 @@ class _Row:
     offered: Mapping[str, str]
 
 
-def _batches(lengths: Sequence[int], fixed: int) -> list[list[int]]:
-    """Group indices by similar length, so that a batch's padded prompts stay within BATCH_TOKENS."""
+def _batches(lengths: Sequence[int], fixed: int, tokens: int) -> list[list[int]]:
+    """Group indices by similar length, so that a batch's padded prompts stay within `tokens`."""
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         # Lengths rise, so this one is the longest of its batch so far.
-        if batches and (len(batches[-1]) + 1) * (lengths[index] + fixed) <= BATCH_TOKENS:
+        if batches and (len(batches[-1]) + 1) * (lengths[index] + fixed) <= tokens:
             batches[-1].append(index)
         else:
             batches.append([index])

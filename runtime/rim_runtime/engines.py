@@ -15,6 +15,7 @@ from rim_runtime.fits import EngineName as EngineName
 from rim_runtime.manifest import Precision, Variant
 from rim_runtime.onnx_runtime import has_cuda_provider, import_onnxruntime
 from rim_runtime.open_vino import import_openvino
+from rim_runtime.use import Use
 
 Progress = Callable[[str], None]
 
@@ -42,7 +43,7 @@ class _Kind:
     """Looks for the library without importing it: importing may take longer than answering."""
     require: Callable[[], str]
     """Returns what would run; raises UnavailableError, before anything slow is done for the engine."""
-    open: Callable[[Bundle, Variant, int | None, Progress | None], Backend]
+    open: Callable[[Bundle, Variant, Use, Progress | None], Backend]
 
 
 def _openvino_version() -> str:
@@ -54,14 +55,14 @@ def _onnxruntime_version() -> str:
 
 
 # Engines are imported where they are opened, because most loads do without all but one.
-def _open_openvino(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+def _open_openvino(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
     from rim_runtime.backends.openvino import OpenVinoBackend
 
-    return OpenVinoBackend(bundle, variant, threads)
+    return OpenVinoBackend(bundle, variant, use)
 
 
-def _open_ort_cpu(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
-    return OrtCpuBackend(bundle, variant, threads)
+def _open_ort_cpu(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+    return OrtCpuBackend(bundle, variant, use)
 
 
 def _require_ort_cuda() -> str:
@@ -70,7 +71,7 @@ def _require_ort_cuda() -> str:
     return require_ort_cuda()
 
 
-def _open_ort_cuda(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+def _open_ort_cuda(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
     from rim_runtime.gpu_engines import open_ort_cuda
 
     return open_ort_cuda(bundle, variant, progress)
@@ -82,7 +83,7 @@ def _require_trt() -> str:
     return require_trt()
 
 
-def _open_trt(bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None) -> Backend:
+def _open_trt(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
     from rim_runtime.gpu_engines import open_trt
 
     return open_trt(bundle, variant, progress)
@@ -123,10 +124,10 @@ def require_engine(name: EngineName) -> str:
 
 
 def open_backend(
-    name: EngineName, bundle: Bundle, variant: Variant, threads: int | None, progress: Progress | None = None
+    name: EngineName, bundle: Bundle, variant: Variant, use: Use, progress: Progress | None = None
 ) -> Backend:
     """Load a variant on an engine. Raises UnavailableError, BundleCorruptError or InputError."""
-    return _KINDS[name].open(bundle, variant, threads, progress)
+    return _KINDS[name].open(bundle, variant, use, progress)
 
 
 def engine_statuses() -> tuple[EngineStatus, ...]:

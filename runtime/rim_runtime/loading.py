@@ -23,6 +23,7 @@ from rim_runtime.paths import cache_folder
 from rim_runtime.prompt import PromptEncoder
 from rim_runtime.records import Records
 from rim_runtime.rungs import rungs_for
+from rim_runtime.use import Use
 
 Progress = Callable[[str], None]
 
@@ -47,7 +48,7 @@ class Loaded:
 
 
 def load_parts(
-    path: str | Path, engine: str, precision: str | None, threads: int | None, progress: Progress | None
+    path: str | Path, engine: str, precision: str | None, use: Use, progress: Progress | None
 ) -> Loaded:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
     wish_for = parse_engine(engine)
@@ -63,7 +64,7 @@ def load_parts(
         for file in (variant.graph, variant.data):
             _check_file(bundle, file, records, progress)
 
-    opened = _open(Wish(bundle, rungs, encoder, threads, records, progress, check))
+    opened = _open(Wish(bundle, rungs, encoder, use, records, progress, check))
     return Loaded(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
 
 

@@ -13,6 +13,7 @@ from rim_runtime.prompt import PromptEncoder
 from rim_runtime.records import Records
 from rim_runtime.rungs import Rungs
 from rim_runtime.selftest import self_test
+from rim_runtime.use import Use
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Wish:
     """The engines to try, and which of the bundle's graphs each would run."""
     encoder: PromptEncoder
     """Its encoder."""
-    threads: int | None
-    """As in Engine.load."""
+    use: Use
+    """What the engine is for."""
     records: Records
     """What is remembered of earlier loads."""
     progress: Callable[[str], None] | None
@@ -40,7 +41,7 @@ class Wish:
 
     def open(self, name: EngineName) -> Backend:
         """Open one of the engines, untested."""
-        return open_backend(name, self.bundle, self.variant(name), self.threads, self.progress)
+        return open_backend(name, self.bundle, self.variant(name), self.use, self.progress)
 
 
 @dataclass(frozen=True)

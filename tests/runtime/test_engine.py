@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from rim_runtime import (
+    Answers,
     BrokenLogitsError,
     Engine,
     EngineClosedError,
@@ -20,8 +21,10 @@ from rim_runtime import (
     QuestionTooLongError,
     RimError,
 )
-from rim_runtime.engine import BATCH_TOKENS
 from rim_runtime.testing import fake_engine, fake_manifest
+
+from rim_edge.bundles import DEMO_FOLDER
+from rim_edge.demo.puzzles import fresh_puzzles
 
 STEM = "Which vitamin deficiency causes scurvy?"
 VITAMINS = ["Vitamin A", "Vitamin B12", "Vitamin C", "Vitamin D"]
@@ -138,7 +141,7 @@ def test_ask_many_keeps_the_order_and_batches_by_length() -> None:
     assert len(backend.calls) == 60
     assert max(call.batch for call in backend.calls) > 1
     fixed = engine.manifest.prompt.fixed_tokens
-    assert all(call.batch * (len(call.question_ids) + fixed) <= BATCH_TOKENS for call in backend.calls)
+    assert all(call.batch * (len(call.question_ids) + fixed) <= backend.batch_tokens for call in backend.calls)
     assert [answer.letter for answer in many] == [engine.ask(question.text).letter for question in questions]
     assert engine.ask_many([]) == []
 
@@ -192,3 +195,11 @@ def test_closing_while_others_ask_ends_in_answers_or_a_clear_error(tiny_bundle: 
         engine.close()
         outcomes = {future.result() for future in pending}
     assert outcomes <= {*"ABCDEFGHIJ", "EngineClosedError"}
+
+
+def test_opened_for_one_answer_it_answers_the_same() -> None:
+    puzzles = fresh_puzzles(3, 20_254)
+    with Engine.load(DEMO_FOLDER) as many, Engine.load(DEMO_FOLDER, answers=Answers.ONE) as one:
+        for puzzle in puzzles:
+            expected, found = (engine.ask(puzzle.question).letter_logits for engine in (many, one))
+            assert found == pytest.approx(expected, abs=1e-4)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from rim_runtime import (
+    Answers,
     Bundle,
     Engine,
     EngineFailedError,
@@ -133,6 +134,19 @@ def load(bundle: Path, **options: object) -> tuple[str, tuple[str, ...]]:
     with Engine.load(bundle, **options) as engine:  # type: ignore[arg-type]
         assert engine.ask("Why?").engine == engine.name
         return engine.name, engine.notes
+
+
+def test_for_one_answer_the_last_rung_is_taken_unmeasured(build: Build, tiny_bundle: Path) -> None:
+    machine = build(Rung([0.1]), Rung([0.3]))
+    assert load(tiny_bundle, answers=Answers.ONE) == ("ort-cpu", ())
+    assert machine.opens() == (0, 1)
+
+
+def test_for_one_answer_a_broken_last_rung_is_stepped_over(build: Build, tiny_bundle: Path) -> None:
+    build(Rung([0.1]), Rung([0.3], wrong=True))
+    engine, notes = load(tiny_bundle, answers=Answers.ONE)
+    assert engine == "openvino"
+    assert any("auto stepped over ort-cpu" in note for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from rim_runtime import (
 )
 from rim_runtime.backends.openvino import OpenVinoBackend
 from rim_runtime.engines import is_installed
+from rim_runtime.use import Use
 
 from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.demo.puzzles import fresh_puzzles
@@ -79,7 +80,7 @@ def test_many_threads_get_their_own_answers() -> None:
 
 def test_a_closed_engine_says_so(tiny_bundle: Path) -> None:
     bundle = Bundle.load(tiny_bundle)
-    backend = OpenVinoBackend(bundle, bundle.variant(), threads=1)
+    backend = OpenVinoBackend(bundle, bundle.variant(), Use(threads=1))
     assert backend.fingerprint.startswith("openvino 2026.")
     backend.close()
     with pytest.raises(EngineClosedError):

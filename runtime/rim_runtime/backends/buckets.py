@@ -18,6 +18,8 @@ Feed = tuple[Ints, Ints, Ints]
 STEPS = ((256, 32), (512, 64), (1024, 128))
 """Up to so many tokens, lengths are multiples of so many; beyond, of LAST_STEP."""
 LAST_STEP = 256
+GPU_BATCH_TOKENS = 4096
+"""Padded tokens of a batch. Not measured: enough to fill a GPU, little enough for a small memory."""
 
 
 @dataclass(frozen=True)

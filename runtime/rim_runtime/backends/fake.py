@@ -31,6 +31,7 @@ class FakeBackend:
     """Answers with given logits, or with numbers that depend on the question's ids and blocks alone."""
 
     name = "fake"
+    batch_tokens = 512
     precision = Precision.FP32
     fingerprint = "fake"
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from rim_runtime.backends.graph import INPUTS, Graph, check_threads, first_line, run_failed
+from rim_runtime.backends.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
 from rim_runtime.backends.protocol import Floats, Ints
 from rim_runtime.bundle import Bundle
 from rim_runtime.cpu import this_cpu
 from rim_runtime.errors import EngineClosedError, EngineUnavailableError
 from rim_runtime.manifest import Precision, Variant
 from rim_runtime.open_vino import import_openvino
+from rim_runtime.use import MANY, Use
 
 SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
@@ -32,19 +33,20 @@ class OpenVinoBackend:
     """A graph compiled by OpenVINO's CPU plugin. Every call has an infer request of its own."""
 
     name = "openvino"
+    batch_tokens = CPU_BATCH_TOKENS
 
-    def __init__(self, bundle: Bundle, variant: Variant, threads: int | None = None) -> None:
-        """Compile a variant; `threads` None means one a physical core.
+    def __init__(self, bundle: Bundle, variant: Variant, use: Use = MANY) -> None:
+        """Compile a variant.
 
         Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the
         graph is not ours) and InputError (threads).
         """
-        check_threads(threads)
+        check_threads(use.threads)
         library = import_openvino()
         self.precision: Precision = variant.precision
         self.fingerprint = f"openvino {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
         self._graph = Graph.of(bundle, variant)
-        self._compiled: Any = _compile(library, self._graph.path, threads)
+        self._compiled: Any = _compile(library, self._graph.path, use.threads)
         self._graph.check_interface(_types(self._compiled.inputs), _types(self._compiled.outputs))
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:

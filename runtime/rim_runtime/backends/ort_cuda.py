@@ -18,7 +18,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rim_runtime.backends.buckets import STEPS, Feed, Shape, bucket_batch, bucket_length, padded, parts
+from rim_runtime.backends.buckets import (
+    GPU_BATCH_TOKENS,
+    STEPS,
+    Feed,
+    Shape,
+    bucket_batch,
+    bucket_length,
+    padded,
+    parts,
+)
 from rim_runtime.backends.graph import INPUTS, Graph, first_line, run_failed
 from rim_runtime.backends.protocol import Floats, Ints
 from rim_runtime.bundle import Bundle
@@ -50,6 +59,7 @@ class OrtCudaBackend:
     """One session of ONNX Runtime's CUDA provider, and the thread that talks to it."""
 
     name = "ort-cuda"
+    batch_tokens = GPU_BATCH_TOKENS
 
     def __init__(self, bundle: Bundle, variant: Variant, library: Any, found: Gpus) -> None:
         """Open a session of `library`, the onnxruntime module, on the first GPU that was found.

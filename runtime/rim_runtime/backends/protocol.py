@@ -36,6 +36,10 @@ class Backend(Protocol):
     def fingerprint(self) -> str:
         """One line that changes when something else computes: library version, device, variant."""
 
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of a batch with which it answers the most questions a second."""
+
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
         """Return the letters' logits, float32 [batch, letters]. Raises EngineFailedError."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rim_runtime.backends.buckets import Feed, Shape, bucket_batch, bucket_length, fill, parts
+from rim_runtime.backends.buckets import GPU_BATCH_TOKENS, Feed, Shape, bucket_batch, bucket_length, fill, parts
 from rim_runtime.backends.device import Device, DeviceError, Tensor
 from rim_runtime.backends.graph import INPUTS, Graph, run_failed
 from rim_runtime.backends.protocol import Floats, Ints
@@ -27,6 +27,7 @@ class TrtBackend:
     """One plan on one device."""
 
     name = "trt"
+    batch_tokens = GPU_BATCH_TOKENS
 
     def __init__(
         self,
