@@ -1,0 +1,64 @@
+"""OpenVINO's own full int8 of our graph: NNCF's post-training quantization of our fp32 bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from environments import environment_python, make_environment
+from made import CannotMakeError, hash_files, make_once, read_figures, run_measured
+from ours import FP32, bundle_path
+from place import BENCH, Place, peer_environment
+from rim_export.calibration import SHIPPED
+from rim_export.questions import read_questions
+from rim_runtime import Bundle
+from rim_runtime.loading import load_encoder
+from row import Missing, Row, row_name
+
+NAME = "nncf"
+QUESTIONS = 32
+MAKER = BENCH / "workers" / "quantize_nncf.py"
+
+
+def make_nncf(place: Place, layers: int) -> dict[str, Any]:
+    """Quantize our fp32 bundle of this many layers, unless it is done; return the figures."""
+    bundle = bundle_path(place, FP32, layers)
+
+    def make(target: Path) -> dict[str, Any]:
+        if "failed" in (source := read_figures(bundle)):
+            raise CannotMakeError(f"our fp32 bundle of {layers} layers: {source['failed']}")
+        python = make_environment(place, NAME)
+        target.mkdir()
+        contract = target / "contract.json"
+        contract.write_text(json.dumps(_contract(bundle)))
+        graph = bundle / Bundle.load(bundle).manifest.variants[0].graph
+        command = [str(python), str(MAKER), str(graph), str(contract), str(target / "model.xml")]
+        measured = run_measured(command, peer_environment(), place.log(f"nncf {layers}"))
+        return {"seconds": measured["seconds"], "peak_gib": measured["peak_gib"]}
+
+    recipe = f"{hash_files(MAKER, BENCH / 'peers' / f'{NAME}.txt')} of {read_figures(bundle).get('recipe')}"
+    return make_once(place.made("nncf", layers, "int8"), recipe, make)
+
+
+def _contract(bundle: Path) -> dict[str, Any]:
+    """Return what OpenVINO's processes must know of a prompt, and real questions to calibrate on."""
+    loaded = Bundle.load(bundle)
+    encoder = load_encoder(loaded)
+    prompt = loaded.manifest.prompt
+    questions = [encoder.encode(question.text) for question in read_questions(SHIPPED)[:QUESTIONS]]
+    behind = len(prompt.suffix(prompt.blocks))
+    return {"before": len(prompt.head), "behind": behind, "blocks": prompt.blocks, "questions": questions}
+
+
+def nncf_row(place: Place, layers: int) -> Row | Missing:
+    """Return the row of OpenVINO's own int8."""
+    name = row_name("OpenVINO NNCF int8", layers, place.layers)
+    folder = place.made("nncf", layers, "int8")
+    figures = read_figures(folder)
+    if "failed" in figures:
+        return Missing(name, figures["failed"])
+    python = environment_python(place, NAME)
+    worker = str(BENCH / "workers" / "ask_openvino.py")
+    command = (str(python), worker, str(folder / "model.xml"), str(folder / "contract.json"))
+    return Row(name, command, peer_environment(), folder, layers, note="full int8 of our fp32 graph by NNCF")
