@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from open_vino import openvino
+from quiet import import_quietly
 from serving import THREADS, Prompt, serve
 
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(THREADS)}
@@ -16,6 +16,7 @@ SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(THREADS)
 def main() -> None:
     """Compile and serve."""
     contract = json.loads(Path(sys.argv[2]).read_text())
+    openvino = import_quietly("openvino")
     compiled = openvino.Core().compile_model(sys.argv[1], "CPU", SETTINGS)
     before, behind, blocks = contract["before"], contract["behind"], contract["blocks"]
 

@@ -10,14 +10,14 @@ import json
 import sys
 from pathlib import Path
 
-import nncf  # behind open_vino: it imports OpenVINO too
 import numpy as np
-from open_vino import openvino
+from quiet import import_quietly
 
 
 def main() -> None:
     """Calibrate, quantize, save."""
     graph, calibration, target = sys.argv[1:]
+    openvino, nncf = import_quietly("openvino"), import_quietly("nncf")
     contract = json.loads(Path(calibration).read_text())
 
     def feed(ids: list[int]) -> dict[str, np.ndarray]:
