@@ -5,18 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 
+from rim_runtime import gpu
+from rim_runtime.bundle import Bundle
 from rim_runtime.cpu import Cpu, this_cpu
-from rim_runtime.engines import EngineStatus, engine_statuses
+from rim_runtime.engines import EngineName, EngineStatus, engine_statuses
 from rim_runtime.errors import RimError, UnavailableError
-from rim_runtime.onnx_runtime import installed_wheels, refuse_two_wheels, telemetry
+from rim_runtime.fits import FITS, choose
+from rim_runtime.gpu import Gpus
+from rim_runtime.gpu_engines import missing_cuda_libraries, trt_here
+from rim_runtime.manifest import Variant
+from rim_runtime.onnx_runtime import CPU_COMMAND, GPU_COMMAND, installed_wheels, refuse_two_wheels, telemetry
 from rim_runtime.paths import bundles_folder, cache_folder, home_folder
+from rim_runtime.plans import refusal
 
 from rim_edge.bundles import ListedBundle, list_bundles
 from rim_edge.extras import EXTRAS, ExtraStatus, extra_status
+
+LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt-rtx-cu13", "tensorrt-cu13", "cuda-bindings")
+"""Packages that engines run on."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,34 @@ class FolderStatus:
 
 
 @dataclass(frozen=True)
+class Readiness:
+    """What one engine would do with one bundle here."""
+
+    engine: EngineName
+    """Which one."""
+    variant: str | None
+    """The variant it would run; None where the bundle has none for it."""
+    runs_here: bool
+    """Whether the engine itself can run on this machine."""
+    ready: bool
+    """Whether it would answer."""
+    detail: str
+    """What is in the way and the command that mends it, or where the plan comes from; may be empty."""
+
+
+@dataclass(frozen=True)
+class BundleStatus:
+    """One bundle, and which engines are ready for it."""
+
+    listed: ListedBundle
+    """Its name and place."""
+    engines: tuple[Readiness, ...]
+    """Every engine; empty for a bundle that cannot be read."""
+    trouble: str | None
+    """Why it cannot be read."""
+
+
+@dataclass(frozen=True)
 class Machine:
     """All that doctor tells."""
 
@@ -39,17 +78,19 @@ class Machine:
     """Operating system and architecture."""
     cpu: Cpu
     """The processor."""
-    wheels: Mapping[str, str]
-    """Installed wheels of ONNX Runtime and their versions."""
+    gpus: Gpus
+    """NVIDIA's driver and its GPUs."""
+    libraries: Mapping[str, str | None]
+    """Packages that engines run on, and their versions; None where not installed."""
     conflict: str | None
-    """What is wrong if there are several."""
+    """What is wrong if there are several wheels of ONNX Runtime."""
     telemetry: str
     """State of ONNX Runtime's usage reporting in this process."""
     engines: tuple[EngineStatus, ...]
     """Every engine, and whether it runs here."""
     extras: tuple[ExtraStatus, ...]
     """Every extra, and what it lacks."""
-    bundles: tuple[ListedBundle, ...]
+    bundles: tuple[BundleStatus, ...]
     """The bundles here."""
     bundles_trouble: str | None
     """Why the bundles cannot be listed."""
@@ -58,17 +99,25 @@ class Machine:
     cache: FolderStatus
     """Folder of what can be made again."""
 
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What would make this machine answer faster, or at all; the first thing first."""
+        return _advice(self)
+
 
 def examine() -> Machine:
     """Look at this machine; never raises for what it finds missing or broken."""
     wheels = installed_wheels()
-    engines = engine_statuses()  # imports ONNX Runtime, so the telemetry state below is the real one
-    bundles, trouble = _bundles()
+    engines = tuple(
+        map(_with_cuda, engine_statuses())
+    )  # imports ONNX Runtime: the telemetry below is the real one
+    bundles, trouble = _bundles(engines)
     return Machine(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.release()}, {platform.machine()}",
         cpu=this_cpu(),
-        wheels=wheels,
+        gpus=gpu.look(),
+        libraries={name: _version(name) for name in LIBRARIES} | wheels,
         conflict=_conflict(wheels),
         telemetry=telemetry().value,
         engines=engines,
@@ -80,6 +129,25 @@ def examine() -> Machine:
     )
 
 
+def _with_cuda(status: EngineStatus) -> EngineStatus:
+    """Look closer at `ort-cuda`: without CUDA's libraries, ONNX Runtime would fall back to the CPU."""
+    if status.name is not EngineName.ORT_CUDA or not status.available:
+        return status
+    missing = missing_cuda_libraries()
+    if not missing:
+        return status
+    return replace(
+        status, available=False, reason=f"{status.reason} misses {', '.join(missing)}. Run: {GPU_COMMAND}"
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def _conflict(wheels: dict[str, str]) -> str | None:
     try:
         refuse_two_wheels(wheels)
@@ -88,11 +156,57 @@ def _conflict(wheels: dict[str, str]) -> str | None:
     return None
 
 
-def _bundles() -> tuple[tuple[ListedBundle, ...], str | None]:
+def _bundles(engines: Sequence[EngineStatus]) -> tuple[tuple[BundleStatus, ...], str | None]:
     try:
-        return list_bundles(), None
+        return tuple(_bundle(listed, engines) for listed in list_bundles()), None
     except (RimError, OSError) as error:
         return (), f"{bundles_folder()}: {error}"
+
+
+def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStatus:
+    try:
+        bundle = Bundle.load(listed.path)
+    except (RimError, OSError) as error:
+        return BundleStatus(listed, (), str(error))
+    return BundleStatus(listed, tuple(_readiness(bundle, status) for status in engines), None)
+
+
+def _readiness(bundle: Bundle, status: EngineStatus) -> Readiness:
+    variant = choose(bundle, status.name)
+    if variant is None:
+        return Readiness(
+            status.name, None, status.available, False, f"no variant for it; make one: {FITS[status.name].export}"
+        )
+    if not status.available:
+        return Readiness(
+            status.name, variant.name, False, False, f"{variant.name} is there, but the engine cannot run here"
+        )
+    detail = _plan(bundle, variant) if status.name is EngineName.TRT else ""
+    return Readiness(status.name, variant.name, True, True, detail)
+
+
+def _plan(bundle: Bundle, variant: Variant) -> str:
+    """Say where the plan of a variant would come from."""
+    here = trt_here()
+    reasons = [refusal(bundle, plan, here) for plan in bundle.manifest.plans if plan.variant == variant.name]
+    if None in reasons:
+        return "with the plan it brought"
+    return "; ".join(["its plan is built at the first load", *filter(None, reasons)])
+
+
+def _advice(machine: Machine) -> tuple[str, ...]:
+    works = {status.name for status in machine.engines if status.available}
+    reasons = {status.name: status.reason for status in machine.engines}
+    told = [machine.conflict] if machine.conflict else []
+    if not works:
+        told.append(f"No engine works here. The smallest: {CPU_COMMAND}")
+    if machine.gpus.first and not works & {EngineName.TRT, EngineName.ORT_CUDA}:
+        told.append(f"The GPU is idle. {reasons[EngineName.ORT_CUDA]}")
+    if machine.gpus.trouble and (
+        machine.gpus.driver or machine.gpus.cuda or "without a driver" in machine.gpus.trouble
+    ):
+        told.append(machine.gpus.trouble)
+    return tuple(told)
 
 
 def _folder(path: Path) -> FolderStatus:

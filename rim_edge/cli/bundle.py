@@ -1,4 +1,4 @@
-"""`rim-edge bundle`: what a bundle says about itself, whether its files are whole, and which one is used."""
+"""`rim-edge bundle`: what a bundle says about itself, whether its files are whole, which is used, and trusted."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ bundle = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at 
 NameArgument = Annotated[
     str | None,
     typer.Argument(metavar="BUNDLE", help="Folder or name; without it, the default one.", show_default=False),
+]
+
+
+OriginArgument = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="Folder or name; trust one only if you know where it comes from.")
 ]
 
 
@@ -78,6 +83,40 @@ def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
 
 
 @bundle.command()
+def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
+    """Let this machine load a bundle's TensorRT plans, which are code; exit 3 if a file is not whole."""
+    from rim_runtime import trust
+
+    checked = _load(name)
+    with progress_line() as progress:
+        checked.verify(lambda file: progress(f"hashing {file}"))
+    if checked.manifest.plans:
+        trust.trust(checked.manifest)
+    _tell_trust(checked, as_json, "its plans may be loaded here, as long as nothing in the bundle changes")
+
+
+@bundle.command()
+def untrust(name: OriginArgument, as_json: JsonOption = False) -> None:
+    """Load a bundle's TensorRT plans no longer: they are built here from its graphs instead."""
+    from rim_runtime import trust
+
+    loaded = _load(name)
+    trust.untrust(loaded.manifest)
+    _tell_trust(loaded, as_json, "its plans are not loaded here")
+
+
+def _tell_trust(bundle: Bundle, as_json: bool, text: str) -> None:
+    from rim_runtime.trust import is_trusted
+
+    manifest = bundle.manifest
+    if as_json:
+        body = {"name": manifest.name, "path": str(bundle.path), "manifest_sha256": manifest.sha256}
+        print_json(body | {"trusted": is_trusted(manifest), "plans": [plan.file for plan in manifest.plans]})
+    else:
+        console().print(f"{manifest.name}: {text if manifest.plans else 'it has no TensorRT plans'}.")
+
+
+@bundle.command()
 def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """Show what a bundle says about itself."""
     body = _info(_load(name))
@@ -102,6 +141,8 @@ def _load(name: str | None) -> Bundle:
 def _info(bundle: Bundle) -> dict[str, Any]:
     import dataclasses
 
+    from rim_runtime.trust import is_trusted
+
     manifest = bundle.manifest
     return {
         "name": manifest.name,
@@ -119,6 +160,8 @@ def _info(bundle: Bundle) -> dict[str, Any]:
             | {"bytes": manifest.files[variant.graph].bytes + manifest.files[variant.data].bytes}
             for variant in manifest.variants
         ],
+        "plans": [dataclasses.asdict(plan) for plan in manifest.plans],
+        "trusted": is_trusted(manifest),
         "certificate": bundle.certificate(),
     }
 
@@ -135,10 +178,24 @@ def _lines(body: dict[str, Any]) -> dict[str, str]:
         "letters": body["letters"],
         "question": f"at most {limits['question_tokens']:,} tokens",
         "variants": ", ".join(variants),
+        **_plan_lines(body),
         **_proof(body["certificate"]),
         "made by": ", ".join(f"{tool} {version}" for tool, version in body["tools"].items()),
         "manifest": body["manifest_sha256"],
     }
+
+
+def _plan_lines(body: dict[str, Any]) -> dict[str, str]:
+    """Return what there is to say of a bundle's plans; nothing for a bundle without any."""
+    if not body["plans"]:
+        return {}
+    plans = [
+        f"{plan['file']} ({', '.join(plan['targets'])}; {plan['library']} {plan['library_version']}; "
+        f"{plan['bytes'] / 1e6:,.1f} MB)"
+        for plan in body["plans"]
+    ]
+    told = "trusted here" if body["trusted"] else f"not trusted here: rim-edge bundle trust {body['path']}"
+    return {"plans": "; ".join(plans), "trust": told}
 
 
 def _proof(certificate: Mapping[str, Any]) -> dict[str, str]:

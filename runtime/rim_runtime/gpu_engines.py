@@ -55,14 +55,15 @@ def open_ort_cuda(bundle: Bundle, variant: Variant, progress: Progress | None = 
 def _ort_cuda() -> tuple[Gpus, str]:
     wheels = installed_wheels()
     refuse_two_wheels(wheels)
+    need, found = _ort_need(wheels), gpu.look()
+    chosen = require_gpu(need, found)  # before the wheel: without a GPU, another wheel is no help
     if not has_cuda_provider():
         have = " ".join(map(" ".join, wheels.items()))
         away = f"pip uninstall -y {' '.join(wheels)} && " if wheels else ""
         raise MissingExtraError(
             f"onnxruntime-gpu{f' (found {have})' if have else ''}", away + GPU_COMMAND, "The engine ort-cuda"
         )
-    need, found = _ort_need(wheels), gpu.look()
-    return found, _runs_on(need, require_gpu(need, found), found)
+    return found, _runs_on(need, chosen, found)
 
 
 def _ort_need(wheels: dict[str, str]) -> GpuNeed:
@@ -91,7 +92,7 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
     from rim_runtime.plans import obtain_plan
 
     tensorrt = tensor_rt.import_tensorrt(library, "The engine trt")
-    here = Here(library, tensorrt.version, tensor_rt.platform_name(), chosen.target, found.driver or "unknown")
+    here = _here(library, tensorrt.version, chosen, found)
 
     def build(graph: Path, profiles: Sequence[Profile]) -> bytes:
         if progress:
@@ -111,18 +112,27 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
     )
 
 
-def trt_here() -> tuple[Library, Gpu] | None:
-    """Return the library and the GPU that `trt` would take; None where it cannot run."""
-    try:
-        need, library, found = _trt()
-        return library, require_gpu(need, found)
-    except (EngineUnavailableError, MissingExtraError):
-        return None
+def trt_here() -> Here:
+    """Return what a plan has to fit on this machine, without importing TensorRT. Raises UnavailableError."""
+    need, library, found = _trt()
+    return _here(library, tensor_rt.installed_version(library) or "unknown", require_gpu(need, found), found)
+
+
+def missing_cuda_libraries() -> tuple[str, ...]:
+    """Return which of the libraries that `ort-cuda` links cannot be loaded; loads the others."""
+    from rim_runtime.backends.ort_cuda import missing_libraries, preload
+
+    preload(import_onnxruntime())
+    return missing_libraries()
 
 
 def _trt() -> tuple[GpuNeed, Library, Gpus]:
     """Return what the better of the installed libraries needs: RTX, unless the GPU is none of its own."""
+    found = gpu.look()
     installed = [library for library in Library if tensor_rt.is_installed(library)]
+    needs = {library: _trt_need(library) for library in installed or Library}
+    if found.first is None:
+        require_gpu(next(iter(needs.values())), found)  # raises: without a GPU, a library is no help
     if not installed:
         raise MissingExtraError(
             "tensorrt_rtx",
@@ -131,8 +141,6 @@ def _trt() -> tuple[GpuNeed, Library, Gpus]:
         )
     if not _has_cuda_python():
         raise MissingExtraError("cuda-bindings", tensor_rt.COMMANDS[Library.RTX], "The engine trt")
-    found = gpu.look()
-    needs = {library: _trt_need(library) for library in installed}
     able = [x for x in installed if found.first and found.first.capability in needs[x].capabilities]
     library = (able or installed)[0]
     return needs[library], library, found
@@ -166,6 +174,10 @@ def _device(tensorrt: TensorRt, here: Here) -> Device:
         raise EngineUnavailableError(
             f"trt cannot take the GPU ({error}). Look at it with: rim-edge doctor"
         ) from error
+
+
+def _here(library: Library, version: str, chosen: Gpu, found: Gpus) -> Here:
+    return Here(library, version, tensor_rt.platform_name(), chosen.target, found.driver or "unknown")
 
 
 def _runs_on(need: GpuNeed, chosen: Gpu, found: Gpus) -> str:

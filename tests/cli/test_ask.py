@@ -108,11 +108,11 @@ BAD_INPUT: dict[str, tuple[list[str], bytes, int, str]] = {
         2,
         "There is no engine 'gpu', expected one of auto, ort-cpu",
     ),
-    "engine without its wheel": (
+    "engine without its device": (
         ["Q", "--engine", "ort-cuda"],
         b"",
         4,
-        "not installed here: onnxruntime-gpu (found onnx",
+        "ort-cuda finds no GPU to run on. There is no",
     ),
     "no such precision": (["Q", "--precision", "int3"], b"", 2, "There is no precision 'int3'"),
     "precision not there": (["Q", "--precision", "int8"], b"", 2, "has no int8 variant, it has fp32"),

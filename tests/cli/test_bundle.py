@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,9 @@ from typing import Any
 
 import pytest
 from rim_runtime import Bundle, BundleNotFoundError
+from rim_runtime.bundle import save_manifest
+from rim_runtime.manifest import FileEntry, Plan, Profile
+from rim_runtime.trust import is_trusted
 
 from rim_edge.bundles import Origin, resolve_bundle
 
@@ -141,3 +146,71 @@ def test_verify(run: Run, tiny_bundle: Path) -> None:
     failed = run("bundle", "verify", str(tiny_bundle))
     assert (failed.code, failed.out) == (3, "")
     assert "LICENSE was altered" in failed.err
+
+
+@pytest.fixture
+def with_plan(tiny_bundle: Path) -> Path:
+    """A bundle that came with a TensorRT plan."""
+    manifest, content = Bundle.load(tiny_bundle).manifest, b"code"
+    (tiny_bundle / "model.plan").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    plan = Plan(
+        "model.plan",
+        sha256,
+        len(content),
+        "fp32",
+        manifest.graph_sha256(manifest.variants[0]),
+        "tensorrt-rtx",
+        "1.7.1.116",
+        "linux-x86_64",
+        ("sm_89", "sm_120"),
+        (Profile(1, 512, 8),),
+    )
+    files = {**manifest.files, plan.file: FileEntry(len(content), sha256)}
+    save_manifest(tiny_bundle, dataclasses.replace(manifest, files=files, plans=(plan,)))
+    return tiny_bundle
+
+
+def test_info_lists_plans(run: Run, with_plan: Path) -> None:
+    body = run("bundle", "info", str(with_plan), "--json").json
+    (plan,) = body["plans"]
+    wanted = {"file": "model.plan", "sha256": hashlib.sha256(b"code").hexdigest(), "bytes": 4}
+    assert {key: plan[key] for key in wanted} == wanted
+    assert plan["targets"] == ["sm_89", "sm_120"]
+    assert body["trusted"] is False
+    shown = run("bundle", "info", str(with_plan)).out
+    assert "plans     model.plan (sm_89, sm_120; tensorrt-rtx 1.7.1.116; 0.0 MB)\n" in shown
+    assert f"trust     not trusted here: rim-edge bundle trust {with_plan}\n" in shown
+
+
+def test_trust_and_its_end(run: Run, with_plan: Path, own_home: Path) -> None:
+    bundle = Bundle.load(with_plan)
+    trusted = run("bundle", "trust", str(with_plan))
+    assert trusted.out == "tiny: its plans may be loaded here, as long as nothing in the bundle changes.\n"
+    assert is_trusted(bundle.manifest)
+    assert "trust     trusted here\n" in run("bundle", "info", str(with_plan)).out
+    assert json.loads((own_home / "trusted.json").read_text())["bundles"] == {bundle.manifest.sha256: "tiny"}
+    ended = run("bundle", "untrust", str(with_plan), "--json").json
+    assert ended == {
+        "schema_version": 1,
+        "name": "tiny",
+        "path": str(with_plan),
+        "manifest_sha256": bundle.manifest.sha256,
+        "trusted": False,
+        "plans": ["model.plan"],
+    }
+    assert not is_trusted(bundle.manifest)
+
+
+def test_an_altered_plan_is_not_trusted(run: Run, with_plan: Path) -> None:
+    (with_plan / "model.plan").write_bytes(b"evil")
+    failed = run("bundle", "trust", str(with_plan))
+    assert failed.code == 3
+    assert "model.plan was altered" in failed.err
+    assert not is_trusted(Bundle.load(with_plan).manifest)
+
+
+def test_nothing_to_trust(run: Run, tiny_bundle: Path, own_home: Path) -> None:
+    assert run("bundle", "trust", str(tiny_bundle)).out == "tiny: it has no TensorRT plans.\n"
+    assert not (own_home / "trusted.json").exists()
+    assert run("bundle", "info", str(tiny_bundle), "--json").json["plans"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rim_runtime import Bundle, EngineName, EngineStatus, gpu
+from rim_runtime.bundle import save_manifest
+from rim_runtime.gpu import Gpu, Gpus
+from rim_runtime.manifest import Compute, Precision
 
+from rim_edge import machine
 from rim_edge.extras import EXTRAS
 
 Run = Callable[..., Any]
@@ -21,15 +27,24 @@ REPOSITORY = Path(__file__).parents[2]
 def test_json_is_the_contract(run: Run, demo_bundle: Path, own_home: Path) -> None:
     body = run("doctor", "--json").json
     assert list(body) == [
-        "schema_version", "python", "platform", "cpu", "onnxruntime", "engines", "extras",
-        "bundles", "bundles_trouble", "home", "cache",
+        "schema_version", "python", "platform", "cpu", "gpu", "libraries", "onnxruntime", "engines", "extras",
+        "bundles", "bundles_trouble", "home", "cache", "advice",
     ]  # fmt: skip
     assert [engine["name"] for engine in body["engines"]] == ["ort-cpu", "openvino", "ort-cuda", "trt"]
     assert [engine["available"] for engine in body["engines"]] == [True, True, False, False]
     assert [extra["name"] for extra in body["extras"]] == list(EXTRAS)
     assert body["onnxruntime"]["conflict"] is None
     assert body["onnxruntime"]["telemetry"] == "off"
-    assert body["bundles"] == [{"name": "demo", "path": str(demo_bundle), "default": True}]
+    (bundle,) = body["bundles"]
+    assert {key: bundle[key] for key in ("name", "path", "default", "trouble")} == {
+        "name": "demo", "path": str(demo_bundle), "default": True, "trouble": None,
+    }  # fmt: skip
+    ready = {"name": "ort-cpu", "variant": "fp32", "ready": True, "detail": ""}
+    assert bundle["engines"][0] == ready
+    assert [engine["ready"] for engine in bundle["engines"]] == [True, True, False, False]
+    assert body["gpu"] == {"driver": None, "cuda": None, "trouble": "There is no NVIDIA GPU.", "gpus": []}
+    assert body["libraries"]["onnxruntime"].startswith("1.31.")
+    assert body["advice"] == []
     assert body["home"] == {"path": str(own_home), "trouble": None}
     assert body["cache"] == {"path": str(own_home / "cache"), "trouble": None}
     assert not own_home.exists(), "doctor leaves nothing behind"
@@ -38,7 +53,7 @@ def test_json_is_the_contract(run: Run, demo_bundle: Path, own_home: Path) -> No
 def test_people_see_all_sections(run: Run, demo_bundle: Path) -> None:
     shown = run("doctor")
     assert shown.code == 0
-    for title in ("machine", "onnx runtime", "engines", "extras", "bundles", "folders"):
+    for title in ("machine", "libraries", "engines", "extras", "bundles", "folders"):
         assert f"\n{title}\n" in shown.out
     assert "ort-cpu     ✓ onnxruntime" in shown.out
     assert "openvino    ✓ openvino 2026." in shown.out
@@ -80,8 +95,6 @@ def test_a_home_that_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch
 
 
 def test_two_wheels_are_named_with_the_repair(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rim_edge import machine
-
     monkeypatch.setattr(machine, "installed_wheels", lambda: {"onnxruntime": "1", "onnxruntime-gpu": "1"})
     shown = run("doctor")
     assert shown.code == 0
@@ -93,3 +106,83 @@ def test_extras_are_those_of_the_project() -> None:
     for name, modules in EXTRAS.items():
         packages = {line.partition(">")[0].strip().replace("-", "_") for line in declared[name]}
         assert set(modules) == packages, name
+
+
+H200 = Gpu(0, "NVIDIA H200", (9, 0), 150_000_000_000)
+RTX_4090 = Gpu(1, "NVIDIA GeForce RTX 4090", (8, 9), 25_000_000_000)
+MACHINES = {
+    "GPU without driver": (
+        Gpus(
+            None, None, (), "There is an NVIDIA GPU without a driver (libcuda.so.1 cannot be loaded). Install it."
+        ),
+        [
+            "gpu         – There is an NVIDIA GPU without a driver",
+            "to do\n              There is an NVIDIA GPU without",
+        ],
+    ),
+    "broken CUDA": (
+        Gpus("580.95", (13, 0), (), "CUDA does not start (libcuda.so.1 says error 999). Restart the machine."),
+        [
+            "gpu         – CUDA does not start",
+            "driver      580.95, knows CUDA 13.0",
+            "to do\n              CUDA does",
+        ],
+    ),
+    "driver too old": (
+        Gpus("570.86", (12, 8), (RTX_4090,), None),
+        [
+            "driver      570.86, knows CUDA 12.8",
+            "ort-cuda    – ort-cuda needs CUDA 13.0",
+            "The GPU is idle. ort-cuda",
+        ],
+    ),
+    "two GPUs": (
+        Gpus("580.95", (13, 0), (H200, RTX_4090), None),
+        [
+            "gpu 0       NVIDIA H200, sm_90, 150 GB\n",
+            "gpu 1       NVIDIA GeForce RTX 4090, sm_89, 25 GB  (engines",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MACHINES)
+def test_machines_that_we_do_not_have(
+    run: Run, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    found, lines = MACHINES[case]
+    monkeypatch.setattr(gpu, "look", lambda: found)
+    shown = run("doctor")
+    assert (shown.code, shown.err) == (0, "")
+    for line in lines:
+        assert line in shown.out
+    assert run("doctor", "--json").json["gpu"]["driver"] == found.driver
+
+
+def test_a_gpu_wheel_without_cudas_libraries(run: Run, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = EngineStatus(EngineName.ORT_CUDA, True, "onnxruntime-gpu 1.31.1 on NVIDIA H200")
+    monkeypatch.setattr(machine, "engine_statuses", lambda: (here,))
+    monkeypatch.setattr(machine, "missing_cuda_libraries", lambda: ("libcublas.so.13",))
+    (engine,) = run("doctor", "--json").json["engines"]
+    assert engine["available"] is False
+    assert engine["reason"].endswith('misses libcublas.so.13. Run: pip install "rim-edge[gpu]"')
+
+
+def test_which_bundle_is_ready_for_which_engine(
+    run: Run, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = Bundle.load(demo_bundle).manifest
+    fp8 = dataclasses.replace(manifest.variants[0], name="fp8", precision=Precision.FP8, compute=Compute.FP16)
+    save_manifest(demo_bundle, dataclasses.replace(manifest, variants=(fp8, *manifest.variants)))
+    shown = run("doctor").out
+    assert "✓ ort-cpu fp32 · openvino fp32\n" in shown
+    assert "– trt: fp8 is there, but the engine cannot run here\n" in shown
+    assert "ort-cuda: " not in shown.partition("bundles")[2].partition("folders")[0]
+
+
+def test_a_bundle_that_cannot_be_read(run: Run, demo_bundle: Path) -> None:
+    (demo_bundle / "tokenizer.json").unlink()
+    (bundle,) = run("doctor", "--json").json["bundles"]
+    assert bundle["engines"] == []
+    assert "tokenizer.json is missing" in bundle["trouble"]
+    assert "tokenizer.json is missing" in run("doctor").out

@@ -182,6 +182,12 @@ def test_the_wrong_wheel_and_none_and_both(machine: Machine) -> None:
     assert "are both installed and overwrite each other" in refused(EngineName.ORT_CUDA)
 
 
+def test_without_a_gpu_no_wheel_is_recommended(machine: Machine) -> None:
+    machine(look(FakeProbe(None, None, None, 0)), wheels={"onnxruntime": "1.31.1"}, tensorrt=())
+    for name in (EngineName.ORT_CUDA, EngineName.TRT):
+        assert "pip install" not in refused(name)
+
+
 def test_a_missing_library_and_a_missing_binding(machine: Machine) -> None:
     machine(found_with(RTX_4090), tensorrt=())
     assert 'here: tensorrt_rtx. Run: pip install "rim-edge[trt]"' in refused(EngineName.TRT)
