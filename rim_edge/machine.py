@@ -15,7 +15,7 @@ from rim_runtime.bundle import Bundle
 from rim_runtime.cpu import Cpu, this_cpu
 from rim_runtime.engines import EngineName, EngineStatus, engine_statuses
 from rim_runtime.errors import RimError, UnavailableError
-from rim_runtime.fits import FITS, choose
+from rim_runtime.fits import FITS, choose, suited
 from rim_runtime.gpu import Gpus
 from rim_runtime.gpu_engines import missing_cuda_libraries, trt_here
 from rim_runtime.manifest import Variant
@@ -48,8 +48,8 @@ class Readiness:
     """Which one."""
     variant: str | None
     """The variant it would run; None where the bundle has none for it."""
-    runs_here: bool
-    """Whether the engine itself can run on this machine."""
+    expected: bool
+    """Whether one would expect it to: the engine runs on this machine, or the bundle was made for it."""
     ready: bool
     """Whether it would answer."""
     detail: str
@@ -172,17 +172,16 @@ def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStat
 
 
 def _readiness(bundle: Bundle, status: EngineStatus) -> Readiness:
-    variant = choose(bundle, status.name)
+    variant, expected = choose(bundle, status.name), status.available or suited(bundle, status.name)
     if variant is None:
         return Readiness(
-            status.name, None, status.available, False, f"no variant for it; make one: {FITS[status.name].export}"
+            status.name, None, expected, False, f"no variant for it; make one: {FITS[status.name].export}"
         )
     if not status.available:
-        return Readiness(
-            status.name, variant.name, False, False, f"{variant.name} is there, but the engine cannot run here"
-        )
+        detail = f"{variant.name} is there, but the engine cannot run here"
+        return Readiness(status.name, variant.name, expected, False, detail)
     detail = _plan(bundle, variant) if status.name is EngineName.TRT else ""
-    return Readiness(status.name, variant.name, True, True, detail)
+    return Readiness(status.name, variant.name, expected, True, detail)
 
 
 def _plan(bundle: Bundle, variant: Variant) -> str:

@@ -131,7 +131,7 @@ def _bundle(status: BundleStatus) -> list[tuple[str, str | Text]]:
     if status.trouble:
         rows.append(("", _mark(False, status.trouble)))
     ready = [f"{e.engine} {e.variant}{f' ({e.detail})' if e.detail else ''}" for e in status.engines if e.ready]
-    others = [f"{e.engine}: {e.detail}" for e in status.engines if not e.ready and (e.variant or e.runs_here)]
+    others = [f"{e.engine}: {e.detail}" for e in status.engines if e.expected and not e.ready]
     if ready:
         rows.append(("", _mark(True, " · ".join(ready))))
     return [*rows, *(("", _mark(False, text)) for text in others)]
