@@ -15,6 +15,7 @@ from rim_runtime.fits import EngineName as EngineName
 from rim_runtime.manifest import Precision, Variant
 from rim_runtime.onnx_runtime import has_cuda_provider, import_onnxruntime
 from rim_runtime.open_vino import import_openvino
+from rim_runtime.saturation import saturates
 from rim_runtime.use import Use
 
 Progress = Callable[[str], None]
@@ -51,7 +52,9 @@ def _openvino_version() -> str:
 
 
 def _onnxruntime_version() -> str:
-    return f"onnxruntime {import_onnxruntime().__version__}"
+    library = import_onnxruntime()
+    safe = "; int8 in a slower form, for this processor has no VNNI" if saturates(library) else ""
+    return f"onnxruntime {library.__version__}{safe}"
 
 
 # Engines are imported where they are opened, because most loads do without all but one.

@@ -9,10 +9,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from rim_runtime import Bundle, saturation
+from rim_runtime import Bundle, EngineName, engines, saturation
 from rim_runtime.backends import ort_cpu
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.cpu import this_cpu
+from rim_runtime.engines import require_engine
 from rim_runtime.manifest import Precision
 from rim_runtime.onnx_runtime import import_onnxruntime
 
@@ -72,3 +73,8 @@ def test_the_safe_form_is_asked_for_and_answers_alike(monkeypatch: pytest.Monkey
         logits.append(backend.run(*feed))
         backend.close()
     np.testing.assert_allclose(*logits, atol=1e-5)
+
+
+def test_the_engine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "saturates", lambda _: True)
+    assert require_engine(EngineName.ORT_CPU).endswith("int8 in a slower form, for this processor has no VNNI")
