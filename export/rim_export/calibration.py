@@ -17,7 +17,7 @@ from rim_export.bind import ModelWeights
 from rim_export.errors import CalibrationError
 from rim_export.questions import LabelledQuestion, fits, read_questions
 from rim_export.ranges import RangeMethod, Reach, Rounding
-from rim_export.streamed import LoadedLayer, StreamedModel
+from rim_export.streamed import LoadedLayer, StreamedModel, Watch
 
 SHIPPED = Path(__file__).parent / "data" / "calibration.jsonl"
 """64 medical questions; see SOURCE.md beside it."""
@@ -51,6 +51,13 @@ class ObservedLayer:
     """And behind it."""
     reaches: Mapping[str, Reach]
     """What its linear modules were given, by their weights' names."""
+    results: Mapping[str, float]
+    """The largest size of what they gave."""
+
+    @property
+    def largest(self) -> Mapping[str, float]:
+        """The largest size at each product, given or gotten."""
+        return {name: max(reach.largest, self.results[name]) for name, reach in self.reaches.items()}
 
 
 def read_calibration(path: Path, encoder: PromptEncoder, certified: Sequence[LabelledQuestion]) -> CalibrationSet:
@@ -85,11 +92,23 @@ def observe(
     hidden = model.embed(questions.prompts)
     for layer in model.layers():
         reaches = {name: Reach() for name in layer.linears}
-        after = layer.advance(hidden, lambda name, inputs, reaches=reaches: reaches[name].add(inputs))  # type: ignore[misc]
+        results = dict.fromkeys(reaches, 0.0)
+        after = layer.advance(hidden, _count(reaches), _keep_largest(results))
         _check_finite(layer, after, reaches, questions)
-        yield ObservedLayer(layer, hidden, after, reaches)
+        yield ObservedLayer(layer, hidden, after, reaches, results)
         hidden = after
         report((layer.number + 1) / model.depth)
+
+
+def _count(reaches: Mapping[str, Reach]) -> Watch:
+    return lambda name, inputs: reaches[name].add(inputs)
+
+
+def _keep_largest(results: dict[str, float]) -> Watch:
+    def keep(name: str, outputs: torch.Tensor) -> None:
+        results[name] = max(results[name], float(outputs.abs().max()))
+
+    return keep
 
 
 def activation_ranges(

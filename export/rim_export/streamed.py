@@ -56,12 +56,17 @@ class LoadedLayer:
         """Return the graph's name for the weight of a module of this layer."""
         return f"backbone.layers.{self.number}.{module}.weight"
 
-    def advance(self, states: States, watch: Watch | None = None) -> list[torch.Tensor]:
-        """Return the hidden states of each prompt behind this layer; `watch` sees the activations of products."""
+    def advance(
+        self, states: States, watch: Watch | None = None, watch_results: Watch | None = None
+    ) -> list[torch.Tensor]:
+        """Return the hidden states of each prompt behind this layer.
+
+        `watch` sees the activations of products, `watch_results` what the products give.
+        """
         found: dict[int, torch.Tensor] = {}
         for members in similar_lengths([len(one) for one in states]):
             before = [states[member] for member in members]
-            with self._watched(watch, before) if watch else nullcontext():
+            with self._watched(watch, watch_results, before) if watch else nullcontext():
                 after = self._run(_padded(before))
             found |= {member: row[: len(states[member])] for member, row in zip(members, after, strict=True)}
         return [found[member] for member in range(len(states))]
@@ -78,13 +83,18 @@ class LoadedLayer:
         return result
 
     @contextmanager
-    def _watched(self, watch: Watch, states: States) -> Iterator[None]:
-        """Show the activations of every product to `watch`, without the padding of these states' batch."""
+    def _watched(self, watch: Watch, watch_results: Watch | None, states: States) -> Iterator[None]:
+        """Show every product's activations and results, without the padding of these states' batch."""
         real = _padded([torch.ones(len(one), dtype=torch.bool) for one in states])
         hooks = [
             module.register_forward_pre_hook(lambda _, inputs, name=name: watch(name, inputs[0][real]))
             for name, module in self.linears.items()
         ]
+        if watch_results:
+            hooks += [
+                module.register_forward_hook(lambda _, __, output, name=name: watch_results(name, output[real]))
+                for name, module in self.linears.items()
+            ]
         try:
             yield
         finally:

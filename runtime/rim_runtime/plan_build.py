@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,17 @@ def build_plan(tensorrt: TensorRt, graph: Path, targets: Sequence[str], profiles
 
     Raises EngineUnavailableError with what the library said.
     """
+    return bytes(build_buffer(tensorrt, graph, targets, profiles))
+
+
+def build_buffer(
+    tensorrt: TensorRt,
+    graph: Path,
+    targets: Sequence[str],
+    profiles: Sequence[Profile],
+    report: Callable[[float], None] | None = None,
+) -> memoryview:
+    """Return a plan as build_plan does, in the library's own memory; `report` hears the share that is done."""
     module = tensorrt.module
     said = error_collector(module)
     builder = module.Builder(said)
@@ -46,10 +57,12 @@ def build_plan(tensorrt: TensorRt, graph: Path, targets: Sequence[str], profiles
             config.set_compute_capability(
                 module.ComputeCapability.__members__[target.replace("_", "").upper()], number
             )
+    if report:
+        config.progress_monitor = _monitor(module, report)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _refused(tensorrt, graph, said.text)
-    return bytes(memoryview(plan))
+    return memoryview(plan)
 
 
 def error_collector(module: Any) -> Any:
@@ -65,6 +78,40 @@ def error_collector(module: Any) -> Any:
                 self.text = text.strip().split("\n", 1)[0][:300]
 
     return Collector()
+
+
+def _monitor(module: Any, report: Callable[[float], None]) -> Any:
+    """Return what the library tells of its phases: nested, each with its number of steps."""
+
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            module.IProgressMonitor.__init__(self)
+            self.phases: dict[str, tuple[str | None, int, int]] = {}  # parent, steps, steps done
+            self.best = 0.0
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            self.phases[name] = (parent, max(steps, 1), 0)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            parent, steps, _ = self.phases[name]
+            self.phases[name] = (parent, steps, step + 1)
+            self.best = max(self.best, self.share(name))
+            report(min(self.best, 1.0))
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            self.phases.pop(name, None)
+
+        def share(self, name: str) -> float:
+            """Return the share of the whole that is done; a phase lies within a step of its parent."""
+            parent, steps, done = self.phases[name]
+            share = done / steps
+            while parent in self.phases:
+                parent, steps, done = self.phases[parent]
+                share = (done + share) / steps
+            return share
+
+    return Monitor()
 
 
 def _profile(builder: Any, network: Any, profile: Profile) -> Any:
