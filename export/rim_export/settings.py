@@ -14,6 +14,7 @@ from rim_export.recipes import Activations, dialects_of
 DEFAULT_MAX_LENGTH = 2048
 BLOCK_SIZES = (32, 128)
 """What every engine's int4 products take."""
+DEFAULT_BLOCK_SIZE = 128
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ExportOptions:
     """fp8: how activations get their scales."""
     ranges: RangeMethod = RangeMethod.MAX
     """fp8 per tensor: how an activation's range is chosen."""
-    block_size: int = 32
+    block_size: int = DEFAULT_BLOCK_SIZE
     """int4: weights that share a scale, 32 or 128."""
     dialect: Dialect | None = None
     """The one form to write; None: every form the precision has."""
@@ -70,7 +71,7 @@ class ExportOptions:
         self._check_belongs("smooth", self.smooth, Precision.INT8)
         self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
         self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
-        self._check_belongs(f"block_size {self.block_size}", self.block_size != BLOCK_SIZES[0], Precision.INT4)
+        self._check_belongs(f"block_size {self.block_size}", self.block_size != DEFAULT_BLOCK_SIZE, Precision.INT4)
         if self.calibration and not self.calibrates:
             raise InputError(
                 f"A calibration file was given, but this {self.precision} export measures no activations. "

@@ -95,9 +95,15 @@ def constant(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
     return value
 
 
-def lazy_initializer(graph: ir.Graph, name: str, read: Callable[[], np.ndarray], shape: list[int]) -> ir.Value:
-    """Return an fp32 initializer that is computed when it is written, and not kept."""
-    tensor = lazy(name, read, ir.DataType.FLOAT, shape)
-    value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=tensor)
+def lazy_initializer(
+    graph: ir.Graph,
+    name: str,
+    read: Callable[[], np.ndarray],
+    shape: list[int],
+    dtype: ir.DataType = ir.DataType.FLOAT,
+) -> ir.Value:
+    """Return an initializer that is computed when it is written, and not kept."""
+    tensor = lazy(name, read, dtype, shape)
+    value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype), const_value=tensor)
     graph.register_initializer(value)
     return value

@@ -3,15 +3,16 @@
     portable   y = MatMul(x, DequantizeLinear(W, scales, axis 0, block_size))
     ort        y = MatMulNBits(x, W, scales), ONNX Runtime's own operator, for its CPU engine
 
-Both hold the same numbers: int4 within -8..7, zero point 0, an fp32 scale a block (int4_blocks.py). ONNX Runtime
-rounds the activations of such products to int8, block by block. Embedding rows are int8 with a scale a row,
-gathered and then widened. The letter readout stays in fp32.
+Both hold the same numbers: int4 within -8..7, zero point 0, an fp16 scale a block (int4_blocks.py). The portable
+form stores the scales in fp32, as initializers, because that is what TensorRT takes; the other one stores them in
+fp16 and widens them when it is loaded. ONNX Runtime rounds the activations of such products to int8, by blocks.
+The embedding table is int4 too (int4_embedding.py). The letter readout stays in fp32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -20,9 +21,10 @@ import torch
 from rim_runtime.manifest import Dialect, Precision
 
 from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, static_shape
-from rim_export.recipes.embedding import Embed, bind_int8_embedding
+from rim_export.recipes.embedding import Embed
 from rim_export.recipes.graph import insert, lazy_initializer, narrow_matrices, products, replace_node
-from rim_export.recipes.int4_blocks import Blocks, block_count, block_scales, quantize_blocks
+from rim_export.recipes.int4_blocks import Blocks, BlockSource, block_count
+from rim_export.recipes.int4_embedding import bind_int4_embedding
 from rim_export.recipes.int8_rows import LEVELS
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rows import SMALLEST
@@ -35,39 +37,21 @@ _ZERO = 8
 """What stands for 0 in MatMulNBits' unsigned nibbles."""
 
 
-def int4_recipes(block_size: int, embed: Embed = bind_int8_embedding) -> tuple[Recipe, ...]:
+def int4_recipes(block_size: int, embed: Embed = bind_int4_embedding) -> tuple[Recipe, ...]:
     """Return the two forms, the CPU engine's own one first."""
     source = BlockSource(block_size)
+    emulate = partial(emulate_int4, source)  # one for both: what it costs a layer is measured once
 
     def recipe(dialect: Dialect, multiply: Callable[[_Product], ir.Value]) -> Recipe:
-        return Recipe(Precision.INT4, dialect, partial(_quantize, source, multiply, embed=embed), source.emulate)
+        return Recipe(Precision.INT4, dialect, partial(_quantize, source, multiply, embed=embed), emulate)
 
     return recipe(Dialect.ORT, _multiply_contrib), recipe(Dialect.PORTABLE, _multiply_portable)
 
 
-@dataclass(frozen=True, eq=False)
-class BlockSource:
-    """Matrices in int4. Scales are searched for once and kept, for both forms (1.7B, block 32: 0.2 GB)."""
-
-    block_size: int
-    """Values that share a scale."""
-    found: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Scales that were searched for, by the weight's name."""
-
-    def scales(self, name: str, read: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """Return the scales of one weight, fp32 [out, blocks]."""
-        if name not in self.found:
-            self.found[name] = block_scales(read(), self.block_size)
-        return self.found[name]
-
-    def blocks(self, name: str, read: Callable[[], torch.Tensor]) -> Blocks:
-        """Return one weight in int4."""
-        return quantize_blocks(read(), self.scales(name, read), self.block_size)
-
-    def emulate(self, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Return the product as ONNX Runtime computes it, [..., in] and [out, in] to [..., out]."""
-        wide = self.blocks(name, lambda: weight).widened(weight.shape[1])
-        return round_activations(activations, self.block_size) @ wide.T
+def emulate_int4(source: BlockSource, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the product as ONNX Runtime computes it, [..., in] and [out, in] to [..., out]."""
+    wide = source.blocks(name, lambda: weight).widened(weight.shape[1])
+    return round_activations(activations, source.block_size) @ wide.T
 
 
 def round_activations(activations: torch.Tensor, block_size: int) -> torch.Tensor:
@@ -128,7 +112,7 @@ def _multiply_portable(product: _Product) -> ir.Value:
     scale = lazy_initializer(
         graph,
         f"{product.name}_scale",
-        lambda: as_array(product.read_scales().T),
+        lambda: as_array(product.read_scales().float().T),
         [block_count(inputs, product.block_size), outputs],
     )
     attributes = {"axis": 0, "block_size": product.block_size}
@@ -142,9 +126,11 @@ def _multiply_contrib(product: _Product) -> ir.Value:
     count = block_count(inputs, size)
     values = partial(_unsigned_nibbles, product.read_blocks)
     bind(product.traced, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
-    scale = lazy_initializer(
-        graph, f"{product.name}_scale", lambda: as_array(product.read_scales()), [outputs, count]
+    half = ir.DataType.FLOAT16
+    stored = lazy_initializer(
+        graph, f"{product.name}_scale", lambda: as_array(product.read_scales()), [outputs, count], half
     )
+    scale = insert(product.node, "Cast", [stored], f"{product.name}_scale_fp32", {"to": ir.DataType.FLOAT.value})
     graph.opset_imports[CONTRIB] = 1
     attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": size, "accuracy_level": INT8_ACTIVATIONS}
     operands = [product.activation, product.weight, scale]
