@@ -52,12 +52,13 @@ class ObservedLayer:
     reaches: Mapping[str, Reach]
     """What its linear modules were given, by their weights' names."""
     results: Mapping[str, float]
-    """The largest size of what they gave."""
+    """The largest size of what they gave, and the norms of queries and keys."""
 
     @property
     def largest(self) -> Mapping[str, float]:
-        """The largest size at each product, given or gotten."""
-        return {name: max(reach.largest, self.results[name]) for name, reach in self.reaches.items()}
+        """The largest size of all that, by the weight's name."""
+        given = {name: reach.largest for name, reach in self.reaches.items()}
+        return {name: max(size, given.get(name, 0.0)) for name, size in self.results.items()}
 
 
 def read_calibration(path: Path, encoder: PromptEncoder, certified: Sequence[LabelledQuestion]) -> CalibrationSet:
@@ -92,7 +93,7 @@ def observe(
     hidden = model.embed(questions.prompts)
     for layer in model.layers():
         reaches = {name: Reach() for name in layer.linears}
-        results = dict.fromkeys(reaches, 0.0)
+        results = dict.fromkeys(layer.sources, 0.0)
         after = layer.advance(hidden, _count(reaches), _keep_largest(results))
         _check_finite(layer, after, reaches, questions)
         yield ObservedLayer(layer, hidden, after, reaches, results)

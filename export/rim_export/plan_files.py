@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
@@ -60,13 +61,8 @@ def build_plans(bundle: Bundle, variant: Variant, targets: Sequence[str], tell: 
     for tensorrt, built_for in _builders(targets):
         label = f"Building a {tensorrt.library} plan of {variant.name}, {expected}"
         tell(label, 0.0)
-        plan = build_buffer(
-            tensorrt,
-            bundle.path / variant.graph,
-            built_for,
-            profiles,
-            lambda share, label=label: tell(label, share),
-        )
+        graph = bundle.path / variant.graph
+        plan = build_buffer(tensorrt, graph, built_for, profiles, partial(tell, label))
         plans.append(_write(bundle.path, variant, tensorrt, built_for, (plan, profiles, content)))
     return tuple(plans)
 

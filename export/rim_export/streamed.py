@@ -52,6 +52,16 @@ class LoadedLayer:
             if isinstance(module, nn.Linear)
         }
 
+    @property
+    def sources(self) -> Mapping[str, nn.Module]:
+        """Its linear modules, and the norms of queries and keys: whatever gives operands of attention."""
+        norms = {
+            self.weight_name(name): module
+            for name, module in self.module.named_modules()
+            if name.startswith("self_attn.") and name.endswith("norm")
+        }
+        return {**self.linears, **norms}
+
     def weight_name(self, module: str) -> str:
         """Return the graph's name for the weight of a module of this layer."""
         return f"backbone.layers.{self.number}.{module}.weight"
@@ -61,7 +71,7 @@ class LoadedLayer:
     ) -> list[torch.Tensor]:
         """Return the hidden states of each prompt behind this layer.
 
-        `watch` sees the activations of products, `watch_results` what the products give.
+        `watch` sees the activations of products, `watch_results` what its `sources` give.
         """
         found: dict[int, torch.Tensor] = {}
         for members in similar_lengths([len(one) for one in states]):
@@ -84,7 +94,7 @@ class LoadedLayer:
 
     @contextmanager
     def _watched(self, watch: Watch, watch_results: Watch | None, states: States) -> Iterator[None]:
-        """Show every product's activations and results, without the padding of these states' batch."""
+        """Show what products are given and sources give, without the padding of these states' batch."""
         real = _padded([torch.ones(len(one), dtype=torch.bool) for one in states])
         hooks = [
             module.register_forward_pre_hook(lambda _, inputs, name=name: watch(name, inputs[0][real]))
@@ -93,7 +103,7 @@ class LoadedLayer:
         if watch_results:
             hooks += [
                 module.register_forward_hook(lambda _, __, output, name=name: watch_results(name, output[real]))
-                for name, module in self.linears.items()
+                for name, module in self.sources.items()
             ]
         try:
             yield
