@@ -35,7 +35,7 @@ INT4 = Variant("int4", ("--precision", "int4", "--dialect", "ort"))
 FP8 = Variant("fp8", ("--precision", "fp8"))
 FP32 = Variant("fp32", ("--precision", "fp32"))
 VARIANTS = (INT8, INT4, FP8, FP32)
-SLICE_EXAM = 12
+SLICE_EXAM = 32
 """Questions of a slice's certificate: it is there for its speed only."""
 
 

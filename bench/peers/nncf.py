@@ -31,7 +31,7 @@ def make_nncf(place: Place, layers: int) -> dict[str, Any]:
         python = make_environment(place, NAME)
         target.mkdir()
         contract = target / "contract.json"
-        contract.write_text(json.dumps(_contract(bundle)))
+        contract.write_text(json.dumps(_contract(bundle, place.checkpoint(layers))))
         graph = bundle / Bundle.load(bundle).manifest.variants[0].graph
         command = [str(python), str(MAKER), str(graph), str(contract), str(target / "model.xml")]
         measured = run_measured(command, peer_environment(), place.log(f"nncf {layers}"))
@@ -41,14 +41,21 @@ def make_nncf(place: Place, layers: int) -> dict[str, Any]:
     return make_once(place.made("nncf", layers, "int8"), recipe, make)
 
 
-def _contract(bundle: Path) -> dict[str, Any]:
+def _contract(bundle: Path, checkpoint: Path) -> dict[str, Any]:
     """Return what OpenVINO's processes must know of a prompt, and real questions to calibrate on."""
     loaded = Bundle.load(bundle)
     encoder = load_encoder(loaded)
     prompt = loaded.manifest.prompt
     questions = [encoder.encode(question.text) for question in read_questions(SHIPPED)[:QUESTIONS]]
     behind = len(prompt.suffix(prompt.blocks))
-    return {"before": len(prompt.head), "behind": behind, "blocks": prompt.blocks, "questions": questions}
+    config = json.loads((checkpoint / "config.json").read_text())
+    return {
+        "before": len(prompt.head),
+        "behind": behind,
+        "blocks": prompt.blocks,
+        "questions": questions,
+        "heads": [config[name] for name in ("num_attention_heads", "num_key_value_heads", "head_dim")],
+    }
 
 
 def nncf_row(place: Place, layers: int) -> Row | Missing:
