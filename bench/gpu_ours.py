@@ -1,0 +1,158 @@
+"""Ours: graphs written by the exporter's own recipes, asked through the runtime's own engines; no certificate.
+
+Random weights have no letters worth proving, and a certificate would take most of the nine minutes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu_model import CONTRACT, FIXED, LETTER_IDS, config_of, questions
+from rim_runtime.backends.protocol import Backend
+from rim_runtime.bundle import Bundle
+from rim_runtime.engines import EngineName, open_backend, require_engine
+from rim_runtime.errors import UnavailableError
+from rim_runtime.fits import FITS
+from rim_runtime.manifest import Compute, FileEntry, Head, Limits, Manifest, Precision, Source, Variant
+from rim_runtime.use import MANY
+
+LONGEST = 552
+"""Tokens of a prompt at most: the profiles of plans end there."""
+BY_DEVICE = {
+    "cuda": {
+        EngineName.TRT: (Precision.FP8, Precision.BF16, Precision.INT8),
+        EngineName.ORT_CUDA: (Precision.BF16, Precision.FP16),
+    },
+    "cpu": {EngineName.ORT_CPU: (Precision.FP32, Precision.FP16)},
+}
+"""What is asked on which device; on `cpu` it only shows that the benchmark itself works."""
+WEIGHT_BYTES = {
+    Precision.FP32: 4.0,
+    Precision.BF16: 2.0,
+    Precision.FP16: 2.0,
+    Precision.FP8: 1.0,
+    Precision.INT8: 1.0,
+}
+
+
+def engines_here(device: str) -> tuple[list[EngineName], dict[str, str]]:
+    """Return the engines that run here, and why the others do not."""
+    able, lacking = [], {}
+    for name in BY_DEVICE[device]:
+        try:
+            require_engine(name)
+            able.append(name)
+        except UnavailableError as error:
+            lacking[str(name)] = str(error)
+    return able, lacking
+
+
+def write_bundle(checkpoint: Path, folder: Path, layers: int, precisions: set[Precision]) -> Bundle:
+    """Trace once, write a graph for each precision; return a bundle without tokenizer and proof."""
+    from rim_export.bind import ModelWeights, write_graph
+    from rim_export.checkpoint import Checkpoint
+    from rim_export.trace import trace
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = ModelWeights(Checkpoint.open(checkpoint), LETTER_IDS, Head.LETTERS)
+    traced = trace(config_of(layers), CONTRACT, len(LETTER_IDS), Head.LETTERS)
+    variants = []
+    for precision in sorted(precisions):
+        recipe = _recipe(precision)
+        copy = dataclasses.replace(traced, model=traced.model.clone())
+        recipe.bind(copy, weights, frozenset())
+        graph = f"model.{recipe.name}.onnx"
+        (folder / f"{graph}.data").unlink(missing_ok=True)
+        write_graph(copy, folder / graph, folder / f"{graph}.data")
+        variants.append(
+            Variant(recipe.name, precision, Head.LETTERS, graph, f"{graph}.data", compute=recipe.compute)
+        )
+    return Bundle(folder, _manifest(folder, tuple(variants)))
+
+
+@contextmanager
+def opened(bundle: Bundle, engine: EngineName, precision: Precision) -> Iterator[Backend]:
+    """Open an engine on a variant of this precision. Raises UnavailableError."""
+    variant = next(v for v in bundle.manifest.variants if v.precision is precision and FITS[engine].takes(v))
+    backend = open_backend(engine, bundle, variant, MANY)
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def ask(backend: Backend, batch: int, tokens: int) -> np.ndarray:
+    """Answer a batch of prompts of this many tokens, float32 [batch, letters]."""
+    return backend.run(*feed(batch, tokens))
+
+
+def feed(batch: int, tokens: int) -> tuple[Any, Any, Any]:
+    """Return what a backend is given."""
+    rows = np.array(questions(batch, tokens), np.int64)
+    return rows, np.full(batch, tokens - FIXED), np.full(batch, CONTRACT.blocks)
+
+
+def ask_rtx() -> str:
+    """Ask TensorRT-RTX whether it takes this GPU: a tiny plan for it, its header's validity, and its loading."""
+    from rim_runtime.errors import MissingExtraError
+    from rim_runtime.plan_build import error_collector
+    from rim_runtime.tensor_rt import Library, import_tensorrt
+
+    try:
+        library = import_tensorrt(Library.RTX, "Asking it").module
+    except (MissingExtraError, UnavailableError) as error:
+        return f"not asked: {error}"
+    said = error_collector(library)
+    builder = library.Builder(said)
+    network = builder.create_network(0)
+    tensor = network.add_input("x", library.DataType.FLOAT, (8, 8))
+    network.mark_output(network.add_matrix_multiply(tensor, library.MatrixOperation.NONE, tensor,
+                                                    library.MatrixOperation.NONE).get_output(0))  # fmt: skip
+    told = []
+    for target in ("CURRENT", "SM89"):
+        config = builder.create_builder_config()
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(library.ComputeCapability.__members__[target], 0)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            told.append(f"{target}: not built ({said.text})")
+            continue
+        runtime = library.Runtime(said)
+        validity, why = runtime.get_engine_validity(bytes(memoryview(plan))[: runtime.engine_header_size])
+        loaded = runtime.deserialize_cuda_engine(plan) is not None
+        told.append(
+            f"{target}: built, header {validity} ({why}), {'loads' if loaded else f'refused: {said.text}'}"
+        )
+    return "; ".join(told)
+
+
+def _recipe(precision: Precision) -> Any:
+    from rim_export.recipes import FP32
+    from rim_export.recipes.gpu import gpu_recipe
+
+    return FP32 if precision is Precision.FP32 else gpu_recipe(precision, Compute.FP16, {}, 32)
+
+
+def _manifest(folder: Path, variants: tuple[Variant, ...]) -> Manifest:
+    names = [name for variant in variants for name in (variant.graph, variant.data)]
+    return Manifest(
+        name="bench",
+        source=Source("random weights", None, "qwen3", ""),
+        tools={},
+        prompt=CONTRACT,
+        letters=LETTER_IDS,
+        limits=Limits(LONGEST - FIXED, LONGEST, LONGEST),
+        variants=variants,
+        files={name: FileEntry((folder / name).stat().st_size, _identity(folder / name)) for name in names},
+    )
+
+
+def _identity(path: Path) -> str:
+    """Return something that changes with the file; hashing gigabytes would take too long here."""
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
