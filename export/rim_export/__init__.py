@@ -19,12 +19,15 @@ if TYPE_CHECKING:
         CertificateError,
         CheckpointError,
         CheckpointNotFoundError,
+        GraphRuleError,
+        HeadroomError,
+        TargetError,
         UnsupportedModelError,
     )
     from rim_export.pipeline import ExportReport, export
     from rim_export.ranges import RangeMethod
     from rim_export.recipes import Activations
-    from rim_export.settings import ExportOptions
+    from rim_export.settings import ExportOptions, default_precision
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -36,9 +39,13 @@ __all__ = [
     "CheckpointNotFoundError",
     "ExportOptions",
     "ExportReport",
+    "GraphRuleError",
+    "HeadroomError",
     "RangeMethod",
+    "TargetError",
     "UnsupportedModelError",
     "VariantCertificate",
+    "default_precision",
     "export",
 ]
 
@@ -50,12 +57,15 @@ _HOMES = {
         "CertificateError",
         "CheckpointError",
         "CheckpointNotFoundError",
+        "GraphRuleError",
+        "HeadroomError",
+        "TargetError",
         "UnsupportedModelError",
     ),
     "rim_export.pipeline": ("ExportReport", "export"),
     "rim_export.ranges": ("RangeMethod",),
     "rim_export.recipes": ("Activations",),
-    "rim_export.settings": ("ExportOptions",),
+    "rim_export.settings": ("ExportOptions", "default_precision"),
 }
 
 

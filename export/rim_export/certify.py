@@ -78,7 +78,9 @@ class VariantCertificate:
     costliest_layers: tuple[LayerCost, ...]
     """The layers whose update the precision damages most, the worst first; empty for fp32."""
     wide_layers: tuple[int, ...]
-    """Layers that were kept in fp32."""
+    """Layers that were kept as wide as the graph computes."""
+    computed_with: str = ""
+    """What computed the variant's answers: the library and how."""
 
     @property
     def flip_share(self) -> float:

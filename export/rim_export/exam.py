@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from rim_export.golden import choose_golden, clearly_answered
 from rim_export.questions import LabelledQuestion, QuestionFileError, fits
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.reference import run_reference
+from rim_export.torch_backend import TorchBackend, needs_torch
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0..1."""
@@ -114,11 +115,11 @@ def set_exam(
 
 
 def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress) -> ExamResult:
-    """Ask a variant every question alone, as the runtime does, with all blocks.
+    """Ask a variant every question alone, as the runtime does, with all blocks; in torch where it has to be.
 
     Raises CertificateError where an answer is not a number.
     """
-    backend = OrtCpuBackend(bundle, variant)
+    backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
     blocks = np.array([exam.encoder.contract.blocks], dtype=np.int64)
     rows, started = [], time.perf_counter()
     try:
@@ -132,6 +133,7 @@ def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell:
     logits, pool = np.concatenate(rows), exam.pool
     errors = exam.errors_of(recipe)
     comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], errors)
+    comparison = replace(comparison, computed_with=backend.fingerprint.partition(",")[0])
     return ExamResult(logits, comparison, seconds)
 
 

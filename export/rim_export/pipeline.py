@@ -20,6 +20,7 @@ from rim_export.contract import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
 from rim_export.exam import Progress, check_prompts, fitting_questions
 from rim_export.package import carry_papers, tool_versions, write_tokenizer
+from rim_export.plan_files import build_plans, check_order
 from rim_export.proof import Acceptance, Workshop, prove_variants
 from rim_export.quantization import plan_recipes
 from rim_export.questions import SHIPPED, read_questions
@@ -60,6 +61,7 @@ def export(
     tell = progress or _silent
     refuse_existing(target)
     import_onnxruntime()  # the variant is asked at the end: better to miss it now
+    plan_order = check_order(options)
     checkpoint = Checkpoint.open(model)
     rim, notes = _settings(checkpoint, options)
     tokenizer = checkpoint.load_tokenizer()
@@ -93,10 +95,13 @@ def export(
         certificate = Certificate(questions, contract.blocks, options.max_flips, proven.comparisons)
         (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proven.golden), encoding="utf-8")
         (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
-        manifest = replace(draft, variants=proven.variants, files=file_entries(folder))
+        built = build_plans(Bundle(folder, draft), proven.variants, plan_order, tell)
+        manifest = replace(draft, variants=proven.variants, files=file_entries(folder), plans=built.plans)
         save_manifest(folder, manifest)
     seconds = time.perf_counter() - started
-    return ExportReport(target, manifest, certificate, (*notes, *dropped, *plan.notes, *proven.notes), seconds)
+    return ExportReport(
+        target, manifest, certificate, (*notes, *dropped, *plan.notes, *proven.notes, *built.notes), seconds
+    )
 
 
 def _silent(_: str, __: float) -> None:

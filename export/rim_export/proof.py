@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from rim_runtime.bundle import Bundle, GoldenQuestion
-from rim_runtime.manifest import Variant
+from rim_runtime.manifest import Compute, Variant
 from rim_runtime.prompt import PromptEncoder
 
 from rim_export.bind import ModelWeights, write_graph
 from rim_export.certify import VariantCertificate, costliest
 from rim_export.exam import Exam, ExamResult, Progress, clear_candidates, golden_questions, set_exam, sit_exam
 from rim_export.golden import LEAST
+from rim_export.linter import require_legal
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes import Recipe
 from rim_export.trace import TracedGraph
@@ -171,8 +172,8 @@ def _cost(attempts: Attempts) -> tuple[str, ...]:
     layers = ", ".join(map(str, last.variant.wide_layers))
     more_bytes, longer = last.data_bytes - first.data_bytes, last.result.seconds / first.result.seconds
     return (
-        f"The layers {layers} are kept in fp32 ({last.variant.name}): {more_bytes / 1e6:,.1f} MB more, and an "
-        f"answer takes {longer:.2f} times as long here.",
+        f"The layers {layers} are kept in {last.variant.compute} ({last.variant.name}): "
+        f"{more_bytes / 1e6:,.1f} MB more, and an answer takes {longer:.2f} times as long here.",
     )
 
 
@@ -181,12 +182,23 @@ def _write_variant(workshop: Workshop, recipe: Recipe, wide: tuple[int, ...]) ->
     weights, folder = workshop.weights, workshop.bundle.path
     traced = replace(workshop.traced, model=workshop.traced.model.clone())
     recipe.bind(traced, weights, _matrices_of(traced, wide))
+    if recipe.compute is not Compute.FP32:
+        require_legal(traced.model, recipe.name)
     graph = f"model.{recipe.name}.onnx"
     for name in (graph, f"{graph}.data"):
         (folder / name).unlink(missing_ok=True)
     label = f"Writing {recipe.name} weights"
     write_graph(traced, folder / graph, folder / f"{graph}.data", lambda share: workshop.tell(label, share))
-    return Variant(recipe.name, recipe.precision, weights.head, graph, f"{graph}.data", wide, recipe.dialect)
+    return Variant(
+        recipe.name,
+        recipe.precision,
+        weights.head,
+        graph,
+        f"{graph}.data",
+        wide_layers=wide,
+        dialect=recipe.dialect,
+        compute=recipe.compute,
+    )
 
 
 def _matrices_of(traced: TracedGraph, layers: Sequence[int]) -> frozenset[str]:

@@ -19,6 +19,7 @@ from rim_export.calibration import (
     read_calibration,
 )
 from rim_export.exam import Progress
+from rim_export.gpu_variants import gpu_recipes
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes import FP32, INT8, Recipe, fp8_recipe, int4_recipes, round_range
 from rim_export.settings import ExportOptions
@@ -47,6 +48,8 @@ def plan_recipes(
 
     Raises QuestionFileError and CalibrationError.
     """
+    if options.for_gpus and not options.calibrates:
+        return Plan(*gpu_recipes(options, iter(())))
     if options.calibrates:
         questions = read_calibration(options.calibration or SHIPPED, encoder, certified)
         layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
@@ -63,6 +66,9 @@ def _calibrated(options: ExportOptions, questions: CalibrationSet, layers: Itera
     foreign = options.certify is not None and options.calibration is None
     hint = " They are medical: give --calibration for another field." if foreign else ""
     notes = (measured + hint, *questions.notes)
+    if options.for_gpus:
+        recipes, decided = gpu_recipes(options, layers)
+        return Plan(recipes, (*notes, *decided))
     if options.precision is Precision.FP8:
         return Plan((fp8_recipe(activation_ranges(layers, options.ranges, round_range)),), notes)
     assert INT8.emulate is not None

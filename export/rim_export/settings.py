@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rim_runtime.errors import InputError
+from rim_runtime.fits import FITS, EngineName
 from rim_runtime.manifest import Dialect, Head, Precision
 
 from rim_export.ranges import RangeMethod
@@ -17,12 +18,27 @@ BLOCK_SIZES = (32, 128)
 DEFAULT_BLOCK_SIZE = 128
 
 
+GPUS_ALONE = (Precision.BF16, Precision.FP16, Precision.NVFP4)
+"""Precisions that are written for GPUs, whatever the engine."""
+_SUITED = {EngineName.TRT: Precision.FP8, EngineName.ORT_CUDA: Precision.BF16}
+
+
+def default_precision(engine: EngineName) -> Precision:
+    """Return the precision that is exported for an engine if nobody chooses one."""
+    return _SUITED.get(engine, Precision.INT8)
+
+
 @dataclass(frozen=True)
 class ExportOptions:
     """What can be chosen about an export; None takes what the checkpoint says."""
 
     precision: Precision = Precision.INT8
-    """Precision of the variants."""
+    """Precision of the variants; `default_precision` says what suits an engine."""
+    engine: EngineName = EngineName.AUTO
+    """What they are for. For a GPU's engine, or a precision that only GPUs have, an int8 variant is written first,
+    for CPUs; for `trt`, plans are built too."""
+    targets: tuple[str, ...] = ()
+    """trt: GPUs that plans are built for, as in `sm_89`; none: the default ones that have the precision."""
     head: Head = Head.LETTERS
     """Rows of the output projection in the graph."""
     blocks: int | None = None
@@ -55,8 +71,15 @@ class ExportOptions:
     """The bundle's name; None: the target folder's."""
 
     @property
+    def for_gpus(self) -> bool:
+        """Whether the variants are for GPUs, in 16 bits."""
+        return self.engine in (EngineName.TRT, EngineName.ORT_CUDA) or self.precision in GPUS_ALONE
+
+    @property
     def calibrates(self) -> bool:
         """Whether activations have to be measured."""
+        if self.for_gpus:  # fp16's headroom
+            return self.precision is not Precision.BF16
         by_tensor = self.precision is Precision.FP8 and self.activations is Activations.TENSOR
         return by_tensor or self.smooth
 
@@ -68,6 +91,7 @@ class ExportOptions:
         if self.block_size not in BLOCK_SIZES:
             sizes = " or ".join(map(str, BLOCK_SIZES))
             raise InputError(f"block_size is {self.block_size}, expected {sizes}.")
+        self._check_engine()
         self._check_belongs("smooth", self.smooth, Precision.INT8)
         self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
         self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
@@ -78,9 +102,28 @@ class ExportOptions:
                 "Leave it out, or export int8 with smoothing, or fp8 with activations per tensor."
             )
         written = dialects_of(self.precision)
-        if self.dialect and self.dialect not in written:
+        if self.dialect and (self.dialect not in written or (self.for_gpus and self.dialect is Dialect.ORT)):
             raise InputError(
                 f"There is no {self.dialect} form of {self.precision}, expected {' or '.join(written)}."
+            )
+
+    def _check_engine(self) -> None:
+        fit = FITS.get(self.engine)
+        if fit and self.precision not in (*fit.made_for, *fit.runs):
+            raise InputError(
+                f"The engine {self.engine} does not run {self.precision}, expected one of "
+                f"{', '.join((*fit.made_for, *fit.runs))}. Take another --precision or --engine."
+            )
+        if self.for_gpus and self.precision is Precision.FP32:
+            raise InputError(
+                "fp32 has no 16-bit form, as GPUs take it. Take --precision bf16, or leave --engine out."
+            )
+        if self.for_gpus and self.smooth:
+            raise InputError("smooth was chosen, but it is for CPUs alone. Leave it out, or leave --engine out.")
+        if self.targets and self.engine is not EngineName.TRT:
+            raise InputError(
+                f"targets were chosen ({', '.join(self.targets)}), but only the engine trt builds plans. "
+                "Add --engine trt, or leave them out."
             )
 
     def _check_belongs(self, option: str, chosen: bool, precision: Precision) -> None:

@@ -27,6 +27,7 @@ from rim_edge.cli.export_options import (
     PrefixOption,
     RangesOption,
     SmoothOption,
+    TargetOption,
 )
 from rim_edge.cli.options import EngineOption, JsonOption
 from rim_edge.cli.output import console, note, print_json
@@ -41,8 +42,9 @@ _WORDS = {"Activations": "form of activations", "RangeMethod": "choice of ranges
 def export(
     model: ModelOption = None,
     output: OutputOption = None,
-    precision: PrecisionOption = "int8",
+    precision: PrecisionOption = None,
     engine: EngineOption = "auto",
+    target: TargetOption = None,
     blocks: BlocksOption = None,
     memory_tokens: MemoryTokensOption = None,
     prefix: PrefixOption = None,
@@ -68,17 +70,20 @@ def export(
     from rim_edge.extras import require_extra
 
     runs_on = parse_engine(engine)
-    wanted, rows = parse_precision(precision), _member(Head, head)
+    chosen = None if precision is None else parse_precision(precision)
+    rows = _member(Head, head)
     form = None if dialect is None else _member(Dialect, dialect)
     require_extra("export", "Exporting")
     require_engine(EngineName.ORT_CPU)  # the variant is checked by answering
     import rim_export
 
     source = model or rim_export.DEFAULT_MODEL
-    target = output or bundles_folder() / Path(source).absolute().name
-    refuse_existing(target)
+    folder = output or bundles_folder() / Path(source).absolute().name
+    refuse_existing(folder)
     options = rim_export.ExportOptions(
-        precision=wanted,
+        precision=chosen or rim_export.default_precision(runs_on),
+        engine=runs_on,
+        targets=tuple(target or ()),
         head=rows,
         blocks=blocks,
         memory_tokens=memory_tokens,
@@ -95,10 +100,10 @@ def export(
         smooth=smooth,
     )
     with _progress() as progress:
-        report = rim_export.export(source, target, options, progress=progress)
+        report = rim_export.export(source, folder, options, progress=progress)
     if runs_on is EngineName.OPENVINO:
         note("the certificate is ort-cpu's; openvino has to pass the golden questions when it first loads this")
-    _finish(report, as_default=target.absolute().parent == bundles_folder(), as_json=as_json)
+    _finish(report, as_default=folder.absolute().parent == bundles_folder(), as_json=as_json)
 
 
 def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
@@ -122,6 +127,7 @@ def _body(report: ExportReport, as_default: bool) -> dict[str, object]:
         "path": str(report.bundle.absolute()),
         "default": as_default,
         "precision": report.manifest.variants[0].precision,
+        "plans": [dataclasses.asdict(plan) for plan in report.manifest.plans],
         "bytes": sum(entry.bytes for entry in report.manifest.files.values()),
         "seconds": report.seconds,
         "notes": report.notes,
@@ -147,7 +153,7 @@ def _print(report: ExportReport, as_default: bool) -> None:
             right = f"right on {variant.accuracy:.1%} of {variant.labelled:,}"
             out.print(f"  {right} with a known answer; the checkpoint on {variant.reference_accuracy:.1%}")
         if variant.wide_layers:
-            out.print(f"  layers kept in fp32: {', '.join(map(str, variant.wide_layers))}")
+            out.print(f"  layers kept wide: {', '.join(map(str, variant.wide_layers))}")
     out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
     path = "" if as_default else f" --bundle {report.bundle}"
     told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'

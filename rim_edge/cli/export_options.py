@@ -20,7 +20,20 @@ OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", help="A new folder. [default: among your bundles]"),
 ]
-PrecisionOption = Annotated[str, typer.Option("--precision", metavar="P", help="int8, fp8, int4 or fp32.")]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="P",
+        help="int8, fp8, int4, bf16, fp16, fp32, nvfp4. [default: int8; trt: fp8; ort-cuda: bf16]",
+    ),
+]
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="SM", help="trt: a GPU to build for, as sm_89; may be repeated. [default: 86, 89, 120]"
+    ),
+]
 BlocksOption = Annotated[
     int | None, typer.Option(metavar="K", min=1, help="Memory blocks. [default: the checkpoint's, else 8]")
 ]
