@@ -6,7 +6,6 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rim_runtime import tensor_rt
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.backends.protocol import Backend
 from rim_runtime.bundle import Bundle
@@ -93,7 +92,7 @@ def _open_trt(bundle: Bundle, variant: Variant, use: Use, progress: Progress | N
 
 
 _KINDS: Mapping[EngineName, _Kind] = {
-    EngineName.TRT: _Kind(lambda: any(map(tensor_rt.is_installed, tensor_rt.Library)), _require_trt, _open_trt),
+    EngineName.TRT: _Kind(lambda: _is_here("tensorrt_rtx") or _is_here("tensorrt"), _require_trt, _open_trt),
     EngineName.ORT_CUDA: _Kind(has_cuda_provider, _require_ort_cuda, _open_ort_cuda),
     EngineName.OPENVINO: _Kind(lambda: _is_here("openvino"), _openvino_version, _open_openvino),
     EngineName.ORT_CPU: _Kind(lambda: _is_here("onnxruntime"), _onnxruntime_version, _open_ort_cpu),

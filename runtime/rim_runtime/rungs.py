@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rim_runtime import engines, gpu
+from rim_runtime import engines
 from rim_runtime.bundle import Bundle
 from rim_runtime.engines import CPU_ENGINES, GPU_ENGINES, EngineName
 from rim_runtime.errors import EngineUnavailableError, UnavailableError
@@ -79,7 +79,7 @@ def _trouble(name: EngineName, bundle: Bundle, variant: Variant | None) -> Unava
     That is: the bundle has a variant made for it, or its library is here together with a GPU.
     """
     if variant is None:
-        here = engines.is_installed(name) and gpu.look().first is not None
+        here = engines.is_installed(name) and _has_gpu()
         return nothing_for(name, bundle, None) if here else None
     if not engines.is_installed(name) and not suited(bundle, name):
         return None
@@ -88,6 +88,12 @@ def _trouble(name: EngineName, bundle: Bundle, variant: Variant | None) -> Unava
     except UnavailableError as error:
         return error
     return None
+
+
+def _has_gpu() -> bool:
+    from rim_runtime import gpu  # here, because machines without GPU engines start sooner
+
+    return gpu.look().first is not None
 
 
 def _cpu_rungs(bundle: Bundle, precision: Precision | None) -> dict[EngineName, Variant]:
