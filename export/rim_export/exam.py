@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
+from rim_runtime.backends.protocol import Backend
 from rim_runtime.bundle import Bundle, GoldenQuestion
-from rim_runtime.manifest import Head, Variant
+from rim_runtime.manifest import Head, Precision, Variant
 from rim_runtime.prompt import PromptEncoder
 
 from rim_export.bind import ModelWeights
@@ -22,6 +23,7 @@ from rim_export.golden import choose_golden, clearly_answered
 from rim_export.questions import LabelledQuestion, QuestionFileError, fits
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.reference import run_reference
+from rim_export.streamed import similar_lengths
 from rim_export.torch_backend import TorchBackend, needs_torch
 
 Progress = Callable[[str, float], None]
@@ -30,6 +32,10 @@ Progress = Callable[[str, float], None]
 LEAST_QUESTIONS = 12
 GOLDEN_POOL = 32
 """Golden questions are chosen among this many, which the certificate leaves out."""
+
+
+WIDENED_EACH_RUN = frozenset({Precision.FP8})
+"""Precisions whose weights the CPU engine widens in every run: asked in batches, or that would take most of it."""
 
 
 @dataclass(frozen=True)
@@ -115,26 +121,44 @@ def set_exam(
 
 
 def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress) -> ExamResult:
-    """Ask a variant every question alone, as the runtime does, with all blocks; in torch where it has to be.
+    """Ask a variant every question with all blocks, as the runtime does; in torch where it has to be.
 
     Raises CertificateError where an answer is not a number.
     """
     backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
-    blocks = np.array([exam.encoder.contract.blocks], dtype=np.int64)
-    rows, started = [], time.perf_counter()
+    started = time.perf_counter()
     try:
-        for number, question in enumerate(exam.questions, start=1):
-            ids = np.array([exam.encoder.encode(question.text)], dtype=np.int64)
-            rows.append(backend.run(ids, np.array([ids.shape[1]], dtype=np.int64), blocks))
-            tell(f"Asking the {variant.name} variant", number / len(exam.questions))
+        logits = _ask(exam, backend, lambda share: tell(f"Asking the {variant.name} variant", share))
     finally:
         backend.close()
-    seconds = (time.perf_counter() - started) / len(rows)
-    logits, pool = np.concatenate(rows), exam.pool
-    errors = exam.errors_of(recipe)
+    seconds = (time.perf_counter() - started) / len(logits)
+    pool, errors = exam.pool, exam.errors_of(recipe)
     comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], errors)
     comparison = replace(comparison, computed_with=backend.fingerprint.partition(",")[0])
     return ExamResult(logits, comparison, seconds)
+
+
+def _ask(exam: Exam, backend: Backend, report: Callable[[float], None]) -> NDArray[np.float32]:
+    """Return the letter logits of all questions, [questions, letters]; each alone, where that costs little."""
+    contract = exam.encoder.contract
+    asked = [exam.encoder.encode(question.text) for question in exam.questions]
+    batches = [[number] for number in range(len(asked))]
+    if backend.precision in WIDENED_EACH_RUN:
+        batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked])
+    found: dict[int, NDArray[np.float32]] = {}
+    for members in batches:
+        rows = _ask_batch(backend, [asked[member] for member in members], contract.blocks)
+        found |= dict(zip(members, rows, strict=True))
+        report(len(found) / len(asked))
+    return np.stack([found[number] for number in range(len(asked))])
+
+
+def _ask_batch(backend: Backend, asked: Sequence[Sequence[int]], blocks: int) -> NDArray[np.float32]:
+    lengths = np.array([len(ids) for ids in asked], np.int64)
+    padded = np.zeros((len(asked), int(lengths.max())), np.int64)
+    for row, ids in zip(padded, asked, strict=True):
+        row[: len(ids)] = ids
+    return backend.run(padded, lengths, np.full(len(asked), blocks, np.int64))
 
 
 def clear_candidates(exam: Exam, result: ExamResult) -> NDArray[np.bool_]:

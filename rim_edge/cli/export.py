@@ -56,7 +56,7 @@ def export(
     calibration: CalibrationOption = None,
     activations: ActivationsOption = "tensor",
     ranges: RangesOption = "max",
-    block_size: BlockSizeOption = 32,
+    block_size: BlockSizeOption = 128,
     dialect: DialectOption = None,
     smooth: SmoothOption = False,
     as_json: JsonOption = False,
