@@ -126,11 +126,58 @@ def test_the_options_defaults_are_those_of_the_dataclass() -> None:
             assert shown[field.name] == field.default, field.name
 
 
+ROWS = 20 * ['{"question": "Where am I?", "options": ["here", "there"]}\n']
+BAD_CALIBRATION: dict[str, tuple[str, str]] = {
+    "empty": ("", "has 0 calibration questions"),
+    "one row": (ROWS[0], "1 are left, expected at least 8"),
+    "wrong fields": ('{"prompt": "Why?"}\n', 'line 1: no "question" text'),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALIBRATION)
+def test_calibration_files_that_cannot_be_used(run: Run, checkpoint: Path, tmp_path: Path, case: str) -> None:
+    rows, message = BAD_CALIBRATION[case]
+    file, target = tmp_path / "rows.jsonl", tmp_path / "made" / "bundle"
+    file.write_text(rows)
+    command = ("export", "--model", str(checkpoint), "-o", str(target), "--precision", "fp8")
+    failed = run(*command, "--calibration", str(file))
+    assert (failed.code, failed.out) == (2, "")
+    assert "rows.jsonl" in failed.err
+    assert message in failed.err
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["int8", "int4", "fp8"])
+def test_every_precision_of_the_demo_answers(run: Run, tmp_path: Path, precision: str) -> None:
+    """Held to the default share of flips, on its portable graph (int4: on both)."""
+    import json
+
+    from rim_edge.demo.make import CHECKPOINT, HERE
+    from rim_edge.demo.puzzles import fresh_puzzles
+
+    for name, count, seed in (("certify", 60, 31), ("calibration", 12, 32)):
+        puzzles = fresh_puzzles(count, seed)
+        rows = [json.dumps({"question": puzzle.question, "answer": puzzle.answer}) for puzzle in puzzles]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    target = tmp_path / "made"
+    command = ["export", "--model", str(HERE / CHECKPOINT), "-o", str(target), "--precision", precision]
+    measured = ["--calibration", str(tmp_path / "calibration.jsonl")] if precision == "fp8" else []
+    done = run(*command, "--certify", str(tmp_path / "certify.jsonl"), *measured, "--json")
+    assert done.code == 0, done.err
+    variants = done.json["certificate"]["variants"]
+    names = {"int4": ["int4-ort", "int4"]}.get(precision, [precision])
+    assert [variant["variant"] for variant in variants] == names
+    assert all(variant["flips"] <= 0.02 * variant["n"] for variant in variants)
+    for puzzle in fresh_puzzles(3, 33):
+        answered = run("ask", puzzle.question, "--bundle", str(target), "--json")
+        assert (answered.json["letter"], answered.json["precision"]) == (puzzle.answer, precision)
+
+
 BAD: dict[str, tuple[list[str], int, str]] = {
     "no such folder": (["--model", "/nowhere/at/all"], 2, "/nowhere/at/all"),
-    "engine to come": (["--engine", "trt"], 4, "The engine trt is not in this release yet"),
     "no such engine": (["--engine", "abacus"], 2, "There is no engine 'abacus'"),
-    "no such precision": (["--precision", "int3"], 2, "There is no precision 'int3', expected one of fp32, int8"),
+    "no such precision": (["--precision", "int3"], 2, "There is no precision 'int3', expected one of fp32, "),
     "no such activations": (["--precision", "fp8", "--activations", "no"], 2, "expected one of tensor, row"),
     "no such ranges": (["--precision", "fp8", "--ranges", "no"], 2, "expected one of max, percentile, mse"),
     "no such dialect": (["--dialect", "latin"], 2, "There is no dialect 'latin', expected one of portable, ort"),

@@ -17,6 +17,8 @@ from rim_runtime.options import render_options
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
+from tests.cli.conftest import run as run  # the command line, for tests of exports as users start them
+
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
