@@ -77,14 +77,7 @@ def _panel(axis: Any, title: str, panel: list[tuple[str, float, bool]], allowed:
     drawn = axis.barh(range(len(panel)), seconds, color=colors, height=0.72)
     axis.bar_label(drawn, labels=[f"{value:.2f} s" for value in seconds], padding=3, color=TEXT, fontsize=8)
     axis.axvline(allowed, color=BOUND, linewidth=1.2, linestyle="--")
-    axis.annotate(
-        f"int8 products alone {allowed:.2f} s",
-        (allowed, len(panel) - 0.5),
-        xytext=(4, 2),
-        textcoords="offset points",
-        color=BOUND,
-        fontsize=8,
-    )
+    axis.set_title(f"- - int8 products of a model alone: {allowed:.2f} s", loc="right", fontsize=8, color=BOUND)
     axis.set_yticks(range(len(panel)), labels)
     for tick, label in zip(axis.get_yticklabels(), labels, strict=True):
         tick.set_fontweight("bold" if label == YARDSTICK else "normal")
