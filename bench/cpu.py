@@ -82,6 +82,8 @@ def _report(place: Place, options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print_tables(result)
+    if "gemm" not in result:
+        raise SystemExit("no plot: the part `card` was not measured")
     python = environment_python(place, "plot")
     if not python.exists():
         raise SystemExit("no plot: its environment is not made; run `prepare --only plot`")
