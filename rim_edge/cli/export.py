@@ -107,10 +107,14 @@ def export(
 
 
 def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
+    from rim_runtime.trust import trust
+
     from rim_edge.bundles import use_bundle
 
     if as_default:
         use_bundle(str(report.bundle.absolute()))
+    if report.manifest.plans:
+        trust(report.manifest)  # its plans were built on this machine
     for text in report.notes:
         note(text)
     if as_json:

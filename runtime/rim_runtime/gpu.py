@@ -112,7 +112,7 @@ def _without_cuda(on_the_bus: int | None, driver: str | None, why: str) -> str:
     if on_the_bus:
         return f"There is an NVIDIA GPU without a driver ({why}). Install NVIDIA's driver, 580 or later."
     if on_the_bus == 0:
-        return "There is no NVIDIA GPU."
+        return "There is no NVIDIA GPU; ort-cpu and openvino need none."
     return f"There is no NVIDIA driver ({why}). If there is a GPU, install NVIDIA's driver, 580 or later."
 
 

@@ -36,9 +36,7 @@ def require_gpu(need: GpuNeed, found: Gpus) -> Gpu:
             f"{_dotted(found.cuda)}. Install NVIDIA's driver {DRIVER} or later."
         )
     if gpu is None:
-        raise EngineUnavailableError(
-            f"{need.engine} finds no GPU to run on. {found.trouble} Without one: --engine auto"
-        )
+        raise EngineUnavailableError(f"{need.engine} finds no GPU to run on. {found.trouble}")
     if gpu.capability not in need.capabilities:
         listed = ", ".join(map(_dotted, need.capabilities))
         raise EngineUnavailableError(

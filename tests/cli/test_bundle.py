@@ -214,3 +214,17 @@ def test_nothing_to_trust(run: Run, tiny_bundle: Path, own_home: Path) -> None:
     assert run("bundle", "trust", str(tiny_bundle)).out == "tiny: it has no TensorRT plans.\n"
     assert not (own_home / "trusted.json").exists()
     assert run("bundle", "info", str(tiny_bundle), "--json").json["plans"] == []
+
+
+def test_plans_that_were_built_here_are_trusted(
+    run: Run, with_plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rim_export
+    from rim_export.certify import Certificate
+
+    manifest = Bundle.load(with_plan).manifest
+    made = rim_export.ExportReport(with_plan, manifest, Certificate("none", 8, 0.02, ()), (), 1.0)
+    monkeypatch.setattr(rim_export, "export", lambda *_, **__: made)
+    exported = run("export", "--model", str(tmp_path), "-o", str(tmp_path / "new"), "--json")
+    assert exported.code == 0, exported.err
+    assert is_trusted(manifest)

@@ -52,7 +52,7 @@ class FakeProbe:
 PROBES = {
     "a GPU": (FakeProbe(), None),
     "two": (FakeProbe(devices=(RTX_4090, dataclasses.replace(H200, index=1))), None),
-    "no GPU": (FakeProbe(None, None, None, 0), "There is no NVIDIA GPU."),
+    "no GPU": (FakeProbe(None, None, None, 0), "There is no NVIDIA GPU; ort-cpu and openvino need none."),
     "a GPU without driver": (
         FakeProbe(None, None, None, 1),
         "There is an NVIDIA GPU without a driver (libcuda.so.1",
@@ -132,7 +132,8 @@ def test_where_all_is_here_they_say_what_they_would_run_on(machine: Machine) -> 
 @pytest.mark.parametrize("name", [EngineName.ORT_CUDA, EngineName.TRT])
 def test_no_gpu(machine: Machine, name: EngineName) -> None:
     machine(look(FakeProbe(None, None, None, 0)))
-    assert refused(name) == f"{name} finds no GPU to run on. There is no NVIDIA GPU. Without one: --engine auto"
+    told = "There is no NVIDIA GPU; ort-cpu and openvino need none."
+    assert refused(name) == f"{name} finds no GPU to run on. {told}"
 
 
 @pytest.mark.parametrize("name", [EngineName.ORT_CUDA, EngineName.TRT])
