@@ -13,7 +13,7 @@ from pathlib import Path
 from rim_runtime import gpu
 from rim_runtime.bundle import Bundle
 from rim_runtime.cpu import Cpu, this_cpu
-from rim_runtime.engines import EngineName, EngineStatus, engine_statuses
+from rim_runtime.engines import GPU_ENGINES, EngineName, EngineStatus, engine_statuses
 from rim_runtime.errors import RimError, UnavailableError
 from rim_runtime.fits import FITS, choose, suited
 from rim_runtime.gpu import Gpus
@@ -172,7 +172,9 @@ def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStat
 
 
 def _readiness(bundle: Bundle, status: EngineStatus) -> Readiness:
-    variant, expected = choose(bundle, status.name), status.available or suited(bundle, status.name)
+    expected = status.available or suited(bundle, status.name)
+    here = gpu.look().first if status.name in GPU_ENGINES else None
+    variant = choose(bundle, status.name, capability=here.capability if here else None)
     if variant is None:
         return Readiness(
             status.name, None, expected, False, f"no variant for it; make one: {FITS[status.name].export}"

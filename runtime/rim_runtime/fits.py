@@ -96,13 +96,38 @@ FITS = {
 """By engine, in the order in which `auto` steps down."""
 
 
-def choose(bundle: Bundle, engine: EngineName, precision: Precision | None = None) -> Variant | None:
+Capability = tuple[int, int]
+FIRST_CAPABILITY = {
+    Precision.BF16: (8, 0),
+    Precision.INT4: (8, 0),
+    Precision.FP8: (8, 9),
+    Precision.NVFP4: (12, 0),
+}
+"""The first compute capability whose GPUs have a number format; those that are missing here need none."""
+
+
+def needed_capability(variant: Variant) -> Capability:
+    """Return the first compute capability that can run a variant."""
+    types = (variant.precision, Precision(variant.compute))
+    return max(FIRST_CAPABILITY.get(one, (0, 0)) for one in types)
+
+
+def choose(
+    bundle: Bundle, engine: EngineName, precision: Precision | None = None, capability: Capability | None = None
+) -> Variant | None:
     """Return the variant that an engine runs: of this precision, or the bundle's first that was made for it.
 
-    Where none was made for it, the first that it runs; None where it runs none.
+    Where none was made for it, the first that it runs; None where it runs none. On a GPU of this compute
+    capability only what it has the number formats for.
     """
     fit = FITS[engine]
-    able = [v for v in bundle.manifest.variants if fit.takes(v) and precision in (None, v.precision)]
+    able = [
+        variant
+        for variant in bundle.manifest.variants
+        if fit.takes(variant)
+        and precision in (None, variant.precision)
+        and (capability is None or needed_capability(variant) <= capability)
+    ]
     best = [v for v in able if fit.suits(v)] or able
     if not best:
         return None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rim_runtime import engines
 from rim_runtime.bundle import Bundle
 from rim_runtime.engines import CPU_ENGINES, GPU_ENGINES, EngineName
 from rim_runtime.errors import EngineUnavailableError, UnavailableError
-from rim_runtime.fits import FITS, choose, suited
+from rim_runtime.fits import FITS, choose, needed_capability, suited
 from rim_runtime.manifest import Precision, Variant
+
+if TYPE_CHECKING:
+    from rim_runtime.gpu import Gpu
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,12 @@ def rungs_for(wish: EngineName, bundle: Bundle, precision: Precision | None) -> 
     if wish is EngineName.AUTO:
         return _every_rung(bundle, precision)
     engines.require_engine(wish)
+    if wish in GPU_ENGINES:
+        return Rungs({wish: _choose_for_gpu(wish, bundle, precision)}, {}, ())
     variant = choose(bundle, wish, precision)
     if variant is None:
         raise nothing_for(wish, bundle, precision)
-    one: dict[EngineName, Variant] = {wish: variant}
-    return Rungs(one, {}, ()) if wish in GPU_ENGINES else Rungs({}, one, ())
+    return Rungs({}, {wish: variant}, ())
 
 
 def nothing_for(engine: EngineName, bundle: Bundle, precision: Precision | None) -> EngineUnavailableError:
@@ -61,39 +66,50 @@ def nothing_for(engine: EngineName, bundle: Bundle, precision: Precision | None)
 def _every_rung(bundle: Bundle, precision: Precision | None) -> Rungs:
     able, stepped_over = {}, []
     for name in GPU_ENGINES:
-        variant = choose(bundle, name, precision)
-        trouble = _trouble(name, bundle, variant)
-        if trouble is not None:
-            stepped_over.append(f"auto stepped over {name}: {trouble}")
-        elif variant is not None and engines.is_installed(name):
-            able[name] = variant
+        if not _is_expected(name, bundle, precision):
+            continue
+        try:
+            engines.require_engine(name)
+            able[name] = _choose_for_gpu(name, bundle, precision)
+        except UnavailableError as error:
+            stepped_over.append(f"auto stepped over {name}: {error}")
     cpu = _cpu_rungs(bundle, precision)
     if not able and not cpu:
         raise _none_left(bundle, precision, stepped_over)
     return Rungs(able, cpu, tuple(stepped_over))
 
 
-def _trouble(name: EngineName, bundle: Bundle, variant: Variant | None) -> UnavailableError | None:
-    """Say why a GPU engine is no rung, where somebody would expect it.
+def _is_expected(name: EngineName, bundle: Bundle, precision: Precision | None) -> bool:
+    """Whether somebody would expect a GPU engine to answer.
 
-    That is: the bundle has a variant made for it, or its library is here together with a GPU.
+    That is: the bundle has a variant made for it, or its library is here, with a variant it can run or with a GPU.
     """
-    if variant is None:
-        here = engines.is_installed(name) and _has_gpu()
-        return nothing_for(name, bundle, None) if here else None
-    if not engines.is_installed(name) and not suited(bundle, name):
-        return None
-    try:
-        engines.require_engine(name)
-    except UnavailableError as error:
-        return error
-    return None
+    if suited(bundle, name):
+        return True
+    return engines.is_installed(name) and (choose(bundle, name, precision) is not None or _gpu() is not None)
 
 
-def _has_gpu() -> bool:
+def _choose_for_gpu(name: EngineName, bundle: Bundle, precision: Precision | None) -> Variant:
+    """Return what a GPU engine runs on the GPU that is here. Raises EngineUnavailableError for nothing."""
+    here = _gpu()
+    variant = choose(bundle, name, precision, here.capability if here else None)
+    if variant is not None:
+        return variant
+    for_others = choose(bundle, name, precision)
+    if here is None or for_others is None:
+        raise nothing_for(name, bundle, precision)
+    needed = ".".join(map(str, needed_capability(for_others)))
+    raise EngineUnavailableError(
+        f"{here.name} cannot compute {for_others.name}: its compute capability is "
+        f"{'.'.join(map(str, here.capability))}, expected {needed} or later. "
+        f"Export another variant: {FITS[name].export} --precision fp16"
+    )
+
+
+def _gpu() -> Gpu | None:
     from rim_runtime import gpu  # here, because machines without GPU engines start sooner
 
-    return gpu.look().first is not None
+    return gpu.look().first
 
 
 def _cpu_rungs(bundle: Bundle, precision: Precision | None) -> dict[EngineName, Variant]:

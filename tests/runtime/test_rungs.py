@@ -225,6 +225,21 @@ def test_a_precision_that_is_asked_for_is_what_runs(gpu_bundle: Path, machine: M
     assert load(gpu_bundle, precision="int8")[:2] == ("ort-cpu", "int8"), "its arithmetic is fp32"
 
 
+def test_a_gpu_gets_what_it_has_the_number_formats_for(
+    gpu_bundle: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fp8 came with 8.9, bf16 with 8.0; int8 is in fp32 arithmetic here, so there is nothing for Turing."""
+    monkeypatch.setattr(gpu, "look", lambda: Gpus("580", (13, 0), (Gpu(0, "RTX 3090", (8, 6), 0),), None))
+    assert load(gpu_bundle)[:2] == ("trt", "bf16")
+    with pytest.raises(EngineUnavailableError, match=r"RTX 3090 cannot compute fp8: .* is 8\.6, expected 8\.9"):
+        load(gpu_bundle, engine="trt", precision="fp8")
+    monkeypatch.setattr(gpu, "look", lambda: Gpus("580", (13, 0), (Gpu(0, "RTX 2080", (7, 5), 0),), None))
+    name, precision, notes = load(gpu_bundle)
+    assert (name, precision) == ("ort-cpu", "int8")
+    assert notes[0].startswith("auto stepped over trt: RTX 2080 cannot compute fp8: its compute capability is 7.5")
+    assert notes[1].endswith("Export another variant: rim-edge export --engine ort-cuda --precision fp16")
+
+
 def test_the_table_of_fits_is_whole() -> None:
     assert set(FITS) == set(EngineName) - {EngineName.AUTO}
     everything = {precision for fit in FITS.values() for precision in (*fit.made_for, *fit.runs)}
