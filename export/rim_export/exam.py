@@ -161,17 +161,19 @@ def _ask_batch(backend: Backend, asked: Sequence[Sequence[int]], blocks: int) ->
     return backend.run(padded, lengths, np.full(len(asked), blocks, np.int64))
 
 
-def clear_candidates(exam: Exam, result: ExamResult) -> NDArray[np.bool_]:
+def clear_candidates(exam: Exam, result: ExamResult, clear_margin: float) -> NDArray[np.bool_]:
     """Return which candidates for golden questions a variant answers like the checkpoint, clearly; bool [pool]."""
     pool = exam.pool
-    return clearly_answered(exam.questions[:pool], result.logits[:pool], exam.reference[:pool])
+    return clearly_answered(exam.questions[:pool], result.logits[:pool], exam.reference[:pool], clear_margin)
 
 
-def golden_questions(exam: Exam, results: Mapping[str, ExamResult]) -> tuple[GoldenQuestion, ...]:
+def golden_questions(
+    exam: Exam, results: Mapping[str, ExamResult], clear_margin: float
+) -> tuple[GoldenQuestion, ...]:
     """Choose golden questions that all variants answer clearly; `results` by the variants' names.
 
     Raises CertificateError where there are few.
     """
-    pool = exam.pool
+    pool, blocks = exam.pool, exam.encoder.contract.blocks
     answers = {name: result.logits[:pool] for name, result in results.items()}
-    return choose_golden(exam.questions[:pool], answers, exam.reference[:pool], exam.encoder.contract.blocks)
+    return choose_golden(exam.questions[:pool], answers, exam.reference[:pool], blocks, clear_margin)

@@ -19,28 +19,34 @@ CLEAR_MARGIN = 4.0
 
 
 def clearly_answered(
-    questions: Sequence[LabelledQuestion], logits: Floats, reference: Floats
+    questions: Sequence[LabelledQuestion], logits: Floats, reference: Floats, clear_margin: float = CLEAR_MARGIN
 ) -> NDArray[np.bool_]:
     """Return which questions a variant answers like the reference, with a clear margin; bool [n].
 
-    `logits` and `reference` are letter logits [n, letters].
+    `logits` and `reference` are letter logits [n, letters]; `clear_margin` counts mean logit errors.
     """
     masks = np.stack([offered_columns(question.text) for question in questions])
     noise = float(np.where(masks, np.abs(logits - reference), 0).sum() / masks.sum())
     same = letters_of(logits, masks) == letters_of(reference, masks)
-    clear: NDArray[np.bool_] = same & (margins(reference, masks) >= CLEAR_MARGIN * noise)
+    clear: NDArray[np.bool_] = same & (margins(reference, masks) >= clear_margin * noise)
     return clear
 
 
 def choose_golden(
-    questions: Sequence[LabelledQuestion], variants: Mapping[str, Floats], reference: Floats, blocks: int
+    questions: Sequence[LabelledQuestion],
+    variants: Mapping[str, Floats],
+    reference: Floats,
+    blocks: int,
+    clear_margin: float = CLEAR_MARGIN,
 ) -> tuple[GoldenQuestion, ...]:
     """Choose 4 to 16 questions that every variant answers like the reference, the clearest margins first.
 
     `variants` holds each variant's letter logits [n, letters] by its name. Raises CertificateError if there are
     fewer.
     """
-    clear = {name: clearly_answered(questions, logits, reference) for name, logits in variants.items()}
+    clear = {
+        name: clearly_answered(questions, logits, reference, clear_margin) for name, logits in variants.items()
+    }
     good = np.logical_and.reduce(list(clear.values()))
     if good.sum() < LEAST:
         raise CertificateError(_too_few(good, clear))

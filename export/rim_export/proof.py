@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from rim_runtime.bundle import Bundle, GoldenQuestion
 from rim_runtime.manifest import Compute, Variant
 from rim_runtime.prompt import PromptEncoder
@@ -13,7 +14,7 @@ from rim_runtime.prompt import PromptEncoder
 from rim_export.bind import ModelWeights, write_graph
 from rim_export.certify import VariantCertificate, costliest
 from rim_export.exam import Exam, ExamResult, Progress, clear_candidates, golden_questions, set_exam, sit_exam
-from rim_export.golden import LEAST
+from rim_export.golden import CLEAR_MARGIN, LEAST
 from rim_export.linter import require_legal
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes import Recipe
@@ -28,6 +29,14 @@ class Acceptance:
     """Largest share of flips, 0..1."""
     keep_going: bool
     """Whether to try again with the costliest layers in fp32, for flips and for golden questions alike."""
+
+    @property
+    def clear_margin(self) -> float:
+        """Margin of a golden question in mean logit errors; 0 where every letter may change.
+
+        That is allowed for checkpoints with random weights, which are clear about nothing.
+        """
+        return 0.0 if self.max_flips == 1.0 else CLEAR_MARGIN
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,11 @@ def prove_variants(
     return Proof(
         variants=tuple(one.variant for one in last),
         comparisons=tuple(one.result.comparison for one in last),
-        golden=golden_questions(exam, {one.variant.name: one.result for one in last}),
-        notes=(*_reason(exam, passed, proven), *(note for attempts in proven for note in _cost(attempts))),
+        golden=golden_questions(exam, {one.variant.name: one.result for one in last}, acceptance.clear_margin),
+        notes=(
+            *_reason(exam, passed, proven, acceptance),
+            *(note for attempts in proven for note in _cost(attempts)),
+        ),
     )
 
 
@@ -117,20 +129,24 @@ def _until_golden_questions_are_left(
 ) -> list[Attempts]:
     """Widen whatever answers the fewest candidates clearly, until enough are left or none can be widened."""
     proven = list(variants)
-    while acceptance.keep_going and _candidates_left(exam, proven) < LEAST:
+    while acceptance.keep_going and _candidates_left(exam, proven, acceptance) < LEAST:
         able = [number for number, attempts in enumerate(proven) if _can_widen(exam, attempts)]
         if not able:
             break
-        worst = min(able, key=lambda number: clear_candidates(exam, proven[number][-1].result).sum())
+        worst = min(able, key=lambda number: _clear(exam, proven[number], acceptance).sum())
         widened = _widened(workshop, exam, proven[worst])
         proven[worst] = _until_it_passes(workshop, exam, widened, acceptance)
     return proven
 
 
-def _candidates_left(exam: Exam, variants: Sequence[Attempts]) -> int:
+def _candidates_left(exam: Exam, variants: Sequence[Attempts], acceptance: Acceptance) -> int:
     """Return how many candidates for golden questions all variants answer clearly."""
-    clear = [clear_candidates(exam, attempts[-1].result) for attempts in variants]
+    clear = [_clear(exam, attempts, acceptance) for attempts in variants]
     return int(np.logical_and.reduce(clear).sum())
+
+
+def _clear(exam: Exam, attempts: Attempts, acceptance: Acceptance) -> NDArray[np.bool_]:
+    return clear_candidates(exam, attempts[-1].result, acceptance.clear_margin)
 
 
 def _attempt(workshop: Workshop, exam: Exam, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
@@ -152,16 +168,19 @@ def _widened(workshop: Workshop, exam: Exam, attempts: Attempts) -> Attempts:
     return (*attempts, _attempt(workshop, exam, last.recipe, wide))
 
 
-def _reason(exam: Exam, passed: Sequence[Attempts], proven: Sequence[Attempts]) -> tuple[str, ...]:
+def _reason(
+    exam: Exam, passed: Sequence[Attempts], proven: Sequence[Attempts], acceptance: Acceptance
+) -> tuple[str, ...]:
     """Say it where layers were widened for the golden questions' sake."""
     widened = [
         ours[-1].variant.name for ours, before in zip(proven, passed, strict=True) if len(ours) > len(before)
     ]
     if not widened:
         return ()
+    left = _candidates_left(exam, passed, acceptance)
     return (
-        f"Only {_candidates_left(exam, passed)} of {exam.pool} candidates for golden questions were answered with "
-        f"a clear margin, expected at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
+        f"Only {left} of {exam.pool} candidates for golden questions were answered with a clear margin, expected "
+        f"at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
     )
 
 

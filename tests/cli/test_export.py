@@ -102,7 +102,7 @@ def test_an_export_elsewhere_leaves_the_default_alone(
     assert asked["options"] == rim_export.ExportOptions(blocks=2, head=Head.FULL, max_flips=1.0, keep_going=True)
     assert "  fp32 answers 19 of 20 questions like the checkpoint\n" in done.out
     assert "  with 95 % confidence it changes 0.1% to 24.9% of the letters\n" in done.out
-    assert "  layers kept in fp32: 3, 7\n" in done.out
+    assert "  layers kept wide: 3, 7\n" in done.out
     assert "  right on 80.0% of 20 with a known answer; the checkpoint on 90.0%\n" in done.out
     assert f'Ask it: rim-edge ask "…" --bundle {target}' in done.out
     assert run("ask", "Where am I?", "--json").json["bundle"] == "demo-bundle"

@@ -9,6 +9,7 @@ import pytest
 import rim_export
 from rim_export.errors import CertificateError
 from rim_export.golden import choose_golden
+from rim_export.proof import Acceptance
 from rim_export.questions import LabelledQuestion
 
 from tests.export.conftest import two_letters
@@ -33,9 +34,20 @@ def test_too_few_say_how_many_each_variant_leaves() -> None:
         choose_golden(questions, variants, reference, blocks=8)
 
 
+def test_where_every_letter_may_change_golden_questions_need_not_be_clear() -> None:
+    """Random weights, for benchmarks: export has to pass with --max-flips 1."""
+    questions = 8 * [LabelledQuestion("Which?\nA: this\nB: that", None)]
+    reference, noisy = two_letters(*8 * [(1, 0)]), two_letters(*3 * [(0, 3)], *5 * [(3, 0)])
+    with pytest.raises(CertificateError, match="Only 0 of 8"):
+        choose_golden(questions, {"int4": noisy}, reference, blocks=8)
+    assert Acceptance(0.02, keep_going=False).clear_margin == 4
+    every = Acceptance(1.0, keep_going=False)
+    assert len(choose_golden(questions, {"int4": noisy}, reference, 8, every.clear_margin)) == 5
+
+
 def test_keep_going_widens_the_layer_that_blurs_them(outlier_checkpoint: Path, tmp_path: Path) -> None:
-    """However many flips are allowed, a bundle needs golden questions."""
-    options = rim_export.ExportOptions(keep_going=True, max_flips=1.0)
+    """However many flips are allowed short of all, a bundle needs clear golden questions."""
+    options = rim_export.ExportOptions(keep_going=True, max_flips=0.99)
     report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
     (variant,) = report.manifest.variants
     assert variant.wide_layers == (1,)
