@@ -62,6 +62,8 @@ def build_buffer(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _refused(tensorrt, graph, said.text)
+    if report:
+        report(1.0)
     return memoryview(plan)
 
 
