@@ -45,7 +45,10 @@ print(json.dumps({
     assert found == {"loaded": [], "environment": True, "threads": 1}
 
 
-@pytest.mark.parametrize(("library", "file"), [("onnxruntime", "onnx_runtime.py"), ("openvino", "open_vino.py")])
+@pytest.mark.parametrize(
+    ("library", "file"),
+    [("onnxruntime", "onnx_runtime.py"), ("openvino", "open_vino.py"), ("cuda", "backends/cuda_device.py")],
+)
 def test_an_engines_library_is_imported_in_one_place(library: str, file: str) -> None:
     importers = [
         path.relative_to(REPOSITORY).as_posix()

@@ -158,18 +158,22 @@ class CudaDevice:
             self._free(buffer)
 
     def close(self) -> None:
-        """Free everything, contexts before the engine."""
+        """Free everything, contexts before the engine; of a device that failed, what it still lets go of."""
         if self._stream is None:
             return
-        self._use()
-        self.synchronize()
-        self._keep_kernels()
+        with suppress(DeviceError):
+            self.synchronize()
+            self._keep_kernels()
         for context in list(self._contexts):
-            self.release(context, ())
+            with suppress(DeviceError):
+                self.release(context, ())
         for buffer in list(self._buffers):
-            self._free(buffer)
+            with suppress(DeviceError):
+                self._free(buffer)
+        self._contexts.clear()
         self._compiled = self._settings = self._engine = self._runtime = None
-        self._ask(self._cuda.cudaStreamDestroy, self._stream)
+        with suppress(DeviceError):
+            self._ask(self._cuda.cudaStreamDestroy, self._stream)
         self._stream = None
 
     def _launch(self, launchable: Any) -> None:
