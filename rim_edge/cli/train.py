@@ -10,30 +10,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rim_edge.cli.output import print_json
+from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rim_edge.train.gathering import FileReport
     from rim_edge.train.job import Job, Outcome
     from rim_edge.train.loop import Step
+    from rim_edge.train.recipe import Recipe
 
 
 def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="The checkpoint folder to write; must not exist.")],
-    preset: Annotated[str, typer.Option(help="The recipe: demo or openmed.")] = "demo",
+    preset: Annotated[
+        str | None, typer.Option(help="The recipe: demo, openmed, gsm8k-aug or gsm8k. [default: demo]")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="A recipe of your own (docs/training.md).")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="A transformers folder to start from. [default: from scratch]")
     ] = None,
     data: Annotated[
-        list[Path] | None,
-        typer.Option(help="Rows as .jsonl or .jsonl.gz; repeatable. [default: generated puzzles]"),
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[=WEIGHT]", help="Rows (.jsonl, .txt, or .gz); repeatable. [default: generated puzzles]"
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of all stages together. [default: the preset's]")
+        int | None, typer.Option(min=1, help="Steps of all stages together. [default: the recipe's]")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and puzzles.")] = 0,
+    arm: Annotated[
+        str, typer.Option(help="rim, no-blocks, no-curriculum, curriculum-without-blocks or cot.")
+    ] = "rim",
+    lora_rank: Annotated[
+        int | None, typer.Option(min=0, metavar="R", help="Train adapters of this rank; 0 trains whole layers.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order, puzzles and dropout.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all cores]")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad rows, and count them.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, where there is one.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a RiM model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
@@ -42,17 +61,51 @@ def train(
     require_extra("train", "Training")
     from rich.console import Console
 
-    from rim_edge.train.job import Job, curriculum_of, run_job
-    from rim_edge.train.presets import preset as find_preset
+    from rim_edge.train.arms import find_arm
+    from rim_edge.train.data_files import BadRows, parse_data_option
+    from rim_edge.train.job import Job, run_job
 
-    job = Job(find_preset(preset), out, model, tuple(data or ()), steps, seed, threads)
+    job = Job(
+        recipe=_recipe(preset, config, lora_rank),
+        out=out,
+        model=model,
+        data=tuple(parse_data_option(file) for file in data or ()),
+        steps=steps,
+        arm=find_arm(arm),
+        seed=seed,
+        threads=threads,
+        bad_rows=BadRows.SKIP if skip_bad else BadRows.REFUSE,
+        resume=resume,
+    )
     console = Console(stderr=True)
-    with _progress(console, curriculum_of(job).steps) as report:
-        outcome = run_job(job, report)
+    with _progress(console, job.curriculum.steps) as report:
+        outcome = run_job(job, report, _tell)
+    if outcome is None:  # the first of the run's processes speaks for all
+        return
     if as_json:
         print_json(_result(job, outcome))
     else:
         _summarize(console, outcome)
+
+
+def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:
+    """Return the recipe that is meant. Raises CurriculumError."""
+    from rim_edge.train.presets import preset as find_preset
+    from rim_edge.train.recipe_file import read_recipe
+
+    if preset is not None and config is not None:
+        raise typer.BadParameter('--preset and --config exclude each other; a file may say preset = "…" itself')
+    recipe = find_preset(preset or "demo") if config is None else read_recipe(config)
+    return recipe if lora_rank is None else recipe.with_rank(lora_rank)
+
+
+def _tell(files: tuple[FileReport, ...]) -> None:
+    """Say which rows are left out."""
+    for file in files:
+        if file.skipped:
+            note(f"{file.name}: {file.skipped} bad rows skipped, the first: {file.first_bad}")
+        for reason, count in file.dropped.items():
+            note(f"{file.name}: {count} of {file.used + sum(file.dropped.values())} rows left out, {reason}")
 
 
 @contextmanager
@@ -82,9 +135,12 @@ def _result(job: Job, outcome: Outcome) -> dict[str, object]:
     accuracy = outcome.accuracy_by_blocks
     return {
         "checkpoint": str(outcome.checkpoint),
-        "preset": job.preset.name,
+        "recipe": job.recipe.name,
+        "arm": job.arm,
         "seed": job.seed,
         "stages": [asdict(stage) for stage in outcome.stages],
+        "data": [asdict(file) for file in outcome.data],
+        "resumed_at": outcome.resumed_at,
         "accuracy_by_blocks": None if accuracy is None else list(accuracy),
         "seconds": sum(stage.seconds for stage in outcome.stages),
     }

@@ -13,6 +13,7 @@ from rim_export.contract import RimSettings
 from rim_export.errors import CheckpointError
 from rim_runtime.errors import StorageError
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 
 def write_checkpoint(folder: Path, model: Any, tokenizer: Any, rim: RimSettings, dtype: torch.dtype) -> None:
@@ -21,18 +22,19 @@ def write_checkpoint(folder: Path, model: Any, tokenizer: Any, rim: RimSettings,
     Raises StorageError where the disk refuses.
     """
     weights = {name: tensor.detach().to(dtype) for name, tensor in model.state_dict().items()}
-    try:
-        with _quiet():
-            model.save_pretrained(folder, state_dict=weights)
-            tokenizer.save_pretrained(folder)
-    except SafetensorError as error:  # safetensors hides the disk's error in words
-        raise StorageError(
-            f"The weights could not be written ({error}). Free some space and train again."
-        ) from None
+    with _quiet(), _disk_errors():
+        model.save_pretrained(folder, state_dict=weights)
+        tokenizer.save_pretrained(folder)
     config_file = folder / "config.json"
     config = json.loads(config_file.read_text(encoding="utf-8"))
     config |= {"dtype": str(dtype).removeprefix("torch."), "rim": rim.to_config()}
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors as they are into one safetensors file. Raises StorageError where the disk refuses."""
+    with _disk_errors():
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
 def read_checkpoint(folder: Path) -> tuple[Any, Any]:
@@ -56,6 +58,15 @@ def saved_dtype(config: Mapping[str, Any]) -> torch.dtype:
     name = config.get("dtype", config.get("torch_dtype"))
     found = getattr(torch, name, None) if isinstance(name, str) else None
     return found if isinstance(found, torch.dtype) else torch.float32
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Tell of a full disk as such: safetensors hides its error in words."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise StorageError(f"The weights could not be written ({error}). Free some space and go on.") from None
 
 
 @contextmanager

@@ -7,56 +7,19 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from rim_edge.train.bounds import not_negative, positive, share, whole
 from rim_edge.train.errors import CurriculumError
-
-
-class Objective(StrEnum):
-    """What a stage trains."""
-
-    TEXT = "text"
-    """Plain causal text behind the prompt, no blocks: the example's own spans, else steps and answer."""
-    STEPS = "steps"
-    """RiM stage 1: one block a step, each step read out behind its block."""
-    ANSWER = "answer"
-    """RiM stage 2: K blocks, the same answer read out behind each of them."""
-
-
-class Alignment(StrEnum):
-    """What the readout behind block t says in stage 1."""
-
-    NEXT_STEP = "next_step"
-    """Block t replaces step t, so it says step t + 1; the last one says the answer."""
-    SAME_STEP = "same_step"
-    """Block t says step t, and one extra block says the answer."""
-
-
-class Anneal(StrEnum):
-    """How the weight of a step's readout falls during stage 1."""
-
-    RELATIVE = "relative"
-    """max(0, 1 - s / (S·t/T)): early steps lose their supervision first."""
-    UNIFORM = "uniform"
-    """Weight 1 throughout."""
-
-
-class LastStep(StrEnum):
-    """What happens to the answer's own weight in stage 1; the sources do not say."""
-
-    KEEP = "keep"
-    """It stays 1."""
-    DECAY = "decay"
-    """It is annealed like the steps."""
-
-
-class Schedule(StrEnum):
-    """The learning rate behind the warm-up."""
-
-    CONSTANT = "constant"
-    """As in the paper."""
-    LINEAR = "linear"
-    """Falls to zero at the stage's end."""
+from rim_edge.train.switches import (
+    Alignment,
+    Anneal,
+    BlockWeights,
+    LastStep,
+    Normalisation,
+    Objective,
+    Schedule,
+    Visibility,
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +30,10 @@ class Extension:
     """Solved when the mean loss of the last steps, 20 at most, is below this."""
     at_most: int
     """Never more steps than these in the whole stage."""
+
+    def __post_init__(self) -> None:
+        not_negative("extension", "loss", self.loss)
+        whole("extension", "at_most", self.at_most, 1)
 
 
 @dataclass(frozen=True)
@@ -87,28 +54,33 @@ class Stage:
     """Share of the steps in which the rate rises from zero."""
     weight_decay: float = 0.0
     """AdamW's, on matrices only."""
+    dropout: float = 0.0
+    """Of the adapters' inputs where LoRA trains, of the attention elsewhere; the sources do not say which."""
     alignment: Alignment = Alignment.NEXT_STEP
     """Stage 1: which step a block says."""
-    anneal: Anneal = Anneal.RELATIVE
+    anneal: Anneal = Anneal.LINEAR_RELATIVE
     """Stage 1: how the steps' weights fall."""
     last_step: LastStep = LastStep.KEEP
     """Stage 1: whether the answer's weight falls too."""
+    block_weights: BlockWeights = BlockWeights.RISING
+    """Stage 2: how much the answer behind each block weighs."""
+    choice_weight: float = 1.0
+    """Factor of the loss of multiple-choice examples; the card's v2 raises it in stage 2 (inferred)."""
+    visibility: Visibility = Visibility.QUESTION
+    """What a readout may attend to."""
+    normalisation: Normalisation = Normalisation.TOKENS
+    """What a batch's loss is divided by; the sources do not say."""
     extension: Extension | None = None
     """Whether the stage goes on when its steps are done but its task is not."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise CurriculumError(
-                f"Stage '{self.name}' has {self.steps} steps, expected at least 1. Give it more."
-            )
-        if self.learning_rate <= 0:
-            raise CurriculumError(
-                f"Stage '{self.name}' has the learning rate {self.learning_rate}, expected more than 0."
-            )
-        if not 0 <= self.warmup_share < 1:
-            raise CurriculumError(
-                f"Stage '{self.name}' has the warm-up share {self.warmup_share}, expected 0 up to 1."
-            )
+        place = f"Stage '{self.name}'"
+        whole(place, "steps", self.steps, 1)
+        positive(place, "learning_rate", self.learning_rate)
+        share(place, "warmup_share", self.warmup_share)
+        not_negative(place, "weight_decay", self.weight_decay)
+        share(place, "dropout", self.dropout)
+        positive(place, "choice_weight", self.choice_weight)
 
 
 @dataclass(frozen=True)
@@ -118,7 +90,7 @@ class Curriculum:
     stages: tuple[Stage, ...]
     """Trained in this order."""
     batch_size: int = 64
-    """Examples in an optimizer step."""
+    """Examples in an optimizer step, over all processes."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -126,9 +98,16 @@ class Curriculum:
 
     def __post_init__(self) -> None:
         if not self.stages:
-            raise CurriculumError("The curriculum has no stage, expected at least one.")
-        if self.batch_size < 1:
-            raise CurriculumError(f"The batch size is {self.batch_size}, expected at least 1.")
+            raise CurriculumError("curriculum: stages is empty, expected at least one.")
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise CurriculumError(
+                f"curriculum: the stages are called {names}, expected a name of its own for each."
+            )
+        whole("curriculum", "batch_size", self.batch_size, 1)
+        positive("curriculum", "clip_norm", self.clip_norm)
+        for value in self.betas:
+            share("curriculum", "betas", value)
 
     @property
     def steps(self) -> int:
@@ -150,6 +129,6 @@ class Curriculum:
             ends[index] = min(ends[index], steps - (len(self.stages) - index))
         shares = [end - start for start, end in itertools.pairwise(ends)]
         stages = [
-            replace(stage, steps=share, extension=None) for stage, share in zip(self.stages, shares, strict=True)
+            replace(stage, steps=count, extension=None) for stage, count in zip(self.stages, shares, strict=True)
         ]
         return replace(self, stages=tuple(stages))

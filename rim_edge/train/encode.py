@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rim_runtime.options import offered_options
 from rim_runtime.prompt import PromptContract
 
-from rim_edge.train.curriculum import Alignment, Objective, Stage
+from rim_edge.train.curriculum import Stage
 from rim_edge.train.examples import Example, Span
+from rim_edge.train.switches import Alignment, Objective, Visibility
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Sample:
     """Memory blocks behind the prompt."""
     readouts: tuple[Readout, ...]
     """What is scored."""
+    visibility: Visibility = Visibility.QUESTION
+    """What the readouts may attend to."""
+    choices: bool = False
+    """Whether the question offers options."""
 
 
 class ExampleEncoder:
@@ -59,26 +65,33 @@ class ExampleEncoder:
         contract = self.contract
         return contract.head + self.encode(contract.segment(question)) + contract.tail
 
-    def sample(self, example: Example, stage: Stage) -> Sample:
-        """Encode an example for a stage."""
-        readouts = self._readouts(example, stage)
+    def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
+        """Encode an example for a stage, of which `progress` (0..1) is done."""
+        readouts = self._readouts(example, stage, progress)
         blocks = max(readout.after for readout in readouts)
-        return Sample(self.prompt(example.question), blocks, readouts)
+        choices = bool(offered_options(example.question))
+        return Sample(self.prompt(example.question), blocks, readouts, stage.visibility, choices)
 
-    def _readouts(self, example: Example, stage: Stage) -> tuple[Readout, ...]:
+    def _readouts(self, example: Example, stage: Stage, progress: float) -> tuple[Readout, ...]:
         match stage.objective:
             case Objective.TEXT:
-                return (self._text(example),)
+                return (self._text(example.spans or _written(example.steps), example.answer),)
             case Objective.STEPS:
                 return self._steps(example, stage.alignment)
             case Objective.ANSWER:
                 blocks = range(1, self.contract.blocks + 1)
                 return tuple(self._answer(example.answer, after) for after in blocks)
+            case Objective.DIRECT:
+                return (self._answer(example.answer, 0),)
+            case Objective.FADING:
+                gone = removed_steps(len(example.steps), progress)
+                return (self._text(_written(example.steps[gone:]), example.answer),)
+            case Objective.CHAIN:
+                return (self._text(_written(example.steps), example.answer),)
 
-    def _text(self, example: Example) -> Readout:
-        spans = example.spans or tuple(Span(f"{step}\n", True) for step in example.steps)
+    def _text(self, spans: Sequence[Span], said: str) -> Readout:
         pieces = [(self.encode(span.text), span.labelled) for span in spans]
-        answer = self._answer(example.answer, 0)
+        answer = self._answer(said, 0)
         ids = [token for piece, _ in pieces for token in piece]
         labelled = [flag for piece, flag in pieces for _ in piece]
         return Readout(0, (*ids, *answer.ids), (*labelled, *answer.labelled), 1)
@@ -98,3 +111,12 @@ class ExampleEncoder:
 
 def _whole(ids: Sequence[int], after: int) -> Readout:
     return Readout(after, tuple(ids), len(ids) * (True,), after)
+
+
+def removed_steps(count: int, progress: float) -> int:
+    """Return how many of `count` written steps are gone: step t at t / (count + 1) of the stage."""
+    return min(int(progress * (count + 1)), count)
+
+
+def _written(steps: Sequence[str]) -> tuple[Span, ...]:
+    return tuple(Span(f"{step}\n", True) for step in steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,19 +11,27 @@ from typing import Any, TextIO
 
 import torch
 from rim_export.checkpoint import read_config
-from rim_export.contract import RimSettings, derive_contract
-from rim_runtime.storage import new_folder
+from rim_export.contract import derive_contract
+from rim_runtime.bundle import sha256_file
+from rim_runtime.storage import new_folder, refuse_existing
 
 from rim_edge.demo.puzzles import ROOMS, fresh_puzzles
-from rim_edge.train.checkpoint import read_checkpoint, saved_dtype, write_checkpoint
+from rim_edge.train.arms import Arm, for_arm
+from rim_edge.train.checkpoint import read_checkpoint
 from rim_edge.train.curriculum import Curriculum
+from rim_edge.train.data_files import BadRows, DataFile, ReadFile, read_file
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.errors import CurriculumError, DataError
 from rim_edge.train.evaluate import accuracy_by_blocks
-from rim_edge.train.examples import Example, read_examples
-from rim_edge.train.loop import Run, StageResult, Step, train
-from rim_edge.train.presets import Preset
-from rim_edge.train.sources import ExampleSource, PuzzleSource, RowSource
+from rim_edge.train.gathering import FileReport, Gathered, gather
+from rim_edge.train.loop import Step, Watch, train
+from rim_edge.train.moment import Moment, StageResult
+from rim_edge.train.processes import Processes
+from rim_edge.train.recipe import Recipe, Trains
+from rim_edge.train.run import Run
+from rim_edge.train.saved import METRICS, SavedRuns
+from rim_edge.train.sources import PuzzleSource
+from rim_edge.train.student import Student, make_student, write_student
 
 ACCURACY_SEED = 2_000
 """Seed of the fresh puzzles that measure the trained model."""
@@ -35,20 +44,37 @@ _METRICS_EVERY = 10
 class Job:
     """What to train, from what, and where to put it."""
 
-    preset: Preset
-    """Curriculum, blocks, and the model from scratch if there is one."""
+    recipe: Recipe
+    """Curriculum, blocks, what learns, limits, and the model from scratch if there is one."""
     out: Path
     """The checkpoint folder to write."""
     model: Path | None = None
     """A transformers folder to start from; None starts from scratch."""
-    data: tuple[Path, ...] = ()
-    """Files of rows; none means puzzles, for the demo preset."""
+    data: tuple[DataFile, ...] = ()
+    """Files of rows; none means the recipe's, and without those puzzles, for the demo preset."""
     steps: int | None = None
-    """Optimizer steps of all stages together; None keeps the preset's."""
+    """Optimizer steps of all stages together; None keeps the recipe's."""
+    arm: Arm = Arm.RIM
+    """RiM, or one of its controls."""
     seed: int = 0
-    """Of weights, order and puzzles."""
+    """Of weights, order, puzzles and dropout."""
     threads: int | None = None
     """CPU threads; None leaves torch's choice."""
+    bad_rows: BadRows = BadRows.REFUSE
+    """What happens to rows that cannot be used."""
+    resume: bool = False
+    """Whether to go on from the last saved moment, where there is one."""
+
+    @property
+    def curriculum(self) -> Curriculum:
+        """What is trained: the recipe's, in so many steps, as the arm trains it."""
+        whole = self.recipe.curriculum
+        return for_arm(whole if self.steps is None else whole.scaled(self.steps), self.arm)
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The files of rows."""
+        return self.data or self.recipe.data
 
 
 @dataclass(frozen=True)
@@ -59,99 +85,128 @@ class Outcome:
     """The folder."""
     stages: tuple[StageResult, ...]
     """How each stage ended."""
+    data: tuple[FileReport, ...]
+    """What was read of each file, and what left out."""
+    resumed_at: int
+    """Optimizer steps that an earlier process had done; 0 for a run in one go."""
     accuracy_by_blocks: tuple[float, ...] | None
     """On fresh puzzles, with the saved weights, 0..K blocks; None where rows were trained on."""
 
 
-@dataclass(frozen=True)
-class _Student:
-    """The model that is trained, and what belongs to it."""
-
-    model: Any
-    tokenizer: Any
-    rim: RimSettings
-    dtype: torch.dtype
+Report = Callable[[Step], None]
+Tell = Callable[[tuple[FileReport, ...]], None]
 
 
-def curriculum_of(job: Job) -> Curriculum:
-    """Return the job's curriculum, scaled to its steps."""
-    curriculum = job.preset.curriculum
-    return curriculum if job.steps is None else curriculum.scaled(job.steps)
+def run_job(job: Job, report: Report, tell: Tell = lambda files: None) -> Outcome | None:
+    """Train, write the checkpoint, and measure it; None in every process of a run but the first.
 
-
-def run_job(job: Job, report: Callable[[Step], None]) -> Outcome:
-    """Train, write the checkpoint, and measure it. Bad inputs are refused before anything is trained."""
+    `tell` gets what was read of each file, `report` every step. Bad inputs are refused before anything is trained.
+    """
+    refuse_existing(job.out)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    with new_folder(job.out) as folder:
-        curriculum = curriculum_of(job)
-        source = _source(job)
-        student = _student(job)
-        encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
-        run = Run(student.model, encoder, source, curriculum, _padding(student.tokenizer))
-        with (folder / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
-            stages = train(run, lambda step: _record(step, metrics, report))
-        write_checkpoint(folder, student.model, student.tokenizer, student.rim, student.dtype)
-        accuracy = None if job.data else _puzzle_accuracy(folder, encoder)
-        _write_summary(folder, job, run, stages, accuracy)
-    return Outcome(job.out, tuple(stages), accuracy)
+    files = _read(job)
+    saved = SavedRuns.beside(job.out, _identity(job))
+    if not job.resume:
+        saved.refuse_unfinished()
+    processes = Processes()
+    if processes.is_first:
+        with new_folder(job.out) as folder:
+            prepared = _prepare(job, files, processes)
+            tell(prepared.reports)
+            outcome = _lead(job, prepared, saved, folder, report)
+        saved.remove()
+    else:
+        prepared, outcome = _prepare(job, files, processes), None
+        train(prepared.run, Watch(), _start(job, saved, prepared.student))
+    processes.end()
+    return outcome
 
 
-def _source(job: Job) -> ExampleSource:
-    if job.data:
-        rows: list[Example] = [example for path in job.data for example in read_examples(path)]
-        return RowSource(rows, job.seed)
-    if job.preset.config is None:
-        raise DataError(f"The preset '{job.preset.name}' has no data of its own. Pass --data FILE.")
-    return PuzzleSource(job.seed)
+@dataclass(frozen=True)
+class _Prepared:
+    student: Student
+    run: Run
+    reports: tuple[FileReport, ...]
 
 
-def _student(job: Job) -> _Student:
-    torch.manual_seed(job.seed)
-    if job.model is None:
-        return _from_scratch(job.preset)
-    config = read_config(job.model)
-    rim = RimSettings.from_config(config) or job.preset.rim
-    model, tokenizer = read_checkpoint(job.model)
-    _add_rim_tokens(model, tokenizer, rim)
-    return _Student(model, tokenizer, rim, saved_dtype(config))
+def _read(job: Job) -> tuple[ReadFile, ...]:
+    """Read the files, and refuse a job without data or model, before a large model is loaded."""
+    recipe = job.recipe
+    if not job.files and recipe.scratch is None:
+        raise DataError(f"The recipe '{recipe.name}' has no data of its own. Pass --data FILE.")
+    files = tuple(read_file(file, job.bad_rows) for file in job.files)
+    if job.model is None and recipe.scratch is None:
+        raise CurriculumError(f"The recipe '{recipe.name}' has no model of its own. Pass --model DIR.")
+    return files
 
 
-def _from_scratch(preset: Preset) -> _Student:
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    from rim_edge.demo.tokenizer import build_tokenizer
-
-    if preset.config is None or preset.saved_dtype is None:
-        raise CurriculumError(f"The preset '{preset.name}' has no model of its own. Pass --model DIR.")
-    tokenizer = build_tokenizer()
-    config = Qwen3Config(
-        **preset.config,
-        vocab_size=len(tokenizer),
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=None,
-        attn_implementation="sdpa",
+def _prepare(job: Job, files: tuple[ReadFile, ...], processes: Processes) -> _Prepared:
+    student = make_student(job.recipe, job.model, job.seed)
+    encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
+    gathered = Gathered(PuzzleSource(job.seed), ())
+    if files:
+        positions = student.model.config.max_position_embeddings
+        gathered = gather(files, encoder, replace(job.recipe, curriculum=job.curriculum), positions, job.seed)
+    run = Run(
+        model=student.model,
+        encoder=encoder,
+        source=gathered.source,
+        curriculum=job.curriculum,
+        padding=student.padding,
+        resources=job.recipe.resources,
+        seed=job.seed,
+        processes=processes,
     )
-    model = Qwen3ForCausalLM(config)
-    if preset.embedding_std is not None:
-        torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, preset.embedding_std)
-    return _Student(model, tokenizer, preset.rim, getattr(torch, preset.saved_dtype))
+    return _Prepared(student, run, gathered.reports)
 
 
-def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:
-    """Add the RiM tokens that the tokenizer lacks; the embedding grows only where it has no unused rows."""
-    known = tokenizer.get_added_vocab()
-    tokenizer.add_tokens([token for token in rim.tokens if token not in known], special_tokens=True)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, folder: Path, report: Report) -> Outcome:
+    """Train as the process that writes."""
+    student, run, metrics = prepared.student, prepared.run, folder / METRICS
+    start = _start(job, saved, student)
+    latest = saved.latest()
+    if latest:
+        shutil.copyfile(latest / METRICS, metrics)
+    with metrics.open("a", encoding="utf-8") as written:
+        stages = train(
+            run,
+            Watch(
+                report=lambda step: _record(step, written, report),
+                save=lambda moment: saved.save(student.model, moment, metrics),
+            ),
+            start,
+        )
+    write_student(folder, student)
+    accuracy = None if job.files else _puzzle_accuracy(folder, run.encoder)
+    outcome = Outcome(job.out, stages, prepared.reports, start.done, accuracy)
+    _write_summary(folder, job, run, outcome)
+    return outcome
 
 
-def _padding(tokenizer: Any) -> int:
-    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+def _start(job: Job, saved: SavedRuns, student: Student) -> Moment:
+    latest = saved.latest() if job.resume else None
+    return Moment() if latest is None else saved.restore(latest, student.model)
 
 
-def _record(step: Step, metrics: TextIO, report: Callable[[Step], None]) -> None:
+def _identity(job: Job) -> dict[str, Any]:
+    """Return what a run must have in common with the one it resumes; resources may differ."""
+    recipe = job.recipe
+    return {
+        "recipe": recipe.name,
+        "blocks": recipe.rim.to_config(),
+        "trains": [recipe.trains, asdict(recipe.lora)],
+        "limits": asdict(recipe.limits),
+        "curriculum": asdict(job.curriculum),
+        "arm": job.arm,
+        "seed": job.seed,
+        "model": None if job.model is None else dict(read_config(job.model)),
+        "data": [[sha256_file(file.path), file.weight, file.steps] for file in job.files],
+        "bad rows": job.bad_rows,
+    }
+
+
+def _record(step: Step, metrics: TextIO, report: Report) -> None:
     if step.step % _METRICS_EVERY == 0 or step.step == 1:
         metrics.write(json.dumps(asdict(step)) + "\n")
         metrics.flush()
@@ -166,24 +221,26 @@ def _puzzle_accuracy(folder: Path, encoder: ExampleEncoder) -> tuple[float, ...]
     return tuple(accuracy_by_blocks(model.eval(), encoder, items, ROOMS))
 
 
-def _write_summary(
-    folder: Path,
-    job: Job,
-    run: Run,
-    stages: list[StageResult],
-    accuracy: tuple[float, ...] | None,
-) -> None:
+def _write_summary(folder: Path, job: Job, run: Run, outcome: Outcome) -> None:
     """Write training.json: the resolved run and how it ended."""
+    recipe = job.recipe
     summary = {
-        "preset": job.preset.name,
+        "recipe": recipe.name,
+        "arm": job.arm,
         "model": None if job.model is None else job.model.name,
-        "data": [path.name for path in job.data],
+        "data": [asdict(report) for report in outcome.data],
         "seed": job.seed,
         "threads": torch.get_num_threads(),
+        "processes": run.processes.count,
+        "trains": recipe.trains,
+        "lora": asdict(recipe.lora) if recipe.trains is Trains.LORA else None,
+        "limits": asdict(recipe.limits),
+        "resources": asdict(recipe.resources),
         "curriculum": asdict(run.curriculum),
         "prompt": asdict(run.encoder.contract),
-        "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in stages],
-        "accuracy_by_blocks": accuracy,
+        "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in outcome.stages],
+        "resumed_at": outcome.resumed_at,
+        "accuracy_by_blocks": outcome.accuracy_by_blocks,
     }
     text = json.dumps(summary, indent=2) + "\n"
     (folder / "training.json").write_text(text, encoding="utf-8")

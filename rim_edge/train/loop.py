@@ -1,40 +1,26 @@
-"""The training loop: one process, seeded, one stage after the other, each with a fresh optimizer and schedule.
+"""The training loop: seeded, one stage after the other, each with a fresh optimizer and schedule.
 
-Deterministic: the same run with the same seed and thread count gives the same weights.
+Deterministic: the same run with the same seed, processes and threads gives the same weights, also when it is
+resumed from a saved moment: the examples up to there are drawn again and left, and dropout is seeded by step.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
-from rim_edge.train.curriculum import Curriculum, Schedule, Stage
-from rim_edge.train.encode import ExampleEncoder
+from rim_edge.train.adapters import set_dropout
+from rim_edge.train.curriculum import Curriculum, Stage
 from rim_edge.train.errors import DivergedError
-from rim_edge.train.losses import labelled_logits, readout_nll, readout_weights
-from rim_edge.train.packing import pack
-from rim_edge.train.sources import ExampleSource
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything that a training run consists of."""
-
-    model: Any
-    """A transformers causal language model in fp32, trained in place."""
-    encoder: ExampleEncoder
-    """Makes ids of examples."""
-    source: ExampleSource
-    """Gives the examples."""
-    curriculum: Curriculum
-    """What is trained, and for how long."""
-    padding: int
-    """The id that fills rows."""
+from rim_edge.train.moment import Moment, StageResult
+from rim_edge.train.passes import take
+from rim_edge.train.run import Run
+from rim_edge.train.scorer import Scorer
+from rim_edge.train.switches import Schedule
 
 
 @dataclass(frozen=True)
@@ -46,36 +32,41 @@ class Step:
     step: int
     """Steps done in this stage, from 1."""
     loss: float
-    """The weighted loss, mean over the rows."""
+    """The weighted loss, divided as the stage's normalisation says."""
     nll: tuple[float, ...]
     """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
     learning_rate: float
     """The rate of this step."""
     seconds: float
-    """Since the run began."""
+    """Since this process began to train."""
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """How a stage ended."""
+class Watch:
+    """What is told while a run goes on."""
 
-    name: str
-    """The stage's name."""
-    steps: int
-    """Optimizer steps done."""
-    loss: float
-    """Mean loss of the last steps, 20 at most."""
-    seconds: float
-    """Wall time."""
+    report: Callable[[Step], None] = lambda step: None
+    """Called after every optimizer step."""
+    save: Callable[[Moment], None] = lambda moment: None
+    """Called every `resources.save_every` steps, with what `train` can start from."""
 
 
-def train(run: Run, report: Callable[[Step], None]) -> list[StageResult]:
-    """Train all stages in place; `report` is called after every optimizer step."""
-    began = time.monotonic()
+def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageResult, ...]:
+    """Train all stages in place, from the beginning or from a moment whose weights the model has.
+
+    Raises DivergedError.
+    """
+    moment = start or Moment()
+    _draw_again(run, moment)
+    if run.resources.recompute:
+        run.model.gradient_checkpointing_enable({"use_reentrant": False})
     run.model.train()
-    results = [_train_stage(run, stage, began, report) for stage in run.curriculum.stages]
+    module = run.processes.prepare(Scorer(run.model, run.resources.arithmetic))
+    timed = _timed(watch)
+    while len(moment.finished) < len(run.curriculum.stages):
+        moment = _train_stage(run, module, moment, timed)
     run.model.eval()
-    return results
+    return moment.finished
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -88,58 +79,63 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * max(1, stage.steps - step) / max(1, stage.steps - warmup)
 
 
-def _train_stage(run: Run, stage: Stage, began: float, report: Callable[[Step], None]) -> StageResult:
-    started = time.monotonic()
+def _train_stage(run: Run, module: torch.nn.Module, moment: Moment, watch: Watch) -> Moment:
+    """Train a stage from where `moment` stands in it, and return the moment behind it."""
+    started, index = time.monotonic(), len(moment.finished)
+    stage = run.curriculum.stages[index]
     optimizer = _optimizer(run.model, stage, run.curriculum.betas)
-    losses: list[float] = []
-    while _goes_on(stage, losses):
-        rate = learning_rate(stage, len(losses))
-        loss, nll = _loss(run, stage, len(losses))
-        _update(run, optimizer, loss, rate)
-        losses.append(loss.item())
-        report(Step(stage.name, len(losses), losses[-1], nll, rate, time.monotonic() - began))
-    return StageResult(stage.name, len(losses), _recent(losses), time.monotonic() - started)
+    if moment.optimizer:
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moment.optimizer})
+    set_dropout(run.model, stage.dropout)
+    while _goes_on(stage, moment):
+        rate = learning_rate(stage, moment.steps)
+        _seed_dropout(run, index, moment.steps)
+        optimizer.zero_grad()
+        taken = take(run, module, stage, moment.steps)
+        _update(run, optimizer, taken.loss, rate)
+        moment = moment.after(taken.loss)
+        watch.report(Step(stage.name, moment.steps, taken.loss, taken.nll, rate, 0.0))
+        if moment.done % run.resources.save_every == 0:
+            watch.save(replace(moment, optimizer=optimizer.state_dict()["state"]))
+    return moment.behind(stage.name, time.monotonic() - started)
 
 
-def _goes_on(stage: Stage, losses: list[float]) -> bool:
+def _goes_on(stage: Stage, moment: Moment) -> bool:
     """Whether the stage has another step: one of its own, or one of its extension."""
-    done, extension = len(losses), stage.extension
-    if done < stage.steps or extension is None:
-        return done < stage.steps
-    return done < extension.at_most and _recent(losses) >= extension.loss
+    extension = stage.extension
+    if moment.steps < stage.steps or extension is None:
+        return moment.steps < stage.steps
+    return moment.steps < extension.at_most and moment.loss >= extension.loss
 
 
-def _recent(losses: list[float]) -> float:
-    last = losses[-20:]
-    return sum(last) / len(last)
+def _draw_again(run: Run, moment: Moment) -> None:
+    """Take from the source what was drawn before this moment."""
+    stages: Curriculum = run.curriculum
+    drawn = [result.steps for result in moment.finished] + [moment.steps]
+    for stage, steps in zip(stages.stages, drawn, strict=False):
+        for _ in range(steps):
+            run.source.draw(stages.batch_size, stage.objective)
 
 
-def _update(run: Run, optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
-    if not torch.isfinite(loss):
-        raise DivergedError(
-            f"The loss is {loss.item()} at the learning rate {rate}, expected a number. Lower the rate."
-        )
+def _seed_dropout(run: Run, stage: int, step: int) -> None:
+    """Make a step's dropout depend on nothing but the run's seed, the step and the process."""
+    if run.curriculum.stages[stage].dropout:
+        torch.manual_seed(hash((run.seed, stage, step, run.processes.number)))
+
+
+def _update(run: Run, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> None:
+    if not math.isfinite(loss):
+        raise DivergedError(f"The loss is {loss} at the learning rate {rate}, expected a number. Lower the rate.")
     for group in optimizer.param_groups:
         group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.curriculum.clip_norm)
     optimizer.step()
 
 
-def _loss(run: Run, stage: Stage, step: int) -> tuple[Tensor, tuple[float, ...]]:
-    examples = run.source.draw(run.curriculum.batch_size, stage.objective)
-    samples = [run.encoder.sample(example, stage) for example in examples]
-    batch = pack(samples, run.encoder.contract.block, run.padding)
-    weights = readout_weights(samples, stage, step)
-    nll = readout_nll(labelled_logits(run.model, batch), batch, len(weights))
-    places = torch.tensor([readout.step for sample in samples for readout in sample.readouts])
-    return (weights * nll).sum() / len(samples), _by_place(nll.detach(), places)
-
-
-def _by_place(nll: Tensor, places: Tensor) -> tuple[float, ...]:
-    found = sorted(set(places.tolist()))
-    return tuple(nll[places == place].mean().item() for place in found)
+def _timed(watch: Watch) -> Watch:
+    """Return the watch with the seconds filled in."""
+    began = time.monotonic()
+    return replace(watch, report=lambda step: watch.report(replace(step, seconds=time.monotonic() - began)))
 
 
 def _optimizer(model: torch.nn.Module, stage: Stage, betas: tuple[float, float]) -> torch.optim.Optimizer:

@@ -2,7 +2,8 @@
 
 A row is `[x][m_1..m_K][readout_1..readout_R][padding]`. Token i of a readout behind k blocks stands at
 position `n + B·k + i` (n = len(x), B = len(block)) and sees x, the blocks up to k and its own text; blocks and x
-see no readout. So its logits are those of the unpacked causal run `x + k blocks + readout`.
+see no readout. So its logits are those of the unpacked causal run `x + k blocks + readout`. Where readouts see
+blocks alone (`Visibility.BLOCKS`), x is hidden from them in both.
 
 | tensor     | type, shape         | meaning                                                          |
 | ---------- | ------------------- | ---------------------------------------------------------------- |
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from rim_edge.train.encode import Readout, Sample
+from rim_edge.train.switches import Visibility
 
 _TRUNK, _PADDING = 0, -1
 
@@ -44,6 +46,11 @@ class PackedBatch:
     readout: Tensor
     """int64 [labels], 0..readouts-1, in the order of rows and of each row's readouts."""
 
+    def to(self, device: torch.device) -> PackedBatch:
+        """Return the same batch on a device."""
+        tensors = (self.ids, self.positions, self.mask, self.predictors, self.targets, self.readout)
+        return PackedBatch(*(tensor.to(device) for tensor in tensors))
+
 
 @dataclass
 class _Row:
@@ -55,6 +62,8 @@ class _Row:
     """0 for x and blocks, r for readout r, -1 for padding."""
     horizon: list[int]
     """The first trunk position that the token may no longer see."""
+    floor: list[int]
+    """The first trunk position that it may see."""
 
 
 def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> PackedBatch:
@@ -65,17 +74,19 @@ def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> Packe
     positions = _padded([row.positions for row in rows], width, 0)
     owner = _padded([row.owner for row in rows], width, _PADDING)
     horizon = _padded([row.horizon for row in rows], width, 0)
+    floor = _padded([row.floor for row in rows], width, 0)
     labels = _labels(samples, len(block), width)
-    return PackedBatch(ids, positions, attention_mask(owner, positions, horizon), *labels)
+    return PackedBatch(ids, positions, attention_mask(owner, positions, horizon, floor), *labels)
 
 
-def attention_mask(owner: Tensor, positions: Tensor, horizon: Tensor) -> Tensor:
-    """Return the mask bool [rows, 1, width, width] from three int64 [rows, width] tensors.
+def attention_mask(owner: Tensor, positions: Tensor, horizon: Tensor, floor: Tensor) -> Tensor:
+    """Return the mask bool [rows, 1, width, width] from four int64 [rows, width] tensors.
 
-    A query sees trunk keys in front of its horizon, and earlier keys of its own readout.
+    A query sees trunk keys from its floor to in front of its horizon, and earlier keys of its own readout.
     """
     query, key = owner[:, :, None], owner[:, None, :]
-    trunk = (key == _TRUNK) & (positions[:, None, :] < horizon[:, :, None])
+    place = positions[:, None, :]
+    trunk = (key == _TRUNK) & (place >= floor[:, :, None]) & (place < horizon[:, :, None])
     own = (key == query) & (query > _TRUNK) & (positions[:, None, :] <= positions[:, :, None])
     itself = torch.eye(owner.shape[1], dtype=torch.bool)
     return (trunk | own | itself)[:, None]
@@ -83,13 +94,16 @@ def attention_mask(owner: Tensor, positions: Tensor, horizon: Tensor) -> Tensor:
 
 def _row(sample: Sample, block: Sequence[int]) -> _Row:
     trunk = [*sample.prompt, *sample.blocks * list(block)]
-    row = _Row(trunk, list(range(len(trunk))), len(trunk) * [_TRUNK], list(range(1, len(trunk) + 1)))
+    length = len(trunk)
+    row = _Row(trunk, list(range(length)), length * [_TRUNK], list(range(1, length + 1)), length * [0])
+    floor = len(sample.prompt) if sample.visibility is Visibility.BLOCKS else 0
     for number, readout in enumerate(sample.readouts, start=1):
         start = _start(sample, readout, len(block))
         row.ids = row.ids + list(readout.ids)
         row.positions += range(start, start + len(readout.ids))
         row.owner += len(readout.ids) * [number]
         row.horizon += len(readout.ids) * [start]
+        row.floor += len(readout.ids) * [floor]
     return row
 
 

@@ -1,81 +1,119 @@
-"""Presets: a curriculum with its blocks, and for the demo the model that it starts from."""
+"""Presets: recipes by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
 
 from rim_export.contract import RimSettings
 
-from rim_edge.train.curriculum import Alignment, Curriculum, Extension, Objective, Schedule, Stage
+from rim_edge.train.curriculum import Curriculum, Extension, Stage
 from rim_edge.train.errors import CurriculumError
+from rim_edge.train.recipe import Recipe, Scratch, Trains
+from rim_edge.train.switches import Alignment, Normalisation, Objective, Schedule
 
-
-@dataclass(frozen=True)
-class Preset:
-    """A named recipe."""
-
-    name: str
-    """What `--preset` calls it."""
-    curriculum: Curriculum
-    """What is trained."""
-    rim: RimSettings
-    """Blocks and prefix, for a model that does not bring its own."""
-    config: Mapping[str, object] | None = None
-    """Qwen3 configuration for a model from scratch; None where the preset needs `--model`."""
-    embedding_std: float | None = None
-    """From scratch: redraw the embedding with this deviation; None leaves what the configuration gives."""
-    saved_dtype: str | None = None
-    """Floating type of the saved weights; None keeps that of `--model`."""
-
-
-DEMO = Preset(
+DEMO = Recipe(
     name="demo",
     curriculum=Curriculum(
         (
-            Stage("warm-up", Objective.TEXT, 300, learning_rate=3e-3, extension=Extension(0.5, at_most=1_500)),
-            Stage("stage 1", Objective.STEPS, steps=1500, learning_rate=1e-3, alignment=Alignment.SAME_STEP),
-            Stage("stage 2", Objective.ANSWER, steps=500, learning_rate=5e-4, schedule=Schedule.LINEAR),
+            Stage(
+                "warm-up",
+                Objective.TEXT,
+                steps=300,
+                learning_rate=3e-3,
+                normalisation=Normalisation.ROWS,
+                extension=Extension(0.5, at_most=1_500),
+            ),
+            Stage(
+                "stage 1",
+                Objective.STEPS,
+                steps=1_500,
+                learning_rate=1e-3,
+                alignment=Alignment.SAME_STEP,
+                normalisation=Normalisation.ROWS,
+            ),
+            Stage(
+                "stage 2",
+                Objective.ANSWER,
+                steps=500,
+                learning_rate=5e-4,
+                schedule=Schedule.LINEAR,
+                normalisation=Normalisation.ROWS,
+            ),
         ),
         betas=(0.9, 0.98),
     ),
     rim=RimSettings(blocks=4),
-    config=MappingProxyType(
-        {
-            "hidden_size": 96,
-            "num_hidden_layers": 6,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 4,
-            "head_dim": 32,
-            "intermediate_size": 256,
-            "max_position_embeddings": 1024,
-            "rope_theta": 10000.0,
-            "tie_word_embeddings": True,
-            "initializer_range": 0.05,
-        }
+    trains=Trains.EVERYTHING,
+    scratch=Scratch(
+        config=MappingProxyType(
+            {
+                "hidden_size": 96,
+                "num_hidden_layers": 6,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 4,
+                "head_dim": 32,
+                "intermediate_size": 256,
+                "max_position_embeddings": 1024,
+                "rope_theta": 10000.0,
+                "tie_word_embeddings": True,
+                "initializer_range": 0.05,
+            }
+        ),
+        embedding_std=0.05,
+        dtype="bfloat16",
     ),
-    embedding_std=0.05,
-    saved_dtype="bfloat16",
 )
+"""A toy from scratch on generated puzzles."""
 
-OPENMED = Preset(
+GSM8K_AUG = Recipe(
+    name="gsm8k-aug",
+    curriculum=Curriculum(
+        (
+            Stage("stage 1", Objective.STEPS, steps=18_100, learning_rate=1e-4),
+            Stage("stage 2", Objective.ANSWER, steps=6_000, learning_rate=3e-5, dropout=0.1),
+        ),
+        batch_size=128,
+    ),
+    trains=Trains.LORA,
+)
+"""The paper: LoRA 128, 6 + 2 epochs of 386,000 rows in batches of 128, a constant rate behind 4 % of warm-up.
+The rates lie in the range that it searched; its own choice, and stage 2's factor and dropout, are not stated."""
+
+GSM8K = replace(
+    GSM8K_AUG,
+    name="gsm8k",
+    curriculum=replace(
+        GSM8K_AUG.curriculum,
+        stages=(
+            replace(GSM8K_AUG.curriculum.stages[0], steps=350),
+            replace(GSM8K_AUG.curriculum.stages[1], steps=117),
+        ),
+    ),
+)
+"""The same on GSM8K's own 7,473 training rows: 6 + 2 epochs."""
+
+OPENMED = Recipe(
     name="openmed",
     curriculum=Curriculum(
         (
             Stage("stage 1", Objective.STEPS, steps=18_100, learning_rate=2e-5),
-            Stage("stage 2", Objective.ANSWER, steps=6_000, learning_rate=5e-6),
+            Stage("stage 2", Objective.ANSWER, steps=6_000, learning_rate=5e-6, dropout=0.1, choice_weight=4.0),
         ),
         batch_size=128,
     ),
-    rim=RimSettings(),
+    trains=Trains.FULL,
 )
-"""The card's shape (K = 8, M = 2) and the paper's steps and batch; the card tells no learning rate."""
+"""The card's shape (K = 8, M = 2, full fine-tuning, multiple choice weighted up in stage 2, as its v2 is
+understood), the paper's steps and batch; the card states neither a rate nor a dropout nor the weight."""
 
-PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in (DEMO, OPENMED)})
+PRESETS: Mapping[str, Recipe] = MappingProxyType(
+    {recipe.name: recipe for recipe in (DEMO, OPENMED, GSM8K_AUG, GSM8K)}
+)
 
 
-def preset(name: str) -> Preset:
+def preset(name: str) -> Recipe:
     """Return a preset by name. Raises CurriculumError naming those there are."""
     if name not in PRESETS:
         raise CurriculumError(f"There is no preset '{name}', expected one of: {', '.join(PRESETS)}.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rim_edge.demo.puzzles import ROOMS, Doors, Layout, draw_layout
-from rim_edge.train.curriculum import Objective
 from rim_edge.train.examples import Example, Span
+from rim_edge.train.switches import Objective
 
 
 class ExampleSource(Protocol):
@@ -22,18 +23,33 @@ class ExampleSource(Protocol):
 class RowSource:
     """Rows in shuffled order, every row once before any comes again."""
 
-    def __init__(self, examples: Sequence[Example], seed: int) -> None:
+    def __init__(self, examples: Sequence[Example], seed: int, stream: str = "rows") -> None:
         self._examples = list(examples)
-        self._rng = random.Random(f"rim-edge rows {seed}")
-        self._queue: list[Example] = []
+        self._rng = random.Random(f"rim-edge {stream} {seed}")
+        self._order = self._endless()
 
     def draw(self, count: int, objective: Objective) -> list[Example]:
         """Return the next `count` rows."""
         del objective
-        while len(self._queue) < count:
-            self._queue += self._rng.sample(self._examples, len(self._examples))
-        drawn, self._queue = self._queue[:count], self._queue[count:]
-        return drawn
+        return list(itertools.islice(self._order, count))
+
+    def _endless(self) -> Iterator[Example]:
+        while True:
+            yield from self._rng.sample(self._examples, len(self._examples))
+
+
+class MixtureSource:
+    """Several files, each drawn as often as its weight says, each in a shuffled order of its own."""
+
+    def __init__(self, parts: Sequence[Sequence[Example]], weights: Sequence[float], seed: int) -> None:
+        self._sources = [RowSource(rows, seed, f"rows of file {place}") for place, rows in enumerate(parts)]
+        self._weights = list(weights)
+        self._rng = random.Random(f"rim-edge mixture {seed}")
+
+    def draw(self, count: int, objective: Objective) -> list[Example]:
+        """Return the next `count` examples of the mixture."""
+        chosen = self._rng.choices(self._sources, self._weights, k=count)
+        return [source.draw(1, objective)[0] for source in chosen]
 
 
 class PuzzleSource:

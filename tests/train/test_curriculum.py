@@ -3,20 +3,22 @@
 import pytest
 import torch
 
-from rim_edge.train.curriculum import Curriculum, Extension, Objective, Schedule, Stage
+from rim_edge.train.curriculum import Curriculum, Extension, Stage
 from rim_edge.train.errors import CurriculumError, DivergedError
-from rim_edge.train.loop import Run, learning_rate, train
+from rim_edge.train.loop import Watch, learning_rate, train
 from rim_edge.train.presets import PRESETS, preset
+from rim_edge.train.run import Run
 from rim_edge.train.sources import PuzzleSource
+from rim_edge.train.switches import Objective, Schedule
 
 
 def stage(steps=100, **options):
-    return Stage("s", Objective.ANSWER, steps, **{"learning_rate": 1e-3, **options})
+    return Stage(**{"name": "s", "objective": Objective.ANSWER, "steps": steps, "learning_rate": 1e-3, **options})
 
 
 @pytest.mark.parametrize("total", [3, 4, 7, 100, 2_300, 99_999])
 def test_scaled_steps_add_up_and_keep_their_proportion(total):
-    curriculum = Curriculum((stage(300), stage(1_500), stage(500)))
+    curriculum = Curriculum((stage(300), stage(1_500, name="t"), stage(500, name="u")))
     shares = [part.steps for part in curriculum.scaled(total).stages]
     assert sum(shares) == total
     assert min(shares) >= 1
@@ -27,12 +29,21 @@ def test_scaled_steps_add_up_and_keep_their_proportion(total):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: stage(0), "0 steps, expected at least 1"),
-        (lambda: stage(learning_rate=0.0), "learning rate 0.0, expected more than 0"),
-        (lambda: stage(warmup_share=1.0), "warm-up share 1.0, expected 0 up to 1"),
-        (lambda: Curriculum(()), "no stage"),
-        (lambda: Curriculum((stage(),), batch_size=0), "batch size is 0"),
-        (lambda: Curriculum((stage(), stage())).scaled(1), "Got 1 steps for 2 stages"),
+        (lambda: stage(0), "Stage 's': steps is 0, expected a whole number of at least 1"),
+        (lambda: stage(learning_rate=0.0), "learning_rate is 0.0, expected a number above 0"),
+        (lambda: stage(learning_rate=float("nan")), "learning_rate is nan, expected a number above 0"),
+        (lambda: stage(warmup_share=1.0), "warmup_share is 1.0, expected a number from 0 to below 1"),
+        (lambda: stage(weight_decay=-0.1), "weight_decay is -0.1, expected a number of at least 0"),
+        (lambda: stage(dropout=1.0), "dropout is 1.0, expected a number from 0 to below 1"),
+        (lambda: stage(choice_weight=0.0), "choice_weight is 0.0, expected a number above 0"),
+        (lambda: Extension(-1.0, 5), "loss is -1.0"),
+        (lambda: Extension(0.5, 0), "at_most is 0"),
+        (lambda: Curriculum(()), "stages is empty"),
+        (lambda: Curriculum((stage(), stage())), r"called \['s', 's'\], expected a name of its own"),
+        (lambda: Curriculum((stage(),), batch_size=0), "batch_size is 0"),
+        (lambda: Curriculum((stage(),), clip_norm=0.0), "clip_norm is 0.0"),
+        (lambda: Curriculum((stage(),), betas=(0.9, 1.0)), "betas is 1.0"),
+        (lambda: Curriculum((stage(), stage(name="t"))).scaled(1), "Got 1 steps for 2 stages"),
         (lambda: preset("nothing"), "no preset 'nothing', expected one of: demo, openmed"),
     ],
 )
@@ -63,7 +74,7 @@ def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at
     part = Stage("s", Objective.TEXT, 2, 1e-3, extension=Extension(solved_at, at_most=5))
     run = Run(tiny_model(vocabulary=464), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0)
     reported = []
-    (result,) = train(run, reported.append)
+    (result,) = train(run, Watch(reported.append))
     assert result.steps == len(reported) == expected
     assert result.loss == pytest.approx(sum(step.loss for step in reported) / expected)
     assert run.curriculum.scaled(3).stages[0].extension is None, "--steps means exactly that many"
@@ -74,4 +85,4 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny_model, encoder):
     torch.nn.init.constant_(model.get_input_embeddings().weight, float("inf"))
     run = Run(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
     with pytest.raises(DivergedError, match="The loss is nan"):
-        train(run, lambda step: None)
+        train(run, Watch())

@@ -2,9 +2,10 @@
 
 from rim_export.contract import template_ids
 
-from rim_edge.train.curriculum import Alignment, Objective, Stage
+from rim_edge.train.curriculum import Stage
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.examples import Example, Span
+from rim_edge.train.switches import Alignment, Objective
 
 EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
 

@@ -43,7 +43,7 @@ def run(capsys, out, **options):
 def rows(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    return path
+    return str(path)
 
 
 @pytest.fixture
@@ -121,6 +121,9 @@ def test_an_existing_target_is_refused_and_left_alone(capsys, tmp_path):
         ({"model": "none"}, CheckpointNotFoundError),
         ({"model": "."}, CheckpointError),
         ({"data": ["none.jsonl"]}, DataError),
+        ({"data": ["rows.jsonl=2", "rows.jsonl"]}, DataError),
+        ({"arm": "none"}, CurriculumError),
+        ({"config": "none.toml"}, CurriculumError),
         ({"preset": "openmed"}, DataError),
         ({"preset": "openmed", "data": ["rows.jsonl"]}, CurriculumError),
         ({"preset": "none"}, InputError),
@@ -132,7 +135,9 @@ def test_bad_input_is_refused_and_nothing_is_left(capsys, tmp_path, rows, option
     if "model" in options:
         options["model"] = tmp_path / options["model"]
     if "data" in options:
-        options["data"] = [tmp_path / name for name in options["data"]]
+        options["data"] = [str(tmp_path / name) for name in options["data"]]
+    if "config" in options:
+        options |= {"preset": None, "config": tmp_path / options["config"]}
     with pytest.raises(error):
         run(capsys, tmp_path / "out", **options)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
@@ -145,7 +150,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 from rim_edge.cli.train import train
 from rim_runtime.errors import StorageError
 try:
-    train(Path(sys.argv[1]), data=[Path(sys.argv[2])], steps=3, threads=1)
+    train(Path(sys.argv[1]), data=[sys.argv[2]], steps=3, threads=1)
 except StorageError as error:
     print(error)
 """
@@ -154,11 +159,11 @@ except StorageError as error:
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, rows):
     pytest.importorskip("resource")
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out"), str(rows)],
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out"), rows],
         capture_output=True,
         text=True,
         check=False,
     )
     assert "could not be written" in done.stdout, done.stderr
-    assert list(tmp_path.iterdir()) == [rows]
+    assert [str(path) for path in tmp_path.iterdir()] == [rows]
     assert issubclass(StorageError, OSError)

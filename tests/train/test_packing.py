@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rim_edge.train.curriculum import Alignment, Objective, Stage
+from rim_edge.train.curriculum import Stage
 from rim_edge.train.encode import Readout, Sample
 from rim_edge.train.examples import Example
-from rim_edge.train.losses import labelled_logits, readout_nll
+from rim_edge.train.losses import labelled_logits, sum_by_readout
 from rim_edge.train.packing import pack
+from rim_edge.train.switches import Alignment, Objective, Visibility
 
 TOLERANCE = 1e-4
 
@@ -34,10 +35,19 @@ def unpacked(model, samples, block):
     for sample in samples:
         for readout in sample.readouts:
             front = sample.prompt + readout.after * block
+            mask = None if sample.visibility is Visibility.QUESTION else hiding(sample, front, readout)
             with torch.no_grad():
-                logits = model(torch.tensor([front + readout.ids])).logits[0]
+                logits = model(torch.tensor([front + readout.ids]), attention_mask=mask).logits[0]
             rows += [logits[len(front) + i - 1] for i, flag in enumerate(readout.labelled) if flag]
     return torch.stack(rows)
+
+
+def hiding(sample, front, readout):
+    """Return the causal mask [1, 1, length, length] in which the readout does not see the question."""
+    length = len(front) + len(readout.ids)
+    mask = torch.ones(length, length, dtype=torch.bool).tril()
+    mask[len(front) :, : len(sample.prompt)] = False
+    return mask[None, None]
 
 
 def packed(model, samples, block):
@@ -57,14 +67,15 @@ def test_packed_logits_equal_unpacked_runs(tiny_model, seed, memory_tokens):
 
 @pytest.mark.parametrize("objective", list(Objective))
 @pytest.mark.parametrize("alignment", list(Alignment))
-def test_parity_holds_for_every_stage_and_number_of_steps(tiny_model, encoder, objective, alignment):
+@pytest.mark.parametrize("visibility", list(Visibility))
+def test_parity_holds_for_every_stage_and_number_of_steps(tiny_model, encoder, objective, alignment, visibility):
     model = tiny_model(vocabulary=464)
-    stage = Stage("s", objective, 10, 1e-3, alignment=alignment)
+    stage = Stage("s", objective, 10, 1e-3, alignment=alignment, visibility=visibility)
     examples = [
         Example("How many?" * (count + 1), tuple(f"step {i}" for i in range(count)), "word")
         for count in (0, 1, 5, 13)
     ]
-    samples = [encoder.sample(example, stage) for example in examples]
+    samples = [encoder.sample(example, stage, 0.4) for example in examples]
     block = encoder.contract.block
     difference = packed(model, samples, block) - unpacked(model, samples, block)
     assert difference.abs().max() <= TOLERANCE
@@ -95,6 +106,21 @@ def test_a_row_is_the_same_alone_and_in_a_padded_batch(tiny_model, rng):
     assert (together - alone).abs().max() <= TOLERANCE
 
 
+def test_a_readout_that_sees_blocks_alone_ignores_the_question_but_for_its_first_token(tiny_model, rng):
+    """The first token is predicted at the last block, which does see the question."""
+    model, block = tiny_model(), (1, 2, 3)
+    readout = Readout(1, (10, 11, 12), (True,) * 3, 1)
+    questions = tokens(rng, 6, 6), tokens(rng, 6, 6)
+    hidden = [Sample(question, 1, (readout,), visibility) for visibility in Visibility for question in questions]
+    seen_a, seen_b, blocks_a, blocks_b = (pack([sample], block, 0).mask[0, 0] for sample in hidden)
+    assert seen_a[9:, :6].all()
+    assert not blocks_a[9:, :6].any()
+    assert torch.equal(blocks_a[:9], seen_a[:9])
+    assert torch.equal(seen_a, seen_b)
+    assert torch.equal(blocks_a, blocks_b)
+    assert (packed(model, hidden[2:], block) - unpacked(model, hidden[2:], block)).abs().max() <= TOLERANCE
+
+
 def test_layout_by_hand():
     sample = Sample((10, 11, 12), 2, (Readout(1, (20, 21), (True, True), 1), Readout(2, (30,), (True,), 2)))
     batch = pack([sample, Sample((9,), 0, (Readout(0, (5,), (True,), 1),))], (1, 2), 0)
@@ -111,5 +137,5 @@ def test_nll_of_a_readout_is_the_sum_over_its_tokens():
     sample = Sample((1,), 0, (Readout(0, (2, 3), (True, True), 1), Readout(0, (1,), (True,), 2)))
     batch = pack([sample], (0,), 0)
     logits = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25], [0.7, 0.1, 0.1, 0.1]]))
-    nll = readout_nll(logits, batch, 2)
+    nll = sum_by_readout(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none"), batch, 2)
     assert nll.tolist() == pytest.approx([-(torch.tensor(0.3 * 0.25)).log().item(), 2.302585], abs=1e-6)

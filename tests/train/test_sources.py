@@ -3,9 +3,9 @@
 import re
 
 from rim_edge.demo.puzzles import fresh_puzzles
-from rim_edge.train.curriculum import Objective
 from rim_edge.train.examples import Example
 from rim_edge.train.sources import PuzzleSource, RowSource
+from rim_edge.train.switches import Objective
 
 
 def test_every_row_comes_once_before_any_comes_again():

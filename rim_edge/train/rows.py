@@ -1,0 +1,110 @@
+r"""From a row of a data file to an example.
+
+| form            | row                                                                                         |
+| --------------- | ------------------------------------------------------------------------------------------- |
+| multiple choice | `{"question", "options": [..] or {"A": ..}, "answer": letter, "steps"?}`                    |
+| open answer     | `{"question", "answer": text, "steps"?}`                                                    |
+| GSM8K           | `{"question", "answer": "a line\n…\n#### 72"}`: the solution's steps are inside             |
+| GSM8K-Aug       | a line of text: `question||<<48/2=24>> <<48+24=72>> #### 72`                                |
+
+`steps` is a list of texts, or one text that is split (steps.py). Other keys, as public data have them, are left
+alone unless they look like a misspelling of one of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from rim_runtime.errors import QuestionError
+from rim_runtime.options import LETTERS, render_options
+
+from rim_edge.train.errors import DataError
+from rim_edge.train.examples import Example
+from rim_edge.train.steps import StepForm, split_steps
+
+_KEYS = ("question", "options", "steps", "answer")
+_RESULT = "####"
+_ELSEWHERE = {"choices": "options"}
+
+
+def example_of_row(row: Any, form: StepForm | None) -> Example:
+    """Return the example of a JSON row.
+
+    `form` says what a step is where steps come as text; None: expressions in GSM8K's solutions, lines elsewhere.
+    Raises DataError with the reason.
+    """
+    if not isinstance(row, dict):
+        raise DataError(f"found {type(row).__name__}, expected an object with 'question' and 'answer'.")
+    _refuse_misspelt(row)
+    question, answer = _text(row, "question"), _text(row, "answer")
+    if options := _options(row.get("options")):
+        return _choice(question, options, answer, _steps(row.get("steps", []), form))
+    if _RESULT in answer:
+        if "steps" in row:
+            raise DataError(f"'answer' holds a solution with {_RESULT} and there are 'steps' too, expected one.")
+        return _solved(question, answer, form)
+    return Example(question, _steps(row.get("steps", []), form), answer)
+
+
+def example_of_line(line: str, form: StepForm | None) -> Example:
+    """Return the example of a GSM8K-Aug line. Raises DataError with the reason."""
+    question, bar, solution = line.partition("||")
+    if not bar or "||" in solution or not question.strip():
+        raise DataError(f"found {line[:60]!r}, expected 'question||steps {_RESULT} answer'.")
+    return _solved(question.strip(), solution, form)
+
+
+def _solved(question: str, solution: str, form: StepForm | None) -> Example:
+    steps, _, result = solution.rpartition(_RESULT)
+    answer = result.strip().replace(",", "")
+    if _RESULT in steps or not answer or "\n" in answer or _RESULT not in solution:
+        raise DataError(f"'answer' ends in {solution[-40:]!r}, expected one '{_RESULT} result' as its end.")
+    return Example(question, split_steps(steps, form or StepForm.EXPRESSIONS), answer)
+
+
+def _choice(question: str, options: Sequence[str], answer: str, steps: tuple[str, ...]) -> Example:
+    try:
+        text = render_options(question, options)
+    except QuestionError as error:
+        raise DataError(str(error)) from None
+    letters = LETTERS[: len(options)]
+    if len(answer) != 1 or answer not in letters:
+        raise DataError(f"'answer' is {answer!r}, expected one of the offered letters {', '.join(letters)}.")
+    return Example(text, steps, answer)
+
+
+def _refuse_misspelt(row: dict[str, Any]) -> None:
+    for key in sorted(set(row) - set(_KEYS)):
+        meant = _ELSEWHERE.get(key) or next(iter(difflib.get_close_matches(key.lower(), _KEYS, 1, 0.8)), None)
+        if meant is not None and meant not in row:
+            raise DataError(f"there is the key '{key}', expected '{meant}'. Rename it.")
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"'{key}' is {value!r}, expected some text.")
+    return value
+
+
+def _options(value: Any) -> Sequence[str]:
+    """Options are a list of texts, or the object {"A": text, "B": text, …} in order."""
+    if isinstance(value, dict):
+        if list(value) != list(LETTERS[: len(value)]):
+            raise DataError(f"'options' has the keys {list(value)}, expected A, B, C, … in order.")
+        value = list(value.values())
+    return _texts([] if value is None else value, "options")
+
+
+def _steps(value: Any, form: StepForm | None) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return split_steps(value, form or StepForm.LINES)
+    return _texts([] if value is None else value, "steps")
+
+
+def _texts(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise DataError(f"'{key}' is {value!r}, expected a list of texts.")
+    return tuple(value)

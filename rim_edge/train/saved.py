@@ -1,0 +1,121 @@
+"""Saved moments of a run, in the folder `<out>.progress` beside its output: written whole or not at all.
+
+    step-00000400/   weights.safetensors     what learns, fp32
+                     optimizer.safetensors   its moments, `<parameter>.<name>`
+                     moment.json             the run it belongs to, and where it stands
+                     metrics.jsonl           up to here
+
+A new one is complete on the disk before the one before it goes, so a full disk costs no more than the steps since.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_runtime.errors import TargetExistsError
+from rim_runtime.storage import new_folder
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rim_edge.train.checkpoint import write_tensors
+from rim_edge.train.errors import CurriculumError
+from rim_edge.train.moment import Moment, StageResult
+
+_WEIGHTS, _OPTIMIZER, _MOMENT, METRICS = (
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "moment.json",
+    "metrics.jsonl",
+)
+
+
+@dataclass(frozen=True)
+class SavedRuns:
+    """The folder of a run's saved moments."""
+
+    folder: Path
+    """`<out>.progress`."""
+    identity: Mapping[str, Any]
+    """What the run is, as JSON: a moment of another run is refused."""
+
+    @classmethod
+    def beside(cls, out: Path, identity: Mapping[str, Any]) -> SavedRuns:
+        """Return the folder that belongs to an output."""
+        return cls(out.with_name(f"{out.name}.progress"), json.loads(json.dumps(identity)))
+
+    def latest(self) -> Path | None:
+        """Return the last saved moment, if there is one."""
+        return max(self.folder.glob("step-*"), default=None)
+
+    def refuse_unfinished(self) -> None:
+        """Raise TargetExistsError if there is a saved moment, which a new run would lose."""
+        if found := self.latest():
+            raise TargetExistsError(
+                f"{found} is a saved moment of a run that was interrupted. Pass --resume to go on from there, "
+                f"or delete {self.folder}."
+            )
+
+    def save(self, model: torch.nn.Module, moment: Moment, metrics: Path) -> None:
+        """Write a moment, then remove the ones before it. Raises StorageError, and then those are still there."""
+        target = self.folder / f"step-{moment.done:08d}"
+        before = list(self.folder.glob("step-*"))
+        state = {
+            "run": self.identity,
+            "finished": [asdict(result) for result in moment.finished],
+            "losses": moment.losses,
+            "steps": moment.steps,
+        }
+        with new_folder(target) as work:
+            write_tensors(work / _WEIGHTS, {name: tensor.detach() for name, tensor in _learning(model).items()})
+            write_tensors(work / _OPTIMIZER, _flat(moment.optimizer))
+            (work / _MOMENT).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+            shutil.copyfile(metrics, work / METRICS)
+        for folder in before:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def restore(self, saved: Path, model: torch.nn.Module) -> Moment:
+        """Give the model the saved weights and return the moment. Raises CurriculumError for another run's."""
+        state = json.loads((saved / _MOMENT).read_text(encoding="utf-8"))
+        self._check(saved, state.pop("run"))
+        weights, learning = load_file(saved / _WEIGHTS), _learning(model)
+        with torch.no_grad():
+            for name, parameter in learning.items():
+                parameter.copy_(weights[name])
+        finished = tuple(StageResult(**result) for result in state["finished"])
+        optimizer = _nested(load_file(saved / _OPTIMIZER))
+        return Moment(finished, tuple(state["losses"]), state["steps"], optimizer)
+
+    def remove(self) -> None:
+        """Remove the folder: the run is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _check(self, saved: Path, run: Mapping[str, Any]) -> None:
+        changed = sorted(key for key in {*run, *self.identity} if run.get(key) != self.identity.get(key))
+        if changed:
+            raise CurriculumError(
+                f"{saved} was saved by a run with another {', '.join(changed)}. "
+                f"Start it as it was started then, or delete {self.folder} to begin anew."
+            )
+
+
+def _learning(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{number}.{key}": value for number, values in state.items() for key, value in values.items()}
+
+
+def _nested(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in flat.items():
+        number, _, key = name.partition(".")
+        state[int(number)][key] = value
+    return dict(state)

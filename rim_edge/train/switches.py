@@ -1,0 +1,94 @@
+"""The named switches of a stage: what the sources leave open, with the values a user may choose.
+
+The first value of each is the sources' own, or where they are silent the plainest one (rim-method, section 7).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Objective(StrEnum):
+    """What a stage trains."""
+
+    TEXT = "text"
+    """Plain causal text behind the prompt, no blocks: the example's own spans, else steps and answer."""
+    STEPS = "steps"
+    """RiM stage 1: one block a step, each step read out behind its block."""
+    ANSWER = "answer"
+    """RiM stage 2: K blocks, the same answer read out behind each of them."""
+    DIRECT = "direct"
+    """A control: the answer right behind the prompt, no blocks and no steps."""
+    FADING = "fading"
+    """A control: written steps and answer, no blocks; the first steps disappear while the stage goes on."""
+    CHAIN = "chain"
+    """A control: all written steps, then the answer, no blocks."""
+
+
+class Alignment(StrEnum):
+    """What the readout behind block t says in stage 1 (the target shift)."""
+
+    NEXT_STEP = "next-step"
+    """Block t replaces step t, so it says step t + 1; the last one says the answer."""
+    SAME_STEP = "same-step"
+    """Block t says step t, and one extra block says the answer."""
+
+
+class Anneal(StrEnum):
+    """How the weight of a readout falls during stage 1; s is the step, S the stage's steps, t of T the readout."""
+
+    LINEAR_RELATIVE = "linear-relative"
+    """max(0, 1 - s / (S·t/T)): early steps lose their supervision first."""
+    LINEAR = "linear"
+    """max(0, 1 - s/S): all steps alike."""
+    UNIFORM = "uniform"
+    """Weight 1 throughout."""
+
+
+class LastStep(StrEnum):
+    """What happens to the answer's own weight in stage 1; the sources do not say."""
+
+    KEEP = "keep"
+    """It stays 1."""
+    DECAY = "decay"
+    """It is annealed like the steps."""
+
+
+class BlockWeights(StrEnum):
+    """The weight of the answer behind block k of K in stage 2; they sum to 1."""
+
+    RISING = "rising"
+    """2k / (K(K+1))."""
+    FLAT = "flat"
+    """1/K."""
+    LAST = "last"
+    """1 behind the last block, 0 elsewhere."""
+
+
+class Visibility(StrEnum):
+    """What a readout behind blocks may attend to."""
+
+    QUESTION = "question"
+    """The question and its blocks, as in plain causal inference."""
+    BLOCKS = "blocks"
+    """Its blocks alone. Training then differs from inference, where the readout sees the question."""
+
+
+class Normalisation(StrEnum):
+    """What the weighted sum of a batch's losses is divided by."""
+
+    TOKENS = "tokens"
+    """The labelled tokens of the whole batch, over all processes."""
+    ROWS = "rows"
+    """The examples of the whole batch: the loss as it is printed."""
+    READOUTS = "readouts"
+    """The examples, each divided by its own number of readouts besides (mean over T)."""
+
+
+class Schedule(StrEnum):
+    """The learning rate behind the warm-up."""
+
+    CONSTANT = "constant"
+    """As in the paper."""
+    LINEAR = "linear"
+    """Falls to zero at the stage's end."""
