@@ -9,9 +9,10 @@ the measured copy bandwidth, operations over the measured matrix rate. An engine
 with the reason.
 
 It needs this repository, torch for CUDA, transformers, safetensors, onnx, onnx-ir, onnxscript, ml-dtypes, numpy,
-tokenizers and scipy. `ort-cuda` needs the wheel of onnxruntime-gpu 1.31 (256 MB) instead of onnxruntime's, and
-CUDA's libraries, which torch brings; `trt` needs tensorrt-rtx-cu13 with its libs and bindings (97 MB), and
-cuda-bindings. Wheels may be unpacked into a folder on PYTHONPATH; this repository need not be installed.
+tokenizers and scipy. `ort-cuda` needs the wheel of onnxruntime-gpu 1.31 (256 MB) and CUDA's libraries, which torch
+brings; where onnxruntime is installed, uninstall it first: the two own one folder, and both together are refused.
+`trt` needs tensorrt-rtx-cu13 with its libs and bindings (97 MB), and cuda-bindings. Wheels may be unpacked into a
+folder on PYTHONPATH; this repository need not be installed.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ import torch  # noqa: E402
 from gpu_clock import Clock, summary  # noqa: E402
 from gpu_floors import Rates, floors_ms, measure_rates  # noqa: E402
 from gpu_model import Card, config_of, make_checkpoint, prompts  # noqa: E402
-from gpu_ours import BY_DEVICE, WEIGHT_BYTES, ask, ask_rtx, engines_here, opened, write_bundle  # noqa: E402
+from gpu_ours import BY_DEVICE, WEIGHT_BYTES, Workshop, ask, ask_rtx, engines_here, opened  # noqa: E402
 from machine import describe_machine  # noqa: E402
+from rim_runtime.engines import EngineName  # noqa: E402
 from rim_runtime.manifest import Precision  # noqa: E402
 
 LENGTHS, BATCHES = (64, 152, 512), (1, 8, 32)
@@ -140,26 +142,29 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
     remarks: dict[str, Any] = {"tensorrt-rtx": ask_rtx()} if bench.clock.device == "cuda" else {}
     if not able:
         return remarks
-    wanted = {precision for name in able for precision in BY_DEVICE[bench.clock.device][name]}
-    started = time.monotonic()
-    bundle = write_bundle(checkpoint, work / f"bundle-{bench.layers}", bench.layers, wanted)
-    remarks["graphs_s"] = round(time.monotonic() - started, 1)
+    workshop = Workshop.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
     for name in able:
         for precision in BY_DEVICE[bench.clock.device][name]:
-            started = time.monotonic()
+            what = f"{name} {precision}"
+            if bench.clock.is_over:
+                bench.skipped[what] = "no time was left"
+                continue
             try:
-                with opened(bundle, name, precision) as backend:
-                    notes = list(getattr(backend, "notes", ()))
-                    remarks[f"{name} {precision}"] = {
-                        "load_s": round(time.monotonic() - started, 1),
-                        "notes": notes,
-                    }
-                    bench.measure(
-                        name, precision, lambda tokens, batch, one=backend: ask(one, batch, tokens), "used"
-                    )
+                remarks[what] = _measure_engine(bench, workshop, name, precision)
             except RuntimeError as error:  # it may not take this variant; the others go on
-                bench.skipped[f"{name} {precision}"] = str(error)
+                bench.skipped[what] = str(error)
     return remarks
+
+
+def _measure_engine(bench: Bench, workshop: Workshop, name: EngineName, precision: Precision) -> dict[str, Any]:
+    started = time.monotonic()
+    bundle = workshop.write(precision)
+    written = time.monotonic()
+    with opened(bundle, name) as backend:
+        loaded = time.monotonic()
+        bench.measure(name, precision, lambda tokens, batch: ask(backend, batch, tokens), "used")
+        notes = list(getattr(backend, "notes", ()))
+    return {"write_s": round(written - started, 1), "load_s": round(loaded - written, 1), "notes": notes}
 
 
 def _device(device: str) -> dict[str, Any]:

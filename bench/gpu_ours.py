@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from rim_runtime.backends.protocol import Backend
 from rim_runtime.bundle import Bundle
 from rim_runtime.engines import EngineName, open_backend, require_engine
 from rim_runtime.errors import UnavailableError
-from rim_runtime.fits import FITS
 from rim_runtime.manifest import Compute, FileEntry, Head, Limits, Manifest, Precision, Source, Variant
 from rim_runtime.use import MANY
 
@@ -52,34 +52,43 @@ def engines_here(device: str) -> tuple[list[EngineName], dict[str, str]]:
     return able, lacking
 
 
-def write_bundle(checkpoint: Path, folder: Path, layers: int, precisions: set[Precision]) -> Bundle:
-    """Trace once, write a graph for each precision; return a bundle without tokenizer and proof."""
-    from rim_export.bind import ModelWeights, write_graph
-    from rim_export.checkpoint import Checkpoint
-    from rim_export.trace import trace
+@dataclass(frozen=True)
+class Workshop:
+    """A traced graph and the weights for it; every variant is written from a copy."""
 
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = ModelWeights(Checkpoint.open(checkpoint), LETTER_IDS, Head.LETTERS)
-    traced = trace(config_of(layers), CONTRACT, len(LETTER_IDS), Head.LETTERS)
-    variants = []
-    for precision in sorted(precisions):
+    traced: Any
+    weights: Any
+    folder: Path
+
+    @classmethod
+    def open(cls, checkpoint: Path, folder: Path, layers: int) -> Workshop:
+        """Trace the graph, once for all precisions."""
+        from rim_export.bind import ModelWeights
+        from rim_export.checkpoint import Checkpoint
+        from rim_export.trace import trace
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = ModelWeights(Checkpoint.open(checkpoint), LETTER_IDS, Head.LETTERS)
+        return cls(trace(config_of(layers), CONTRACT, len(LETTER_IDS), Head.LETTERS), weights, folder)
+
+    def write(self, precision: Precision) -> Bundle:
+        """Write the graph of a precision; return a bundle of it alone, without tokenizer and proof."""
+        from rim_export.bind import write_graph
+
         recipe = _recipe(precision)
-        copy = dataclasses.replace(traced, model=traced.model.clone())
-        recipe.bind(copy, weights, frozenset())
-        graph = f"model.{recipe.name}.onnx"
-        (folder / f"{graph}.data").unlink(missing_ok=True)
-        write_graph(copy, folder / graph, folder / f"{graph}.data")
-        variants.append(
-            Variant(recipe.name, precision, Head.LETTERS, graph, f"{graph}.data", compute=recipe.compute)
-        )
-    return Bundle(folder, _manifest(folder, tuple(variants)))
+        copy = dataclasses.replace(self.traced, model=self.traced.model.clone())
+        recipe.bind(copy, self.weights, frozenset())
+        graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
+        (self.folder / data).unlink(missing_ok=True)
+        write_graph(copy, self.folder / graph, self.folder / data)
+        variant = Variant(recipe.name, precision, Head.LETTERS, graph, data, compute=recipe.compute)
+        return Bundle(self.folder, _manifest(self.folder, variant))
 
 
 @contextmanager
-def opened(bundle: Bundle, engine: EngineName, precision: Precision) -> Iterator[Backend]:
-    """Open an engine on a variant of this precision. Raises UnavailableError."""
-    variant = next(v for v in bundle.manifest.variants if v.precision is precision and FITS[engine].takes(v))
-    backend = open_backend(engine, bundle, variant, MANY)
+def opened(bundle: Bundle, engine: EngineName) -> Iterator[Backend]:
+    """Open an engine on a bundle's only variant. Raises UnavailableError."""
+    backend = open_backend(engine, bundle, bundle.manifest.variants[0], MANY)
     try:
         yield backend
     finally:
@@ -138,8 +147,8 @@ def _recipe(precision: Precision) -> Any:
     return FP32 if precision is Precision.FP32 else gpu_recipe(precision, Compute.FP16, {}, 32)
 
 
-def _manifest(folder: Path, variants: tuple[Variant, ...]) -> Manifest:
-    names = [name for variant in variants for name in (variant.graph, variant.data)]
+def _manifest(folder: Path, variant: Variant) -> Manifest:
+    names = (variant.graph, variant.data)
     return Manifest(
         name="bench",
         source=Source("random weights", None, "qwen3", ""),
@@ -147,7 +156,7 @@ def _manifest(folder: Path, variants: tuple[Variant, ...]) -> Manifest:
         prompt=CONTRACT,
         letters=LETTER_IDS,
         limits=Limits(LONGEST - FIXED, LONGEST, LONGEST),
-        variants=variants,
+        variants=(variant,),
         files={name: FileEntry((folder / name).stat().st_size, _identity(folder / name)) for name in names},
     )
 

@@ -106,11 +106,6 @@ def refusal(bundle: Bundle, plan: Plan, here: Here) -> str | None:
     return None
 
 
-def kept_plans() -> int:
-    """Return how many bytes of plans this machine keeps."""
-    return sum(path.stat().st_size for path in plans_folder().glob(f"*/{PLAN}"))
-
-
 def _read_own(bundle: Bundle, plan: Plan) -> bytes:
     path = bundle.path / plan.file
     try:
