@@ -13,7 +13,7 @@ _MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "do
 
 def add_adapters(model: Any, lora: Lora) -> Any:
     """Freeze the model's layers, give each of their matrices an adapter in place, and return peft's wrapper."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, LoraModel
 
     config = LoraConfig(
         r=lora.rank,
@@ -22,7 +22,7 @@ def add_adapters(model: Any, lora: Lora) -> Any:
         target_modules=list(_MATRICES),
         bias="none",
     )
-    return get_peft_model(model, config)
+    return LoraModel(model, config, "default")
 
 
 def merge_adapters(wrapper: Any) -> Any:

@@ -16,12 +16,21 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 
-def write_checkpoint(folder: Path, model: Any, tokenizer: Any, rim: RimSettings, dtype: torch.dtype) -> None:
+def write_checkpoint(
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    rim: RimSettings,
+    dtype: torch.dtype,
+    *,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
     """Write config (with its "rim" entry), safetensors in `dtype` and tokenizer into an existing folder.
 
-    Raises StorageError where the disk refuses.
+    `weights` None means the model's whole state. Raises StorageError where the disk refuses.
     """
-    weights = {name: tensor.detach().to(dtype) for name, tensor in model.state_dict().items()}
+    state = model.state_dict() if weights is None else weights
+    weights = {name: tensor.detach().to(dtype) for name, tensor in state.items()}
     with _quiet(), _disk_errors():
         model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
@@ -51,6 +60,12 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
     return model, tokenizer
+
+
+def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors without those that share another's memory: a tied head is no matrix of its own."""
+    first: dict[int, str] = {}
+    return {name: tensor for name, tensor in tensors.items() if first.setdefault(tensor.data_ptr(), name) == name}
 
 
 def saved_dtype(config: Mapping[str, Any]) -> torch.dtype:

@@ -59,7 +59,7 @@ def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageRes
     moment = start or Moment()
     _draw_again(run, moment)
     if run.resources.recompute:
-        run.model.gradient_checkpointing_enable({"use_reentrant": False})
+        run.model.activation_checkpointing_enable({"use_reentrant": False})
     run.model.train()
     module = run.processes.prepare(Scorer(run.model, run.resources.arithmetic))
     timed = _timed(watch)

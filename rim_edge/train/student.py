@@ -11,7 +11,7 @@ from rim_export.checkpoint import read_config
 from rim_export.contract import RimSettings, rim_token_ids
 
 from rim_edge.train.adapters import add_adapters, merge_adapters
-from rim_edge.train.checkpoint import read_checkpoint, saved_dtype, write_checkpoint
+from rim_edge.train.checkpoint import read_checkpoint, saved_dtype, stored_once, write_checkpoint
 from rim_edge.train.errors import CurriculumError
 from rim_edge.train.recipe import Recipe, Trains
 from rim_edge.train.vocabulary import freeze_vocabulary, thaw_vocabulary
@@ -55,10 +55,11 @@ def make_student(recipe: Recipe, model: Path | None, seed: int) -> Student:
 
 def write_student(folder: Path, student: Student) -> None:
     """Write the trained model as a plain checkpoint; the student is used up: adapters merged, vocabulary whole."""
-    model = student.model if student.adapted is None else merge_adapters(student.adapted)
+    model, weights = student.model if student.adapted is None else merge_adapters(student.adapted), None
     if student.trains is not Trains.EVERYTHING:
         thaw_vocabulary(model)
-    write_checkpoint(folder, model, student.tokenizer, student.rim, student.dtype)
+        weights = stored_once(model.state_dict())
+    write_checkpoint(folder, model, student.tokenizer, student.rim, student.dtype, weights=weights)
 
 
 def _set_free(student: Student, recipe: Recipe) -> Student:
