@@ -10,6 +10,7 @@ from rim_edge.cli.ask import ask
 from rim_edge.cli.bundle import bundle
 from rim_edge.cli.demo import demo
 from rim_edge.cli.doctor import doctor
+from rim_edge.cli.eval import evaluate
 from rim_edge.cli.export import export
 from rim_edge.cli.prompt import prompt
 from rim_edge.cli.train import train
@@ -44,6 +45,7 @@ app.command()(ask)
 app.command()(demo)
 app.command()(export)
 app.command(short_help="Train a RiM model by a curriculum.")(train)
+app.command("eval", short_help="Score a bundle or a checkpoint at every number of blocks.")(evaluate)
 app.command()(prompt)
 app.command()(doctor)
 app.add_typer(bundle, name="bundle")

@@ -54,11 +54,16 @@ class ExampleEncoder:
     def __init__(self, tokenizer: Any, contract: PromptContract) -> None:
         self.contract = contract
         self._tokenizer = tokenizer
-        self._end = (*self.encode("}"), int(tokenizer.eos_token_id))
+        self.end_of_turn = int(tokenizer.eos_token_id)
+        self._end = (*self.encode("}"), self.end_of_turn)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Return the ids of a text that stands alone; added tokens in it stay text."""
         return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids."""
+        return str(self._tokenizer.decode(list(ids)))
 
     def prompt(self, question: str) -> tuple[int, ...]:
         """Return x: everything in front of the blocks."""

@@ -1,41 +1,78 @@
-"""Accuracy of a model by the unpacked single-pass prompt: the route that the exported graph takes."""
+"""Answers of a checkpoint by the unpacked single-pass prompt: the route that the exported graph takes.
+
+Letters are the most likely ones at the prefix's last token, among those a question offers. Open answers are
+decoded greedily behind the prefix, up to the closing brace; a chain of written steps, behind the bare prompt.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from rim_export.checkpoint import read_config
+from rim_export.contract import RimSettings, derive_contract
+from rim_runtime.options import LETTERS
 
+from rim_edge.train.checkpoint import read_checkpoint
 from rim_edge.train.encode import ExampleEncoder
+from rim_edge.train.items import Item, canonical
 
 _BATCH = 250
+_ANSWER_TOKENS = 24
+"""An open answer that is longer is wrong."""
 
 
-def letters_read(
-    model: Any, encoder: ExampleEncoder, questions: Sequence[str], letters: str, blocks: int
-) -> list[str]:
-    """Return the most likely of `letters` at the prefix's last token, for every question."""
-    prompts = [_prompt(encoder, question, blocks) for question in questions]
-    rows = torch.tensor([encoder.encode(letter)[0] for letter in letters])
-    found: list[str] = []
-    for start in range(0, len(prompts), _BATCH):
-        best = _letter_logits(model, prompts[start : start + _BATCH], rows).argmax(-1)
-        found += [letters[index] for index in best.tolist()]
-    return found
+def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
+    """Return (model in fp32, encoder) of a checkpoint; blocks and prefix are the card's where it names none."""
+    rim = RimSettings.from_config(read_config(folder)) or RimSettings()
+    model, tokenizer = read_checkpoint(folder)
+    return model.eval(), ExampleEncoder(tokenizer, derive_contract(tokenizer, rim))
 
 
-def accuracy_by_blocks(
-    model: Any, encoder: ExampleEncoder, items: Sequence[tuple[str, str]], letters: str
-) -> list[float]:
-    """Return the share of (question, answer) items read right with 0, 1, … K blocks."""
-    questions = [question for question, _ in items]
+def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+    """Return the answer to every item with so many blocks, in the form that items compare."""
+    if all(item.letters for item in items):
+        return letters_read(model, encoder, items, blocks)
+    prompts = [_prompt(encoder, item.question, blocks) for item in items]
+    return [boxed(_decoded(model, encoder, prompt, _ANSWER_TOKENS)) for prompt in prompts]
+
+
+def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+    """Return the most likely of each item's letters, at the prefix's last token."""
+    prompts = [_prompt(encoder, item.question, blocks) for item in items]
+    rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
+    logits = [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
+    return best_letters(torch.cat(logits), items)
+
+
+def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:
+    """Return each item's most likely letter among its own, from logits [items, letters A..J]."""
+    offered = torch.tensor([[letter in item.letters for letter in LETTERS] for item in items])
+    best = logits.cpu().masked_fill(~offered, -torch.inf).argmax(-1)
+    return [LETTERS[index] for index in best.tolist()]
+
+
+def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], tokens: int) -> list[str]:
+    """Return the answer behind steps that the model writes itself, in at most `tokens` tokens; "" without one."""
+    opening = encoder.contract.prefix_text
+    written = [_decoded(model, encoder, encoder.prompt(item.question), tokens) for item in items]
+    return [boxed(text.rpartition(opening)[2]) if opening in text else "" for text in written]
+
+
+def accuracy_by_blocks(model: Any, encoder: ExampleEncoder, items: Sequence[Item]) -> list[float]:
+    """Return the share of items answered right with 0, 1, … K blocks."""
     shares = []
     for blocks in range(encoder.contract.blocks + 1):
-        read = letters_read(model, encoder, questions, letters, blocks)
-        right = sum(letter == answer for letter, (_, answer) in zip(read, items, strict=True))
-        shares.append(right / len(items))
+        read = letters_read(model, encoder, items, blocks)
+        shares.append(sum(found == item.answer for found, item in zip(read, items, strict=True)) / len(items))
     return shares
+
+
+def boxed(text: str) -> str:
+    """Return what stands in front of the closing brace, in the form that items compare."""
+    return canonical(text.partition("}")[0])
 
 
 def _prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, ...]:
@@ -52,3 +89,18 @@ def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Ten
     last = hidden[torch.arange(len(prompts)), torch.tensor([len(prompt) - 1 for prompt in prompts])]
     logits: torch.Tensor = model.get_output_embeddings()(last)[:, rows]
     return logits
+
+
+@torch.no_grad()
+def _decoded(model: Any, encoder: ExampleEncoder, prompt: Sequence[int], tokens: int) -> str:
+    """Return the text that the model writes greedily behind a prompt, one row at a time."""
+    ids = torch.tensor([prompt])
+    cache, written = None, []
+    for _ in range(tokens):
+        out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache, token = out.past_key_values, int(out.logits[0, -1].argmax())
+        if token == encoder.end_of_turn:
+            break
+        written.append(token)
+        ids = torch.tensor([[token]])
+    return encoder.decode(written)

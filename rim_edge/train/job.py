@@ -24,6 +24,7 @@ from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.errors import CurriculumError, DataError
 from rim_edge.train.evaluate import accuracy_by_blocks
 from rim_edge.train.gathering import FileReport, Gathered, gather
+from rim_edge.train.items import Item
 from rim_edge.train.loop import Step, Watch, train
 from rim_edge.train.moment import Moment, StageResult
 from rim_edge.train.processes import Processes
@@ -217,8 +218,8 @@ def _puzzle_accuracy(folder: Path, encoder: ExampleEncoder) -> tuple[float, ...]
     """Measure what was saved, not what was trained: the weights are rounded by now."""
     model, _ = read_checkpoint(folder)
     puzzles = fresh_puzzles(ACCURACY_COUNT, ACCURACY_SEED)
-    items = [(puzzle.question, puzzle.answer) for puzzle in puzzles]
-    return tuple(accuracy_by_blocks(model.eval(), encoder, items, ROOMS))
+    items = [Item(puzzle.question, puzzle.answer, ROOMS) for puzzle in puzzles]
+    return tuple(accuracy_by_blocks(model.eval(), encoder, items))
 
 
 def _write_summary(folder: Path, job: Job, run: Run, outcome: Outcome) -> None:

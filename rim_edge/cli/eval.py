@@ -1,0 +1,131 @@
+"""`rim-edge eval`: accuracy of a bundle or a checkpoint at every number of memory blocks, with its controls."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rim_edge.cli.options import BundleOption, EngineOption, JsonOption
+from rim_edge.cli.output import console, note, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rim_edge.train.items import Item
+    from rim_edge.train.scores import Report, Score
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows with answers (.jsonl, .txt, or .gz).")],
+    blocks: Annotated[
+        str | None, typer.Option("--blocks", metavar="LOW..HIGH", help="Memory blocks. [default: 0..K]")
+    ] = None,
+    bundle: BundleOption = None,
+    engine: EngineOption = "auto",
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A checkpoint instead of a bundle: shuffled blocks too.")
+    ] = None,
+    chain: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="TOKENS", help="With --model: written steps too, of at most so many tokens."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows only.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad rows, and count them.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of which question's blocks another one gets.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Score answers with 0..K memory blocks, each with its 95 % Wilson interval."""
+    from rim_edge.train.data_files import BadRows, DataFile, read_file
+    from rim_edge.train.items import items_of
+
+    if model is not None and bundle is not None:
+        raise typer.BadParameter("--model and --bundle exclude each other")
+    if chain is not None and model is None:
+        raise typer.BadParameter("--chain needs --model: a bundle answers in one pass and writes nothing")
+    read = read_file(DataFile(file), BadRows.SKIP if skip_bad else BadRows.REFUSE)
+    if read.skipped:
+        note(f"{file.name}: {read.skipped} bad rows skipped, the first: {read.first_bad}")
+    items = items_of(read.examples)[:limit]
+    if model is None:
+        report = _of_bundle(items, blocks, bundle, engine)
+    else:
+        report = _of_checkpoint(items, blocks, model, chain, seed)
+    if as_json:
+        print_json({"file": file.name, **report.to_json()})
+    else:
+        _print(report)
+
+
+def parse_blocks(text: str | None, most: int) -> range:
+    """Return the numbers of blocks of `LOW..HIGH` or one number; None means 0..K. Raises QuestionError."""
+    from rim_runtime.errors import QuestionError
+
+    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", f"0..{most}" if text is None else text)
+    if match is None:
+        raise QuestionError(f"--blocks is {text!r}, expected a number or LOW..HIGH, such as 0..{most}.")
+    low, high = int(match[1]), int(match[2] or match[1])
+    if not low <= high <= most:
+        raise QuestionError(f"--blocks is {text!r}, expected numbers from 0 to {most}, the lower one first.")
+    return range(low, high + 1)
+
+
+def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, engine: str) -> Report:
+    from rim_runtime.answer import Question
+    from rim_runtime.errors import QuestionError
+
+    from rim_edge.bundles import resolve_bundle
+    from rim_edge.cli.opening import open_engine
+    from rim_edge.train.scores import report
+
+    for place, item in enumerate(items, start=1):
+        if not item.letters:
+            raise QuestionError(
+                f"The answer of question {place} is {item.answer!r}, expected a letter: a bundle reads letters. "
+                "Evaluate the checkpoint instead (--model DIR)."
+            )
+    with open_engine(resolve_bundle(bundle), engine) as opened:
+        questions = [Question(item.question) for item in items]
+        budgets = parse_blocks(blocks, opened.manifest.prompt.blocks)
+        read = {count: [a.letter for a in opened.ask_many(questions, blocks=count)] for count in budgets}
+    return report([item.answer for item in items], read)
+
+
+def _of_checkpoint(items: Sequence[Item], blocks: str | None, model: Path, chain: int | None, seed: int) -> Report:
+    from rim_edge.extras import require_extra
+
+    require_extra("train", "Evaluating a checkpoint")
+    from rim_edge.train.evaluate import answers_read, chains_read, open_checkpoint
+    from rim_edge.train.scores import report
+    from rim_edge.train.swap import partners, swapped_letters
+
+    loaded, encoder = open_checkpoint(model)
+    budgets = parse_blocks(blocks, encoder.contract.blocks)
+    read = {count: answers_read(loaded, encoder, items, count) for count in budgets}
+    swapped = None
+    if len(items) > 1 and budgets[-1] and all(item.letters for item in items):
+        swapped = swapped_letters(loaded, encoder, items, partners(len(items), seed), budgets[-1])
+    chains = None if chain is None else chains_read(loaded, encoder, items, chain)
+    return report([item.answer for item in items], read, swapped, chains)
+
+
+def _print(report: Report) -> None:
+    out = console()
+    n = report.majority.n
+    out.print(f"{n} questions, 95 % Wilson intervals")
+    for blocks, score in report.by_blocks.items():
+        out.print(_line(f"{blocks} blocks" if blocks != 1 else "1 block", score))
+    out.print(_line("most frequent answer", report.majority))
+    if report.any_block:
+        out.print(_line("any block", report.any_block) + "   an oracle: nobody can choose like that")
+    if report.swapped:
+        out.print(_line("another question's blocks", report.swapped))
+    if report.chain:
+        out.print(_line("written steps", report.chain))
+
+
+def _line(name: str, score: Score) -> str:
+    low, high = score.interval
+    return f"  {name:<26}{score.accuracy:>7.1%}   {low:.1%} to {high:.1%}"

@@ -1,0 +1,87 @@
+"""Accuracies with their uncertainty. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+_Z = 1.959963984540054
+"""The normal distribution's quantile at 97.5 %."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of some questions were answered right."""
+
+    right: int
+    """Right answers."""
+    n: int
+    """Questions."""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return self.right / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval of that share."""
+        share, weight = self.accuracy, _Z * _Z / self.n
+        middle = share + weight / 2
+        spread = _Z * math.sqrt(share * (1 - share) / self.n + weight / (4 * self.n))
+        return max(0.0, (middle - spread) / (1 + weight)), min(1.0, (middle + spread) / (1 + weight))
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as it stands in a report."""
+        low, high = self.interval
+        return {"right": self.right, "n": self.n, "accuracy": self.accuracy, "low": low, "high": high}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found; every score is over the same questions."""
+
+    by_blocks: dict[int, Score]
+    """With so many memory blocks; 0 is the control."""
+    any_block: Score | None
+    """An oracle: right behind at least one of the budgets above 0. Nobody can choose like that; an upper bound."""
+    majority: Score
+    """Answering always with the most frequent right answer: what to beat."""
+    swapped: Score | None = None
+    """Shuffled blocks: all of them, but computed for another question. None where that cannot be done."""
+    chain: Score | None = None
+    """With written steps instead of blocks, where that was asked for."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as `--json` prints it."""
+        others = {"any_block_oracle": self.any_block, "shuffled_blocks": self.swapped, "chain": self.chain}
+        return {
+            "n": self.majority.n,
+            "by_blocks": {str(blocks): score.to_json() for blocks, score in self.by_blocks.items()},
+            "majority": self.majority.to_json(),
+            **{name: None if score is None else score.to_json() for name, score in others.items()},
+        }
+
+
+def report(
+    answers: list[str],
+    by_blocks: dict[int, list[str]],
+    swapped: list[str] | None = None,
+    chain: list[str] | None = None,
+) -> Report:
+    """Score what was read with each number of blocks against the right answers."""
+    above = [read for blocks, read in by_blocks.items() if blocks]
+    hits = [any(read[place] == answer for read in above) for place, answer in enumerate(answers)]
+    most = max(sorted(set(answers)), key=answers.count)
+    return Report(
+        by_blocks={blocks: _score(read, answers) for blocks, read in by_blocks.items()},
+        any_block=Score(sum(hits), len(answers)) if len(above) > 1 else None,
+        majority=_score(len(answers) * [most], answers),
+        swapped=None if swapped is None else _score(swapped, answers),
+        chain=None if chain is None else _score(chain, answers),
+    )
+
+
+def _score(read: list[str], answers: list[str]) -> Score:
+    return Score(sum(found == answer for found, answer in zip(read, answers, strict=True)), len(answers))
