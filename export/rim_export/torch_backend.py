@@ -30,6 +30,7 @@ class TorchBackend:
     """A variant's graph, interpreted. Slow: for certificates alone."""
 
     name = "torch"
+    batch_tokens = 512
 
     def __init__(self, bundle: Bundle, variant: Variant) -> None:
         self.precision: Precision = variant.precision
