@@ -153,7 +153,7 @@ def fast_product(weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]
 
     torch multiplies fp32 through MKL, which leaves AMD's AVX-512 unused: 186 GFLOPS on two cores, oneDNN 441.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return partial(nn.functional.linear, weight=weight)
     packed = weight.detach().to_mkldnn()
     return lambda activations: nn.functional.linear(activations.to_mkldnn(), packed).to_dense()
