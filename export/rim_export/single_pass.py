@@ -60,13 +60,17 @@ class SinglePass(nn.Module):
         self, question_ids: torch.Tensor, question_length: torch.Tensor, blocks: torch.Tensor
     ) -> torch.Tensor:
         """Compose the prompt, run the backbone, read out at the prefix's last token. See the module's table."""
-        batch, length = question_ids.shape
-        parts = torch.cat([self.head.expand(batch, -1), question_ids, self.suffix[blocks]], dim=1)
+        batch = question_ids.shape[0]
+        # The suffix lies before the question here, so that no index depends on the padded length: ONNX Runtime has
+        # values of shapes on the CPU, and one that is copied to the GPU keeps it from capturing the graph.
+        parts = torch.cat([self.head.expand(batch, -1), self.suffix[blocks], question_ids], dim=1)
         positions = torch.arange(parts.shape[1]).expand(batch, -1)  # (B, S)
-        end = (self.head.shape[0] + question_length)[:, None]  # (B, 1), where the suffix begins
+        head, reach = self.head.shape[0], self.suffix.shape[1]
+        end = (head + question_length)[:, None]  # (B, 1), where the suffix begins
         # Behind the question the padding is skipped; what runs over the end repeats the last token, unseen.
-        source = torch.where(positions < end, positions, positions + (length - question_length)[:, None])
-        ids = parts.gather(1, source.clamp(max=parts.shape[1] - 1))
+        behind = (positions - question_length[:, None]).clamp(max=head + reach - 1)
+        source = torch.where(positions < end, positions + reach, behind)
+        ids = parts.gather(1, torch.where(positions < head, positions, source))
         hidden = self.backbone(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state
         last = end + self.suffix_length[blocks][:, None] - 1  # (B, 1)
         row = hidden.gather(1, last[:, :, None].expand(-1, -1, hidden.shape[-1])).squeeze(1)
