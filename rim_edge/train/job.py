@@ -104,13 +104,13 @@ def run_job(job: Job, report: Report, tell: Tell = lambda files: None) -> Outcom
     `tell` gets what was read of each file, `report` every step. Bad inputs are refused before anything is trained.
     """
     refuse_existing(job.out)
-    if job.threads is not None:
-        torch.set_num_threads(job.threads)
     files = _read(job)
     saved = SavedRuns.beside(job.out, _identity(job))
     if not job.resume:
         saved.refuse_unfinished()
     processes = Processes()
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
     if processes.is_first:
         with new_folder(job.out) as folder:
             prepared = _prepare(job, files, processes)

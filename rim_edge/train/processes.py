@@ -21,7 +21,8 @@ class Processes:
     def __init__(self) -> None:
         from accelerate import Accelerator
 
-        self._accelerator: Any = Accelerator()
+        # accelerate looks for fellows without a GPU only where it is told that there is none
+        self._accelerator: Any = Accelerator(cpu=not torch.accelerator.is_available())
 
     @property
     def count(self) -> int:
