@@ -125,7 +125,7 @@ def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell:
 
     Raises CertificateError where an answer is not a number.
     """
-    backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
+    backend: Backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
     started = time.perf_counter()
     try:
         logits = _ask(exam, backend, lambda share: tell(f"Asking the {variant.name} variant", share))
@@ -143,7 +143,7 @@ def _ask(exam: Exam, backend: Backend, report: Callable[[float], None]) -> NDArr
     contract = exam.encoder.contract
     asked = [exam.encoder.encode(question.text) for question in exam.questions]
     batches = [[number] for number in range(len(asked))]
-    if backend.precision in WIDENED_EACH_RUN:
+    if backend.precision in WIDENED_EACH_RUN or isinstance(backend, TorchBackend):
         batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked])
     found: dict[int, NDArray[np.float32]] = {}
     for members in batches:
