@@ -60,7 +60,6 @@ class SinglePass(nn.Module):
         self, question_ids: torch.Tensor, question_length: torch.Tensor, blocks: torch.Tensor
     ) -> torch.Tensor:
         """Compose the prompt, run the backbone, read out at the prefix's last token. See the module's table."""
-<<<<<<< Updated upstream
         batch = question_ids.shape[0]
         # The suffix lies before the question here, so that no index depends on the padded length: ONNX Runtime has
         # values of shapes on the CPU, and one that is copied to the GPU keeps it from capturing the graph.
@@ -72,16 +71,6 @@ class SinglePass(nn.Module):
         behind = (positions - question_length[:, None]).clamp(max=head + reach - 1)
         source = torch.where(positions < end, positions + reach, behind)
         ids = parts.gather(1, torch.where(positions < head, positions, source))
-=======
-        batch, room = question_ids.shape[0], self.suffix.shape[1]
-        parts = torch.cat([self.suffix[blocks], self.head.expand(batch, -1), question_ids], dim=1)
-        positions = torch.arange(parts.shape[1]).expand(batch, -1)  # (B, S)
-        end = (self.head.shape[0] + question_length)[:, None]  # (B, 1), where the suffix begins
-        # No index depends on the length: TensorRT-RTX then builds the same plan each time. Behind the suffix come
-        # whatever tokens follow it here, unseen.
-        source = torch.where(positions < end, positions + room, positions - end)
-        ids = parts.gather(1, source)
->>>>>>> Stashed changes
         hidden = self.backbone(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state
         last = end + self.suffix_length[blocks][:, None] - 1  # (B, 1)
         row = hidden.gather(1, last[:, :, None].expand(-1, -1, hidden.shape[-1])).squeeze(1)
