@@ -11,6 +11,8 @@ from place import BENCH, Place, our_environment
 from row import Row
 
 NAME = "matrix products"
+KINDS = ("int8", "int8 streamed", "fp32")
+"""As workers/multiply.py answers."""
 Times = Mapping[str, Mapping[str, float]]
 """Seconds by product and form."""
 
@@ -19,13 +21,11 @@ def gemm_row(place: Place) -> Row:
     """Return the row that multiplies at the real layers' shapes."""
     config = place.checkpoint(place.layers) / "config.json"
     command = (sys.executable, str(BENCH / "workers" / "multiply.py"), str(config))
-    return Row(
-        NAME, command, our_environment(place.home), config, 1, asks=("int8", "int8 streamed", "fp32"), ours=True
-    )
+    return Row(NAME, command, our_environment(place.home), config, 1, asks=KINDS, ours=True)
 
 
 def gemm_summary(result: Mapping[str, Any], layers: int) -> dict[str, Any]:
-    """Summarise the rounds of `gemm_row`: {int8|int8 streamed|fp32: {length: best form and GOPS of each product, allowed time}}.
+    """Summarise the rounds of `gemm_row`: {kind: {length: best form and GOPS of each product, allowed time}}.
 
     `model_s` is the sum over a model's products, each in its best form at its median; `best_gops` is the highest
     of all products, and `model_at_best_s` the time of a model that ran at it throughout.

@@ -3,7 +3,7 @@
 One layer's matrix products at their real shapes, in the int8 forms that ONNX Runtime's CPU provider is fast with,
 and fp32. Each has a session of its own that lives only while it is timed: sessions alive side by side steal cores.
 The answer to `int8` and `fp32` is {product: {form: seconds}} for as many rows as the prompt has ids. In both the
-weight stays in the cache from one product to the next; `int8 streamed` takes another weight for each, as a model does.
+weight stays in the cache from one product to the next; `int8 streamed` takes another weight each time, as a model.
 """
 
 from __future__ import annotations
