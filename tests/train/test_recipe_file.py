@@ -1,9 +1,12 @@
 """Recipes from TOML: what a file may say, and how it is told what it may not."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from rim_edge.train.arms import Arm
+from rim_edge.train.curriculum import Stage
 from rim_edge.train.data_files import DataFile
 from rim_edge.train.errors import CurriculumError
 from rim_edge.train.presets import GSM8K, PRESETS
@@ -154,3 +157,15 @@ def test_ranks():
     assert PRESETS["openmed"].with_rank(16).lora == Lora(rank=16)
     assert PRESETS["openmed"].with_rank(16).trains is Trains.LORA
     assert isinstance(DataFile(Path("x")).path, Path)
+
+
+def test_the_documented_recipe_is_one_and_every_field_of_a_stage_is_documented(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    recipe = read_recipe(written(tmp_path, text.split("```toml\n")[1].split("```")[0]))
+    assert recipe.curriculum.stages == GSM8K.curriculum.stages
+    assert [file.weight for file in recipe.data] == [3.0, 1.0]
+    table = text.split("A stage's fields")[1].split("## ")[0]
+    assert [field.name for field in fields(Stage) if f"`{field.name}`" not in table] == []
+    switches = (Alignment, Anneal, BlockWeights, LastStep, Normalisation, Objective, Visibility)
+    assert [value for switch in switches for value in switch if f"`{value}`" not in table] == []
+    assert [arm for arm in Arm if f"| `{arm}` |" not in text] == []
