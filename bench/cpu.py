@@ -49,6 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: tuple(text.split(",")), help="of prepare or measure, by name")
     parser.add_argument("--exam", type=int, help="questions of each certificate [all that ship]; for a dry run")
     parser.add_argument("--rounds", type=int, help="rounds of every length [9, 9 and 5]")
+    parser.add_argument("--remark", action="append", default=[], help="of report: what a reader should know")
     parser.add_argument("--out", type=Path, default=BENCH / "results" / "cpu.json")
     return parser.parse_args()
 
@@ -78,7 +79,7 @@ def _measure(place: Place, options: argparse.Namespace) -> None:
 
 
 def _report(place: Place, options: argparse.Namespace) -> None:
-    result = report(place)
+    result = report(place, options.remark)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print_tables(result)

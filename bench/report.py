@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,17 @@ from targets import targets
 MADE = ("ours", "gguf", "genai", "nncf")
 
 
-def report(place: Place) -> dict[str, Any]:
-    """Return everything that was made and measured, and the targets. Parts that were not measured say so."""
+def report(place: Place, remarks: Sequence[str]) -> dict[str, Any]:
+    """Return everything that was made and measured, and the targets. Parts that were not measured say so.
+
+    `remarks` are what a reader should know about this run.
+    """
     parts = {name: _part(part_file(place, name)) for name in part_names(place)}
     result: dict[str, Any] = {
         "what": f"Qwen3-1.7B geometry, {place.layers} layers, random weights; prompts of 64, 152 and 512 tokens",
         "machine": describe_machine(),
         "statistic": "p50 and p90 of interleaved rounds; ratios are p50 to p50 within one group",
+        "remarks": list(remarks),
         "made": _made(place),
         "weights_bytes": _weights(place),
     }
@@ -89,7 +93,7 @@ def print_tables(result: Mapping[str, Any]) -> None:
         print(f"products, {length} tokens: {peaks}; a whole model's in int8 {entry['model_s']} s")
     for target in result["targets"]:
         state = {True: "met", False: "MISSED", None: "?"}[target["met"]]
-        why = target["of"] + target["bound"]
+        why = "; ".join(text for text in (target["of"], target["bound"]) if text)
         print(f"{state:7}{target['name']}: {target['measured']} ({target['wanted']}) {why}")
 
 
