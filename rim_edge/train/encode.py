@@ -7,7 +7,7 @@ joined as ids, because BPE would merge `{` with the answer's first characters.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rim_runtime.options import offered_options
@@ -84,8 +84,9 @@ class ExampleEncoder:
             case Objective.STEPS:
                 return self._steps(example, stage.alignment)
             case Objective.ANSWER:
+                first = self._answer(example.answer, 1)
                 blocks = range(1, self.contract.blocks + 1)
-                return tuple(self._answer(example.answer, after) for after in blocks)
+                return tuple(replace(first, after=after, step=after) for after in blocks)
             case Objective.DIRECT:
                 return (self._answer(example.answer, 0),)
             case Objective.FADING:

@@ -11,6 +11,9 @@ from rim_edge.train.curriculum import Curriculum
 from rim_edge.train.encode import ExampleEncoder, Sample
 from rim_edge.train.examples import Example
 
+_ANSWER_END = 2
+"""Tokens behind an answer: the closing brace and the end of the turn."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -55,11 +58,29 @@ def packed_length(sample: Sample, block: int) -> int:
     return len(sample.prompt) + sample.blocks * block + sum(len(readout.ids) for readout in sample.readouts)
 
 
+def longest_possible(example: Example, encoder: ExampleEncoder) -> int:
+    """Return a number of tokens that no stage's packed row exceeds, without tokenizing.
+
+    A token of byte-level BPE has a byte at least, and NFC lengthens UTF-8 by a factor of 3 at most (UAX #15).
+    """
+    contract = encoder.contract
+    readouts = max(contract.blocks, len(example.steps) + 1)
+    frame = contract.fixed_tokens + _bytes(contract.question_open) + _bytes(contract.question_close)
+    said = readouts * (len(contract.block) + len(contract.prefix) + _ANSWER_END + 3 * _bytes(example.answer))
+    return frame + said + 3 * _bytes(example.question) + sum(3 * _bytes(step) + 1 for step in example.steps)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def _reason(
     example: Example, encoder: ExampleEncoder, curriculum: Curriculum, limits: Limits, positions: int
 ) -> str | None:
     if len(example.steps) > limits.steps:
         return f"more than {limits.steps} steps"
+    if longest_possible(example, encoder) <= min(limits.tokens, positions):
+        return None
     block = len(encoder.contract.block)
     samples = [encoder.sample(example, stage) for stage in curriculum.stages]
     if max(packed_length(sample, block) for sample in samples) > limits.tokens:

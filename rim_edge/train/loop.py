@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from rim_edge.train.adapters import set_dropout
-from rim_edge.train.curriculum import Curriculum, Stage
+from rim_edge.train.curriculum import Stage
 from rim_edge.train.errors import DivergedError
 from rim_edge.train.moment import Moment, StageResult
 from rim_edge.train.passes import take
@@ -110,11 +110,10 @@ def _goes_on(stage: Stage, moment: Moment) -> bool:
 
 def _draw_again(run: Run, moment: Moment) -> None:
     """Take from the source what was drawn before this moment."""
-    stages: Curriculum = run.curriculum
-    drawn = [result.steps for result in moment.finished] + [moment.steps]
-    for stage, steps in zip(stages.stages, drawn, strict=False):
+    drawn = [*(result.steps for result in moment.finished), moment.steps]
+    for stage, steps in zip(run.curriculum.stages, drawn, strict=False):
         for _ in range(steps):
-            run.source.draw(stages.batch_size, stage.objective)
+            run.source.draw(run.curriculum.batch_size, stage.objective)
 
 
 def _seed_dropout(run: Run, stage: int, step: int) -> None:

@@ -51,36 +51,34 @@ def swapped_logits(
     model: Any, encoder: ExampleEncoder, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], blocks: int
 ) -> torch.Tensor:
     """Return the logits [pairs, vocabulary] at the prefix's last token, for pairs (A, B) of prompts."""
-    contract = encoder.contract
-    memory, prefix = blocks * contract.block, contract.prefix
-    width = max(len(a) + len(b) for a, b in pairs) + len(memory) + len(prefix)
-    ids = torch.zeros(len(pairs), width, dtype=torch.int64)
-    positions = torch.zeros_like(ids)
-    group = torch.full_like(ids, _PADDING)
-    for row, (a, b) in enumerate(pairs):
-        start = max(0, len(b) - len(a))
-        parts = [
-            (_A, a, start),
-            (_B, b, start + len(a) - len(b)),
-            (_MEMORY, memory, start + len(a)),
-            (_PREFIX, prefix, start + len(a) + len(memory)),
-        ]
-        column = 0
-        for kind, tokens, first in parts:
-            span = slice(column, column + len(tokens))
-            ids[row, span] = torch.tensor(tokens, dtype=torch.int64)
-            positions[row, span] = torch.arange(first, first + len(tokens))
-            group[row, span] = kind
-            column += len(tokens)
+    memory = blocks * encoder.contract.block
+    rows = [_row(a, b, memory, encoder.contract.prefix) for a, b in pairs]
+    width = max(map(len, rows))
+    padded = torch.tensor([row + (width - len(row)) * [_FILLER] for row in rows])  # (pairs, width, 3)
+    ids, positions, group = padded.unbind(-1)
     hidden = model.base_model(
         input_ids=ids, attention_mask=_mask(group), position_ids=positions, use_cache=False
     ).last_hidden_state
-    last = (group == _PREFIX).long().cumsum(-1).argmax(-1)  # the prefix's last token
-    logits: torch.Tensor = model.get_output_embeddings()(hidden[torch.arange(len(pairs)), last])
+    last = torch.tensor([len(row) - 1 for row in rows])
+    logits: torch.Tensor = model.get_output_embeddings()(hidden[torch.arange(len(rows)), last])
     return logits
 
 
+def _row(a: Sequence[int], b: Sequence[int], memory: Sequence[int], prefix: Sequence[int]) -> list[_Token]:
+    """Return a row's tokens as (id, position, group); positions start where the longer question begins."""
+    end = max(len(a), len(b))
+    parts = (
+        (_A, a, end - len(a)),
+        (_B, b, end - len(b)),
+        (_MEMORY, memory, end),
+        (_PREFIX, prefix, end + len(memory)),
+    )
+    return [(token, place, group) for group, ids, first in parts for place, token in enumerate(ids, start=first)]
+
+
+_Token = tuple[int, int, int]
 _A, _B, _MEMORY, _PREFIX, _PADDING = range(5)
+_FILLER: _Token = (0, 0, _PADDING)
 _SEES = torch.tensor(
     [  # keys:  A, B, memory, prefix, padding
         [1, 0, 0, 0, 0],

@@ -10,11 +10,11 @@ from rim_edge.train.data_files import DataFile, ReadFile
 from rim_edge.train.errors import CurriculumError, DataError
 from rim_edge.train.examples import Example
 from rim_edge.train.gathering import gather
-from rim_edge.train.limits import Limits, fitting, packed_length
+from rim_edge.train.limits import Limits, fitting, longest_possible, packed_length
 from rim_edge.train.packing import pack
 from rim_edge.train.recipe import Recipe
 from rim_edge.train.sources import MixtureSource
-from rim_edge.train.switches import Objective
+from rim_edge.train.switches import Alignment, Objective
 
 CURRICULUM = Curriculum((Stage("one", Objective.STEPS, 1, 1.0), Stage("two", Objective.ANSWER, 1, 1.0)))
 
@@ -46,6 +46,16 @@ def test_nothing_is_cut_and_every_reason_is_counted(encoder):
     assert found.dropped == {"more than 4 steps": 2, "more than 200 tokens": 1}
     beyond = fitting(examples[:1], encoder, CURRICULUM, Limits(), 20)
     assert beyond.dropped == {"beyond the model's 20 positions": 1}
+
+
+def test_what_is_surely_short_is_not_tokenized_and_the_bound_holds(encoder):
+    odd = "\u0958\u1d160\u0344 Where? \U0001f600 "  # composed, these are longer than they were
+    examples = [Example(odd * n, (odd,) * (n % 4), odd * (n % 3 + 1)) for n in range(1, 12)]
+    for example in examples:
+        longest = longest_possible(example, encoder)
+        for objective in (Objective.STEPS, Objective.ANSWER, Objective.CHAIN, Objective.FADING, Objective.DIRECT):
+            sample = encoder.sample(example, Stage("s", objective, 1, 1.0, alignment=Alignment.SAME_STEP))
+            assert packed_length(sample, len(encoder.contract.block)) <= longest
 
 
 def test_limits_are_checked():

@@ -1,22 +1,26 @@
 """Whole runs through the command: what they write, that they repeat, and what they refuse."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from rim_export.contract import RimSettings
+from rim_export.contract import RimSettings, derive_contract
 from rim_export.errors import CheckpointError, CheckpointNotFoundError
 from rim_runtime.errors import InputError, StorageError, TargetExistsError
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from rim_edge.cli.train import train
 from rim_edge.demo.puzzles import fresh_puzzles
 from rim_edge.demo.tokenizer import build_tokenizer
 from rim_edge.train.checkpoint import write_checkpoint
 from rim_edge.train.errors import CurriculumError, DataError
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +145,73 @@ def test_bad_input_is_refused_and_nothing_is_left(capsys, tmp_path, rows, option
     with pytest.raises(error):
         run(capsys, tmp_path / "out", **options)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_bad_rows_and_long_rows_are_told_counted_and_left_out(capsys, tmp_path, rows):
+    path = tmp_path / "mixed.jsonl"
+    long = {"question": "Why? " * 900, "answer": "B"}
+    path.write_text(Path(rows).read_text() + "no row\n" + json.dumps(long) + "\n")
+    train(tmp_path / "out", data=[f"{path}=1", f"{rows}=2"], steps=3, threads=1, as_json=True, skip_bad=True)
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)["data"]
+    assert [(file["used"], file["skipped"]) for file in told] == [(2, 1), (2, 0)]
+    assert told[0]["dropped"] == {"more than 2048 tokens": 1} or "positions" in str(told[0]["dropped"])
+    said = printed.err.splitlines()
+    assert said[0].startswith(f"note: mixed.jsonl: 1 bad rows skipped, the first: {path}, line 3: no JSON")
+    assert said[1].startswith("note: mixed.jsonl: 1 of 3 rows left out, ")
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["data"] == told
+
+
+REAL = """
+[curriculum]
+batch_size = 2
+[[curriculum.stages]]
+name = "stage 1"
+objective = "steps"
+steps = 2
+learning_rate = 1e-3
+[[curriculum.stages]]
+name = "stage 2"
+objective = "answer"
+steps = 1
+learning_rate = 1e-4
+choice_weight = 2.0
+[limits]
+tokens = 900
+[[data]]
+path = "{data}/casimedicos/en_dev.jsonl.gz"
+weight = 1
+[[data]]
+path = "{data}/gsm8k-aug/valid.txt.gz"
+weight = 1
+"""
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data and tokenizer are not at {DATA}")
+def test_a_mixture_of_real_data_with_the_real_tokenizer(capsys, tmp_path):
+    """The path of somebody who trains Qwen3-1.7B, on a model of its vocabulary that is small otherwise."""
+    base, config = tmp_path / "base", tmp_path / "mine.toml"
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
+    made = Qwen3Config(**shape, vocab_size=151_936, head_dim=8, intermediate_size=8, tie_word_embeddings=True)
+    Qwen3ForCausalLM(made).to(torch.bfloat16).save_pretrained(base)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(DATA / "qwen3-tokenizer" / name, base)
+    config.write_text(REAL.format(data=DATA))
+    capsys.readouterr()
+    train(tmp_path / "out", config=config, model=base, lora_rank=2, threads=1, as_json=True)
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    medical, grade_school = told["data"]
+    assert medical["used"] + sum(medical["dropped"].values()) == 55
+    assert medical["dropped"] == {"more than 900 tokens": 55 - medical["used"]}
+    assert 0 < sum(medical["dropped"].values()) < 20
+    assert f"{sum(medical['dropped'].values())} of 55 rows left out, more than 900 tokens" in printed.err
+    assert (grade_school["used"], grade_school["dropped"]) == (500, {})
+    contract = derive_contract(AutoTokenizer.from_pretrained(tmp_path / "out"), RimSettings())
+    assert contract.block == (151_669, 151_670, 151_670, 151_671)
+    summary = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert summary["lora"] == {"rank": 2, "scale": 1.0}
+    assert summary["curriculum"]["stages"][1]["choice_weight"] == 2.0
 
 
 FULL_DISK = """
