@@ -110,6 +110,18 @@ def test_a_model_and_rows_of_ones_own(capsys, tmp_path, rows, checkpoint):
     assert len(again["accuracy_by_blocks"]) == 9, "the model's own blocks, not the preset's"
 
 
+@pytest.mark.parametrize(
+    ("arm", "objectives"),
+    [("cot", ["text", "chain", "chain"]), ("curriculum-without-blocks", ["text", "fading", "direct"])],
+)
+def test_an_arm_is_trained_and_written_down(capsys, tmp_path, rows, arm, objectives):
+    assert run(capsys, tmp_path / "out", data=[rows], arm=arm)["arm"] == arm
+    told = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert told["arm"] == arm
+    assert [stage["objective"] for stage in told["curriculum"]["stages"]] == objectives
+    assert told["recipe"] == "demo"
+
+
 def test_an_existing_target_is_refused_and_left_alone(capsys, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "file").write_text("mine")
