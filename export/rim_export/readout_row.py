@@ -48,14 +48,14 @@ def _rank(value: ir.Value | None) -> int | None:
     return value.shape.rank() if value is not None and value.shape is not None else None
 
 
-def _cone(graph: ir.Graph, gather: ir.Node) -> frozenset[ir.Node]:
-    """Return the row-wise nodes whose results nothing but the gather, or another of them, looks at."""
-    cone = {gather}
+def _cone(graph: ir.Graph, gather: ir.Node) -> dict[ir.Node, None]:
+    """Return the row-wise nodes whose results nothing but the gather, or another of them, looks at, in order."""
+    cone: dict[ir.Node, None] = {}  # a set would be in another order in every process
     for node in reversed(list(graph)):
         users = {use.node for output in node.outputs for use in output.uses()}
-        if _is_row_wise(node) and users and users <= cone:
-            cone.add(node)
-    return frozenset(cone - {gather})
+        if _is_row_wise(node) and users and users <= {gather, *cone}:
+            cone[node] = None
+    return cone
 
 
 def _is_row_wise(node: ir.Node) -> bool:
