@@ -25,7 +25,7 @@ SESSION_ENTRIES: Mapping[Precision, Mapping[str, str]] = {
     },
 }
 """What a precision needs of a session. fp8 products would be fused to int8 ones, and then refused; and all weights
-would be widened to fp32 at load, instead of one by one: four times their bytes."""
+would be widened to fp32 at load, and stay so: four times their bytes."""
 ONE_ANSWER: Mapping[Precision, Mapping[str, str]] = {
     Precision.INT8: {"session.disable_prepacking": "1"},
 }
