@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rim_runtime.backends.ort_cpu import OrtCpuBackend
 from rim_runtime.backends.protocol import Backend
+from rim_runtime.batches import similar_lengths
 from rim_runtime.bundle import Bundle, GoldenQuestion
 from rim_runtime.manifest import Head, Precision, Variant
 from rim_runtime.prompt import PromptEncoder
@@ -23,7 +24,7 @@ from rim_export.golden import choose_golden, clearly_answered
 from rim_export.questions import LabelledQuestion, QuestionFileError, fits
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.reference import run_reference
-from rim_export.streamed import similar_lengths
+from rim_export.streamed import TOKENS_AT_ONCE
 from rim_export.torch_backend import TorchBackend, needs_torch
 
 Progress = Callable[[str, float], None]
@@ -144,7 +145,7 @@ def _ask(exam: Exam, backend: Backend, report: Callable[[float], None]) -> NDArr
     asked = [exam.encoder.encode(question.text) for question in exam.questions]
     batches = [[number] for number in range(len(asked))]
     if backend.precision in WIDENED_EACH_RUN or isinstance(backend, TorchBackend):
-        batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked])
+        batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked], TOKENS_AT_ONCE)
     found: dict[int, NDArray[np.float32]] = {}
     for members in batches:
         rows = _ask_batch(backend, [asked[member] for member in members], contract.blocks)

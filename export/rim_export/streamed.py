@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from rim_runtime.batches import similar_lengths
 from torch import nn
 
 from rim_export.bind import ModelWeights
@@ -74,7 +75,7 @@ class LoadedLayer:
         `watch` sees the activations of products, `watch_results` what its `sources` give.
         """
         found: dict[int, torch.Tensor] = {}
-        for members in similar_lengths([len(one) for one in states]):
+        for members in similar_lengths([len(one) for one in states], TOKENS_AT_ONCE):
             before = [states[member] for member in members]
             with self._watched(watch, watch_results, before) if watch else nullcontext():
                 after = self._run(_padded(before))
@@ -131,16 +132,6 @@ class LoadedLayer:
         wrong = sum(((found[: len(exact)] - exact) ** 2).sum().item() for found, exact in pairs)
         whole = sum(((exact - start) ** 2).sum().item() for exact, start in zip(after, before, strict=True))
         return float((wrong / max(whole, 1e-30)) ** 0.5)
-
-
-def similar_lengths(lengths: Sequence[int]) -> list[list[int]]:
-    """Return the prompts' numbers in batches of up to TOKENS_AT_ONCE padded tokens, the shortest prompts first."""
-    batches: list[list[int]] = []
-    for number in sorted(range(len(lengths)), key=lambda number: lengths[number]):
-        if not batches or (len(batches[-1]) + 1) * lengths[number] > TOKENS_AT_ONCE:
-            batches.append([])
-        batches[-1].append(number)
-    return batches
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:

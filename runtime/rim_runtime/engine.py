@@ -17,6 +17,7 @@ import numpy as np
 
 from rim_runtime.answer import Answer, Question, read_letters
 from rim_runtime.backends.protocol import Backend, Floats
+from rim_runtime.batches import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
 from rim_runtime.loading import Progress, load_parts
 from rim_runtime.manifest import Manifest, Precision
@@ -95,8 +96,8 @@ class Engine:
         rows = [self._prepare(question, number, len(questions)) for number, question in enumerate(questions, 1)]
         prepared = time.perf_counter() - start
         answers: dict[int, Answer] = {}
-        lengths, fixed = [len(row.ids) for row in rows], self.manifest.prompt.fixed_tokens
-        for batch in _batches(lengths, fixed, backend.batch_tokens):
+        lengths = [len(row.ids) + self.manifest.prompt.fixed_tokens for row in rows]
+        for batch in similar_lengths(lengths, backend.batch_tokens):
             start = time.perf_counter()
             logits = _run(backend, [rows[index].ids for index in batch], count)
             share = (time.perf_counter() - start) / len(batch) + prepared / len(rows)
@@ -162,18 +163,6 @@ class Engine:
 class _Row:
     ids: tuple[int, ...]
     offered: Mapping[str, str]
-
-
-def _batches(lengths: Sequence[int], fixed: int, tokens: int) -> list[list[int]]:
-    """Group indices by similar length, so that a batch's padded prompts stay within `tokens`."""
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        # Lengths rise, so this one is the longest of its batch so far.
-        if batches and (len(batches[-1]) + 1) * (lengths[index] + fixed) <= tokens:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
 
 
 def _run(backend: Backend, rows: Sequence[tuple[int, ...]], blocks: int) -> Floats:

@@ -8,7 +8,8 @@ import torch
 from rim_export.bind import ModelWeights
 from rim_export.checkpoint import Checkpoint
 from rim_export.reference import run_reference
-from rim_export.streamed import TOKENS_AT_ONCE, similar_lengths
+from rim_export.streamed import TOKENS_AT_ONCE
+from rim_runtime.batches import similar_lengths
 from rim_runtime.manifest import Head
 
 from tests.export.conftest import TinyCheckpoint
@@ -23,7 +24,7 @@ def prompts(count: int, longest: int) -> list[list[int]]:
 def test_logits_do_not_depend_on_how_prompts_are_batched(tied_checkpoint: TinyCheckpoint) -> None:
     weights = ModelWeights(Checkpoint.open(tied_checkpoint.path), {"A": 32, "B": 33, "C": 34}, Head.LETTERS)
     asked = prompts(24, 200)
-    assert len(similar_lengths([len(prompt) for prompt in asked])) > 2
+    assert len(similar_lengths([len(prompt) for prompt in asked], TOKENS_AT_ONCE)) > 2
     together = run_reference(weights, asked).logits
     alone = np.concatenate([run_reference(weights, [prompt]).logits for prompt in asked])
     np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
@@ -35,7 +36,7 @@ def test_logits_do_not_depend_on_how_prompts_are_batched(tied_checkpoint: TinyCh
 @pytest.mark.parametrize("longest", [100, 300, 2 * TOKENS_AT_ONCE])
 def test_batches_hold_every_prompt_once_and_little_padding(longest: int) -> None:
     lengths = [len(prompt) for prompt in prompts(96, longest)]
-    batches = similar_lengths(lengths)
+    batches = similar_lengths(lengths, TOKENS_AT_ONCE)
     assert sorted(number for members in batches for number in members) == list(range(96))
     padded = [len(members) * max(lengths[number] for number in members) for members in batches]
     assert all(size <= TOKENS_AT_ONCE or len(members) == 1 for size, members in zip(padded, batches, strict=True))
