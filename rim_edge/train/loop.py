@@ -17,7 +17,8 @@ from rim_edge.train.adapters import set_dropout
 from rim_edge.train.curriculum import Stage
 from rim_edge.train.errors import DivergedError
 from rim_edge.train.moment import Moment, StageResult
-from rim_edge.train.passes import take
+from rim_edge.train.pace import Pace
+from rim_edge.train.passes import Taken, take
 from rim_edge.train.run import Run
 from rim_edge.train.scorer import Scorer
 from rim_edge.train.switches import Schedule
@@ -31,12 +32,26 @@ class Step:
     """The stage's name."""
     step: int
     """Steps done in this stage, from 1."""
+    done: int
+    """Steps done in all stages."""
     loss: float
     """The weighted loss, divided as the stage's normalisation says."""
+    recent_loss: float
+    """Its mean over the stage's last steps, 20 at most."""
     nll: tuple[float, ...]
     """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
     learning_rate: float
     """The rate of this step."""
+    examples: int
+    """Of the whole batch, over all processes."""
+    tokens: int
+    """Of its packed rows."""
+    padding: int
+    """What filled those rows up, beyond the tokens."""
+    tokens_per_second: float
+    """Tokens, without padding, over the time of the last steps, 20 at most; all processes together."""
+    step_seconds: float
+    """Mean time of those steps."""
     seconds: float
     """Since this process began to train."""
 
@@ -49,6 +64,8 @@ class Watch:
     """Called after every optimizer step."""
     save: Callable[[Moment], None] = lambda moment: None
     """Called every `resources.save_every` steps, with what `train` can start from."""
+    behind: Callable[[Moment], Moment] = lambda moment: moment
+    """Called behind every stage, in every process of a run; `train` goes on with what it returns."""
 
 
 def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageResult, ...]:
@@ -62,9 +79,9 @@ def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageRes
         run.model.activation_checkpointing_enable({"use_reentrant": False})
     run.model.train()
     module = run.processes.prepare(Scorer(run.model, run.resources.arithmetic))
-    timed = _timed(watch)
+    began = time.monotonic()
     while len(moment.finished) < len(run.curriculum.stages):
-        moment = _train_stage(run, module, moment, timed)
+        moment = watch.behind(_train_stage(run, module, moment, watch, began))
     run.model.eval()
     return moment.finished
 
@@ -79,22 +96,23 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * max(1, stage.steps - step) / max(1, stage.steps - warmup)
 
 
-def _train_stage(run: Run, module: torch.nn.Module, moment: Moment, watch: Watch) -> Moment:
+def _train_stage(run: Run, module: torch.nn.Module, moment: Moment, watch: Watch, began: float) -> Moment:
     """Train a stage from where `moment` stands in it, and return the moment behind it."""
-    started, index = time.monotonic(), len(moment.finished)
+    started, index, pace = time.monotonic(), len(moment.finished), Pace()
     stage = run.curriculum.stages[index]
     optimizer = _optimizer(run.model, stage, run.curriculum.betas)
     if moment.optimizer:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moment.optimizer})
     set_dropout(run.model, stage.dropout)
     while _goes_on(stage, moment):
-        rate = learning_rate(stage, moment.steps)
+        rate, at = learning_rate(stage, moment.steps), time.monotonic()
         _seed_dropout(run, index, moment.steps)
         optimizer.zero_grad()
         taken = take(run, module, stage, moment.steps)
         _update(run, optimizer, taken.loss, rate)
         moment = moment.after(taken.loss)
-        watch.report(Step(stage.name, moment.steps, taken.loss, taken.nll, rate, 0.0))
+        pace.add(taken.tokens, time.monotonic() - at)
+        watch.report(_step(run, moment, taken, pace, time.monotonic() - began))
         if moment.done % run.resources.save_every == 0:
             watch.save(replace(moment, optimizer=optimizer.state_dict()["state"]))
     return moment.behind(stage.name, time.monotonic() - started)
@@ -131,10 +149,24 @@ def _update(run: Run, optimizer: torch.optim.Optimizer, loss: float, rate: float
     optimizer.step()
 
 
-def _timed(watch: Watch) -> Watch:
-    """Return the watch with the seconds filled in."""
-    began = time.monotonic()
-    return replace(watch, report=lambda step: watch.report(replace(step, seconds=time.monotonic() - began)))
+def _step(run: Run, moment: Moment, taken: Taken, pace: Pace, seconds: float) -> Step:
+    """Return what the step behind which `moment` stands has done."""
+    stage = run.curriculum.stages[len(moment.finished)]
+    return Step(
+        stage=stage.name,
+        step=moment.steps,
+        done=moment.done,
+        loss=taken.loss,
+        recent_loss=moment.loss,
+        nll=taken.nll,
+        learning_rate=learning_rate(stage, moment.steps - 1),
+        examples=run.curriculum.batch_size,
+        tokens=taken.tokens,
+        padding=taken.padding,
+        tokens_per_second=pace.tokens_per_second,
+        step_seconds=pace.step_seconds,
+        seconds=seconds,
+    )
 
 
 def _optimizer(model: torch.nn.Module, stage: Stage, betas: tuple[float, float]) -> torch.optim.Optimizer:

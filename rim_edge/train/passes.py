@@ -25,6 +25,20 @@ class Taken:
     """The weighted loss of the whole batch."""
     nll: tuple[float, ...]
     """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
+    tokens: int
+    """Of the whole batch's packed rows, over all processes."""
+    padding: int
+    """What filled the rows up, beyond those."""
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """What one pass found."""
+
+    loss: float
+    sums: _Sums
+    tokens: int
+    padding: int
 
 
 _Sums = dict[int, tuple[float, int]]
@@ -43,12 +57,17 @@ def take(run: Run, module: torch.nn.Module, stage: Stage, step: int) -> Taken:
         with run.processes.backward(module, last=number == len(parts)):
             found.append(_pass(run, module, part, (stage, step), divisor))
     every = [one for process in run.processes.gather(found) for one in process]
-    return Taken(sum(loss for loss, _ in every), _means([sums for _, sums in every]))
+    return Taken(
+        loss=sum(passed.loss for passed in every),
+        nll=_means([passed.sums for passed in every]),
+        tokens=sum(passed.tokens for passed in every),
+        padding=sum(passed.padding for passed in every),
+    )
 
 
 def _pass(
     run: Run, module: torch.nn.Module, samples: Sequence[Sample], place: tuple[Stage, int], divisor: int
-) -> tuple[float, _Sums]:
+) -> _Passed:
     """One forward and backward pass; gradients are averaged over processes, so each counts as many times."""
     device = run.processes.device
     batch = pack(samples, run.encoder.contract.block, run.padding).to(device)
@@ -56,7 +75,8 @@ def _pass(
     nll = module(batch, len(weights))
     loss = (weights * nll).sum() / divisor
     (loss * run.processes.count).backward()
-    return loss.item(), _by_place(nll.detach(), samples)
+    tokens = sum(packed_length(sample, len(run.encoder.contract.block)) for sample in samples)
+    return _Passed(loss.item(), _by_place(nll.detach(), samples), tokens, batch.ids.numel() - tokens)
 
 
 def _parts(samples: Sequence[Sample], run: Run) -> list[Sequence[Sample]]:
