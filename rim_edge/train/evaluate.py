@@ -16,11 +16,13 @@ from rim_export.contract import RimSettings, derive_contract
 from rim_runtime.options import LETTERS
 
 from rim_edge.train.checkpoint import read_checkpoint
+from rim_edge.train.decode import decoded
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.items import Item, canonical
 
-_BATCH = 250
-_ANSWER_TOKENS = 24
+_BATCH = 64
+"""Prompts in one pass; small, because a model that is scored while it trains shares its memory."""
+ANSWER_TOKENS = 24
 """An open answer that is longer is wrong."""
 
 
@@ -36,7 +38,7 @@ def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blo
     if all(item.letters for item in items):
         return letters_read(model, encoder, items, blocks)
     prompts = [_prompt(encoder, item.question, blocks) for item in items]
-    return [boxed(_decoded(model, encoder, prompt, _ANSWER_TOKENS)) for prompt in prompts]
+    return [boxed(text) for text in _decoded(model, encoder, prompts, ANSWER_TOKENS)]
 
 
 def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
@@ -57,7 +59,7 @@ def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:
 def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], tokens: int) -> list[str]:
     """Return the answer behind steps that the model writes itself, in at most `tokens` tokens; "" without one."""
     opening = encoder.contract.prefix_text
-    written = [_decoded(model, encoder, encoder.prompt(item.question), tokens) for item in items]
+    written = _decoded(model, encoder, [encoder.prompt(item.question) for item in items], tokens)
     return [boxed(text.rpartition(opening)[2]) if opening in text else "" for text in written]
 
 
@@ -84,23 +86,14 @@ def _prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, .
 def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Tensor) -> torch.Tensor:
     """Return the letters' logits [prompts, letters]; padding comes last, so causal attention needs no mask."""
     width = max(map(len, prompts))
-    ids = torch.tensor([[*prompt, *(width - len(prompt)) * [0]] for prompt in prompts])
+    ids = torch.tensor([[*prompt, *(width - len(prompt)) * [0]] for prompt in prompts], device=model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # (prompts, width, hidden)
-    last = hidden[torch.arange(len(prompts)), torch.tensor([len(prompt) - 1 for prompt in prompts])]
-    logits: torch.Tensor = model.get_output_embeddings()(last)[:, rows]
-    return logits
+    ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
+    last = hidden[torch.arange(len(prompts), device=model.device), ends]
+    logits: torch.Tensor = model.get_output_embeddings()(last).float().cpu()
+    return logits[:, rows]
 
 
-@torch.no_grad()
-def _decoded(model: Any, encoder: ExampleEncoder, prompt: Sequence[int], tokens: int) -> str:
-    """Return the text that the model writes greedily behind a prompt, one row at a time."""
-    ids = torch.tensor([prompt])
-    cache, written = None, []
-    for _ in range(tokens):
-        out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache, token = out.past_key_values, int(out.logits[0, -1].argmax())
-        if token == encoder.end_of_turn:
-            break
-        written.append(token)
-        ids = torch.tensor([[token]])
-    return encoder.decode(written)
+def _decoded(model: Any, encoder: ExampleEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
+    """Return the text that the model writes greedily behind every prompt."""
+    return [encoder.decode(ids) for ids in decoded(model, prompts, encoder.end_of_turn, tokens)]

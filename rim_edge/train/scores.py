@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
@@ -73,14 +75,18 @@ def report(
     """Score what was read with each number of blocks against the right answers."""
     above = [read for blocks, read in by_blocks.items() if blocks]
     hits = [any(read[place] == answer for read in above) for place, answer in enumerate(answers)]
-    most = max(sorted(set(answers)), key=answers.count)
     return Report(
         by_blocks={blocks: _score(read, answers) for blocks, read in by_blocks.items()},
         any_block=Score(sum(hits), len(answers)) if len(above) > 1 else None,
-        majority=_score(len(answers) * [most], answers),
+        majority=majority(answers),
         swapped=None if swapped is None else _score(swapped, answers),
         chain=None if chain is None else _score(chain, answers),
     )
+
+
+def majority(answers: Sequence[str]) -> Score:
+    """Return how often the most frequent answer is right."""
+    return Score(max(Counter(answers).values()), len(answers))
 
 
 def _score(read: list[str], answers: list[str]) -> Score:

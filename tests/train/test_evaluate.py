@@ -63,8 +63,20 @@ def test_open_answers_and_chains_are_what_generate_writes(model, encoder):
     assert answers_read(model, encoder, items, 2) == [boxed(encoder.decode(written))]
 
 
+def test_many_are_decoded_as_each_alone(model, encoder):
+    """Of three lengths, some of them together."""
+    items = items_of(
+        [Example(f"How many {word}?", (), "12") for word in ("a", "b", "are we", "x", "are", "of us")]
+    )
+    together = answers_read(model, encoder, items, 1)
+    assert together == [answers_read(model, encoder, [item], 1)[0] for item in items]
+    assert len(set(together)) > 2
+
+
 class Writer:
     """A model that writes given ids, one a call."""
+
+    device = "cpu"
 
     def __init__(self, ids):
         self.ids = iter(ids)
