@@ -1,4 +1,4 @@
-"""Greedy decoding of many prompts: those of one length together, so that nothing is padded and no mask is needed."""
+"""Greedy decoding of many prompts: those of one length together, so that nothing is padded or masked."""
 
 from __future__ import annotations
 
