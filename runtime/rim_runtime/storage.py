@@ -33,11 +33,11 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises TargetExistsError before anything is written, and StorageError for what the disk refuses.
     """
     refuse_existing(target)
-    with _storage_errors(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with _storage_errors(target):
+        with storage_errors(target):
             yield work
             _sync_tree(work)
             work.chmod(0o755)  # mkdtemp makes it private
@@ -56,7 +56,7 @@ def write_file(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write or replace one file atomically. Raises StorageError."""
-    with _storage_errors(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -71,7 +71,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _storage_errors(target: Path) -> Iterator[None]:
+def storage_errors(target: Path) -> Iterator[None]:
+    """Turn what the disk refuses while `target` is written into a StorageError that names it."""
     try:
         yield
     except OSError as error:
