@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from rim_runtime.options import offered_options
@@ -16,6 +17,9 @@ from rim_runtime.prompt import PromptContract
 from rim_edge.train.curriculum import Stage
 from rim_edge.train.examples import Example, Span
 from rim_edge.train.switches import Alignment, Objective, Visibility
+
+_REMEMBERED = 4096
+"""Texts whose ids are kept: steps and answers come again and again."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,14 @@ class ExampleEncoder:
         self.contract = contract
         self._tokenizer = tokenizer
         self.end_of_turn = int(tokenizer.eos_token_id)
+        self._encoded = lru_cache(_REMEMBERED)(self._encode)
         self._end = (*self.encode("}"), self.end_of_turn)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Return the ids of a text that stands alone; added tokens in it stay text."""
+        return self._encoded(text)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def decode(self, ids: Sequence[int]) -> str:

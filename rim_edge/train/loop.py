@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from rim_edge.train.adapters import set_dropout
+from rim_edge.train.allocation import keep_freed_memory
 from rim_edge.train.curriculum import Stage
 from rim_edge.train.errors import DivergedError
 from rim_edge.train.moment import Moment, StageResult
@@ -73,6 +74,7 @@ def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageRes
 
     Raises DivergedError.
     """
+    keep_freed_memory()
     moment = start or Moment()
     _draw_again(run, moment)
     if run.resources.recompute:

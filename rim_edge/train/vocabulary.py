@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 
+from rim_edge.train.products import product
+
 
 class LearnedRows(nn.Module):
     """The rows of some tokens, float32 [tokens, hidden], and where they stand."""
@@ -60,8 +62,8 @@ class FrozenHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the logits [..., vocabulary] of states [..., hidden]."""
-        logits = F.linear(states, self.matrix)
-        learned = F.linear(states, self.rows.weight).to(logits.dtype)
+        logits = product(states, self.matrix)
+        learned = product(states, self.rows.weight).to(logits.dtype)
         return logits.index_copy(-1, self.rows.tokens, learned)
 
 
