@@ -38,5 +38,5 @@ $(VENV)/.runs: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e ".[cpu,openvino,trt,export,train,dev]"
+	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,dev]"
 	@touch $@ $(VENV)/.runs

@@ -66,6 +66,42 @@ class Report:
         }
 
 
+@dataclass(frozen=True)
+class StageScores:
+    """How a model answered behind a stage of its training."""
+
+    stage: str
+    """The stage's name."""
+    by_blocks: tuple[Score, ...]
+    """With 0, 1, … memory blocks; with 0 alone where no blocks were trained."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as it stands in training.json."""
+        scores = {str(blocks): score.to_json() for blocks, score in enumerate(self.by_blocks)}
+        return {"stage": self.stage, "by_blocks": scores}
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """How a model answered behind the stages of its training; every score is over the same questions."""
+
+    name: str
+    """What was asked: the file's name, or what was made."""
+    stages: tuple[StageScores, ...]
+    """Behind each stage that is scored, in order; one at least."""
+    majority: Score
+    """Answering always with the most frequent right answer: what to beat."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as it stands in training.json."""
+        return {
+            "name": self.name,
+            "n": self.majority.n,
+            "majority": self.majority.to_json(),
+            "stages": [stage.to_json() for stage in self.stages],
+        }
+
+
 def report(
     answers: list[str],
     by_blocks: dict[int, list[str]],
@@ -82,6 +118,11 @@ def report(
         swapped=None if swapped is None else _score(swapped, answers),
         chain=None if chain is None else _score(chain, answers),
     )
+
+
+def stage_scores(stage: str, right: Sequence[int], n: int) -> StageScores:
+    """Return a stage's scores from its right answers of `n` with 0, 1, … blocks."""
+    return StageScores(stage, tuple(Score(count, n) for count in right))
 
 
 def majority(answers: Sequence[str]) -> Score:
