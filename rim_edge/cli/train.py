@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +10,8 @@ import typer
 from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from rim_edge.train.gathering import FileReport
-    from rim_edge.train.job import Job, Outcome
-    from rim_edge.train.loop import Step
+    from rim_edge.train.audience import Found
+    from rim_edge.train.held_out import HeldOut
     from rim_edge.train.recipe import Recipe
 
 
@@ -38,6 +32,14 @@ def train(
             metavar="FILE[=WEIGHT]", help="Rows (.jsonl, .txt, or .gz); repeatable. [default: generated puzzles]"
         ),
     ] = None,
+    eval_file: Annotated[
+        str | None,
+        typer.Option(
+            "--eval",
+            metavar="FILE[=ROWS]",
+            help="Rows to score behind each stage, the first ROWS (1,000) of them. [default: generated puzzles]",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of all stages together. [default: the recipe's]")
     ] = None,
@@ -50,6 +52,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order, puzzles and dropout.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all cores]")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad rows, and count them.")] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write TensorBoard's events too, into DIR/OUT's name.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run, where there is one.")
     ] = False,
@@ -59,10 +64,16 @@ def train(
     from rim_edge.extras import require_extra
 
     require_extra("train", "Training")
+    if tensorboard is not None:
+        require_extra("tensorboard", "--tensorboard")
     from rich.console import Console
 
+    from rim_edge.cli.training_summary import result, summarize
+    from rim_edge.cli.training_view import training_view
     from rim_edge.train.arms import find_arm
+    from rim_edge.train.audience import Audience
     from rim_edge.train.data_files import BadRows, parse_data_option
+    from rim_edge.train.eval_file import parse_eval_option
     from rim_edge.train.job import Job, run_job
 
     job = Job(
@@ -75,17 +86,19 @@ def train(
         seed=seed,
         threads=threads,
         bad_rows=BadRows.SKIP if skip_bad else BadRows.REFUSE,
+        eval=None if eval_file is None else parse_eval_option(eval_file),
+        tensorboard=tensorboard,
         resume=resume,
     )
     console = Console(stderr=True)
-    with _progress(console, job.curriculum.steps) as report:
-        outcome = run_job(job, report, _tell)
+    with training_view(console, job.curriculum) as view:
+        outcome = run_job(job, Audience(_tell, view.step, view.doing, view.scored))
     if outcome is None:  # the first of the run's processes speaks for all
         return
     if as_json:
-        print_json(_result(job, outcome))
+        print_json(result(job, outcome))
     else:
-        _summarize(console, outcome)
+        summarize(console, outcome)
 
 
 def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:
@@ -99,57 +112,30 @@ def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> R
     return recipe if lora_rank is None else recipe.with_rank(lora_rank)
 
 
-def _tell(files: tuple[FileReport, ...]) -> None:
+def _tell(found: Found) -> None:
     """Say which rows are left out."""
-    for file in files:
-        if file.skipped:
-            note(f"{file.name}: {file.skipped} bad rows skipped, the first: {file.first_bad}")
+    for file in found.files:
+        _tell_skipped(file.name, file.skipped, file.first_bad)
         for reason, count in file.dropped.items():
             note(f"{file.name}: {count} of {file.used + sum(file.dropped.values())} rows left out, {reason}")
+    if found.held_out is not None:
+        _tell_scored(found.held_out)
 
 
-@contextmanager
-def _progress(console: Console, steps: int) -> Iterator[Callable[[Step], None]]:
-    """Give the function that shows a step: a bar on a terminal, otherwise nothing."""
-    if not console.is_terminal:
-        yield lambda step: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=steps)
-
-        def show(step: Step) -> None:
-            progress.update(task, advance=1, description=f"{step.stage}, loss {step.loss:.3f}")
-
-        yield show
+def _tell_scored(held_out: HeldOut) -> None:
+    """Say what is wrong with the rows that the run is scored on."""
+    name, count = held_out.name, len(held_out.items)
+    _tell_skipped(name, held_out.skipped, held_out.first_bad)
+    if held_out.too_long:
+        rows = count + held_out.too_long
+        note(f"{name}: {held_out.too_long} of {rows} rows are not scored, too long for the model's positions")
+    if held_out.trained_on:
+        note(
+            f"{name}: the questions of {held_out.trained_on} of {count} rows are in the training data too; "
+            "what is learned by heart makes the scores too good"
+        )
 
 
-def _result(job: Job, outcome: Outcome) -> dict[str, object]:
-    accuracy = outcome.accuracy_by_blocks
-    return {
-        "checkpoint": str(outcome.checkpoint),
-        "recipe": job.recipe.name,
-        "arm": job.arm,
-        "seed": job.seed,
-        "stages": [asdict(stage) for stage in outcome.stages],
-        "data": [asdict(file) for file in outcome.data],
-        "resumed_at": outcome.resumed_at,
-        "accuracy_by_blocks": None if accuracy is None else list(accuracy),
-        "seconds": sum(stage.seconds for stage in outcome.stages),
-    }
-
-
-def _summarize(console: Console, outcome: Outcome) -> None:
-    for stage in outcome.stages:
-        console.print(f"{stage.name}: {stage.steps} steps, loss {stage.loss:.3f}, {stage.seconds:.0f} s")
-    if outcome.accuracy_by_blocks is not None:
-        shares = "  ".join(f"{blocks}: {share:.1%}" for blocks, share in enumerate(outcome.accuracy_by_blocks))
-        console.print(f"right on fresh puzzles, by blocks: {shares}", highlight=False)
-    console.print(f"checkpoint: {outcome.checkpoint}", highlight=False)
+def _tell_skipped(name: str, skipped: int, first_bad: str | None) -> None:
+    if skipped:
+        note(f"{name}: {skipped} bad rows skipped, the first: {first_bad}")

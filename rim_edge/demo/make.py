@@ -40,7 +40,7 @@ def make_checkpoint(target: Path) -> None:
     from rim_edge.train.job import Job, run_job
     from rim_edge.train.presets import DEMO
 
-    run_job(Job(DEMO, target, seed=SEED, threads=1), lambda step: None)
+    run_job(Job(DEMO, target, seed=SEED, threads=1))
 
 
 def write_papers(checkpoint: Path) -> None:

@@ -63,15 +63,6 @@ def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], toke
     return [boxed(text.rpartition(opening)[2]) if opening in text else "" for text in written]
 
 
-def accuracy_by_blocks(model: Any, encoder: ExampleEncoder, items: Sequence[Item]) -> list[float]:
-    """Return the share of items answered right with 0, 1, … K blocks."""
-    shares = []
-    for blocks in range(encoder.contract.blocks + 1):
-        read = letters_read(model, encoder, items, blocks)
-        shares.append(sum(found == item.answer for found, item in zip(read, items, strict=True)) / len(items))
-    return shares
-
-
 def boxed(text: str) -> str:
     """Return what stands in front of the closing brace, in the form that items compare."""
     return canonical(text.partition("}")[0])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from rim_export.checkpoint import read_config
@@ -15,30 +14,32 @@ from rim_export.contract import derive_contract
 from rim_runtime.bundle import sha256_file
 from rim_runtime.storage import new_folder, refuse_existing
 
-from rim_edge.demo.puzzles import ROOMS, fresh_puzzles
+from rim_edge.train.accuracy_plot import draw_accuracy
 from rim_edge.train.arms import Arm, for_arm
-from rim_edge.train.checkpoint import read_checkpoint
+from rim_edge.train.audience import Audience, Found
 from rim_edge.train.curriculum import Curriculum
 from rim_edge.train.data_files import BadRows, DataFile, ReadFile, read_file
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.errors import CurriculumError, DataError
-from rim_edge.train.evaluate import accuracy_by_blocks
+from rim_edge.train.eval_file import EvalFile
 from rim_edge.train.gathering import FileReport, Gathered, gather
-from rim_edge.train.items import Item
-from rim_edge.train.loop import Step, Watch, train
+from rim_edge.train.held_out import HeldOut, held_out_puzzles, hold_out, read_eval_file
+from rim_edge.train.loop import Watch, train
 from rim_edge.train.moment import Moment, StageResult
 from rim_edge.train.processes import Processes
-from rim_edge.train.recipe import Recipe, Trains
+from rim_edge.train.recipe import Recipe
+from rim_edge.train.records import recorded
 from rim_edge.train.run import Run
 from rim_edge.train.saved import METRICS, SavedRuns
+from rim_edge.train.scores import RunScores, majority, stage_scores
+from rim_edge.train.scoring import right_answers
 from rim_edge.train.sources import PuzzleSource
 from rim_edge.train.student import Student, make_student, write_student
+from rim_edge.train.summary import write_summary
 
-ACCURACY_SEED = 2_000
-"""Seed of the fresh puzzles that measure the trained model."""
-ACCURACY_COUNT = 1_000
-"""How many of them."""
-_METRICS_EVERY = 10
+PICTURE = "accuracy.svg"
+"""The run's scores, drawn."""
+_NOBODY = Audience()
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Job:
     """CPU threads; None leaves torch's choice."""
     bad_rows: BadRows = BadRows.REFUSE
     """What happens to rows that cannot be used."""
+    eval: EvalFile | None = None
+    """Rows to score behind each stage; None means the recipe's, and without those puzzles, if they are trained."""
+    tensorboard: Path | None = None
+    """Where TensorBoard's events go, into a folder called as the output's; None writes none."""
     resume: bool = False
     """Whether to go on from the last saved moment, where there is one."""
 
@@ -77,6 +82,11 @@ class Job:
         """The files of rows."""
         return self.data or self.recipe.data
 
+    @property
+    def eval_file(self) -> EvalFile | None:
+        """The file of rows to score."""
+        return self.eval or self.recipe.eval
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -90,38 +100,55 @@ class Outcome:
     """What was read of each file, and what left out."""
     resumed_at: int
     """Optimizer steps that an earlier process had done; 0 for a run in one go."""
-    accuracy_by_blocks: tuple[float, ...] | None
-    """On fresh puzzles, with the saved weights, 0..K blocks; None where rows were trained on."""
+    scores: RunScores | None
+    """How the model answered behind its stages, its weights as they were trained; None if it was not asked."""
+    no_picture: str | None
+    """Why the scores are not drawn; None where they are."""
+
+    @property
+    def accuracy_by_blocks(self) -> tuple[float, ...] | None:
+        """Behind the last stage that is scored, with 0, 1, … blocks."""
+        if self.scores is None:
+            return None
+        return tuple(score.accuracy for score in self.scores.stages[-1].by_blocks)
+
+    @property
+    def picture(self) -> Path | None:
+        """The scores, drawn."""
+        return self.checkpoint / PICTURE if self.no_picture is None else None
 
 
-Report = Callable[[Step], None]
-Tell = Callable[[tuple[FileReport, ...]], None]
+def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
+    """Train, score and write the checkpoint; None in every process of a run but the first.
 
-
-def run_job(job: Job, report: Report, tell: Tell = lambda files: None) -> Outcome | None:
-    """Train, write the checkpoint, and measure it; None in every process of a run but the first.
-
-    `tell` gets what was read of each file, `report` every step. Bad inputs are refused before anything is trained.
+    Bad inputs are refused before anything is trained.
     """
     refuse_existing(job.out)
-    files = _read(job)
+    inputs = _read(job)
     saved = SavedRuns.beside(job.out, _identity(job))
     if not job.resume:
         saved.refuse_unfinished()
     processes = Processes()
     if job.threads is not None:
         torch.set_num_threads(job.threads)
+    outcome = None
     if processes.is_first:
-        with new_folder(job.out) as folder:
-            prepared = _prepare(job, files, processes)
-            tell(prepared.reports)
-            outcome = _lead(job, prepared, saved, folder, report)
-        saved.remove()
+        with saved.in_use() as metrics:
+            audience.doing("reading the model and the data")
+            prepared = _prepare(job, inputs, processes)
+            audience.found(Found(prepared.reports, prepared.held_out))
+            outcome = _lead(job, prepared, saved, metrics, audience)
     else:
-        prepared, outcome = _prepare(job, files, processes), None
-        train(prepared.run, Watch(), _start(job, saved, prepared.student))
+        prepared = _prepare(job, inputs, processes)
+        train(prepared.run, Watch(behind=_scored_by(prepared, _NOBODY)), _start(job, saved, prepared.student))
     processes.end()
     return outcome
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    files: tuple[ReadFile, ...]
+    scored: ReadFile | None
 
 
 @dataclass(frozen=True)
@@ -129,9 +156,10 @@ class _Prepared:
     student: Student
     run: Run
     reports: tuple[FileReport, ...]
+    held_out: HeldOut | None
 
 
-def _read(job: Job) -> tuple[ReadFile, ...]:
+def _read(job: Job) -> _Inputs:
     """Read the files, and refuse a job without data or model, before a large model is loaded."""
     recipe = job.recipe
     if not job.files and recipe.scratch is None:
@@ -139,16 +167,18 @@ def _read(job: Job) -> tuple[ReadFile, ...]:
     files = tuple(read_file(file, job.bad_rows) for file in job.files)
     if job.model is None and recipe.scratch is None:
         raise CurriculumError(f"The recipe '{recipe.name}' has no model of its own. Pass --model DIR.")
-    return files
+    scored = None if job.eval_file is None else read_eval_file(job.eval_file, job.bad_rows)
+    return _Inputs(files, scored)
 
 
-def _prepare(job: Job, files: tuple[ReadFile, ...], processes: Processes) -> _Prepared:
+def _prepare(job: Job, inputs: _Inputs, processes: Processes) -> _Prepared:
     student = make_student(job.recipe, job.model, job.seed)
     encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
+    positions = student.model.config.max_position_embeddings
     gathered = Gathered(PuzzleSource(job.seed), ())
-    if files:
-        positions = student.model.config.max_position_embeddings
-        gathered = gather(files, encoder, replace(job.recipe, curriculum=job.curriculum), positions, job.seed)
+    if inputs.files:
+        recipe = replace(job.recipe, curriculum=job.curriculum)
+        gathered = gather(inputs.files, encoder, recipe, positions, job.seed)
     run = Run(
         model=student.model,
         encoder=encoder,
@@ -159,30 +189,73 @@ def _prepare(job: Job, files: tuple[ReadFile, ...], processes: Processes) -> _Pr
         seed=job.seed,
         processes=processes,
     )
-    return _Prepared(student, run, gathered.reports)
+    return _Prepared(student, run, gathered.reports, _held_out(inputs, encoder, positions))
 
 
-def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, folder: Path, report: Report) -> Outcome:
+def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
+    """Return what is scored: the file's rows; without one, puzzles where puzzles are trained."""
+    if inputs.scored is not None:
+        return hold_out(inputs.scored, encoder, inputs.files, positions)
+    return None if inputs.files else held_out_puzzles()
+
+
+def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audience: Audience) -> Outcome:
     """Train as the process that writes."""
-    student, run, metrics = prepared.student, prepared.run, folder / METRICS
-    start = _start(job, saved, student)
-    latest = saved.latest()
-    if latest:
-        shutil.copyfile(latest / METRICS, metrics)
-    with metrics.open("a", encoding="utf-8") as written:
-        stages = train(
-            run,
-            Watch(
-                report=lambda step: _record(step, written, report),
-                save=lambda moment: saved.save(student.model, moment, metrics),
-            ),
-            start,
+    start = _start(job, saved, prepared.student)
+    events = job.tensorboard and job.tensorboard / job.out.name
+    with recorded(audience, metrics, events, start.done) as listening:
+        watch = Watch(
+            report=listening.step,
+            save=lambda moment: saved.save(prepared.student.model, moment, metrics),
+            behind=_scored_by(prepared, listening),
         )
-    write_student(folder, student)
-    accuracy = None if job.files else _puzzle_accuracy(folder, run.encoder)
-    outcome = Outcome(job.out, stages, prepared.reports, start.done, accuracy)
-    _write_summary(folder, job, run, outcome)
+        stages = train(prepared.run, watch, start)
+    audience.doing("writing the checkpoint")
+    scores = _scores(prepared.held_out, stages)
+    no_picture = _no_picture(job, scores)
+    outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, no_picture)
+    with new_folder(job.out) as folder:
+        write_student(folder, prepared.student)
+        shutil.copyfile(metrics, folder / METRICS)
+        if scores is not None and no_picture is None:
+            draw_accuracy(scores, folder / PICTURE)
+        write_summary(folder, job, prepared.run, outcome)
     return outcome
+
+
+def _no_picture(job: Job, scores: RunScores | None) -> str | None:
+    """Return why there is no picture of accuracy by blocks, if there is none."""
+    if scores is not None:
+        several = any(len(stage.by_blocks) > 1 for stage in scores.stages)
+        return None if several else f"the arm {job.arm} is trained and scored with 0 blocks alone"
+    if job.files and job.eval_file is None:
+        return "not scored; pass --eval FILE, rows that are not trained on"
+    return f"not scored, because the arm {job.arm} writes its steps; rim-edge eval --chain scores those"
+
+
+def _scored_by(prepared: _Prepared, audience: Audience) -> Callable[[Moment], Moment]:
+    """Return what scores a stage that has just been finished, and tells and keeps it."""
+    run, held_out = prepared.run, prepared.held_out
+
+    def behind(moment: Moment) -> Moment:
+        stage = run.curriculum.stages[len(moment.finished) - 1]
+        right = () if held_out is None else right_answers(run, held_out.items, stage, audience.doing)
+        if held_out is not None and right:
+            audience.scored(stage_scores(stage.name, right, len(held_out.items)))
+        return moment.scored(right)
+
+    return behind
+
+
+def _scores(held_out: HeldOut | None, stages: Sequence[StageResult]) -> RunScores | None:
+    if held_out is None or not any(stage.right for stage in stages):
+        return None
+    n = len(held_out.items)
+    return RunScores(
+        name=held_out.name,
+        stages=tuple(stage_scores(stage.name, stage.right, n) for stage in stages if stage.right),
+        majority=majority([item.answer for item in held_out.items]),
+    )
 
 
 def _start(job: Job, saved: SavedRuns, student: Student) -> Moment:
@@ -204,44 +277,5 @@ def _identity(job: Job) -> dict[str, Any]:
         "model": None if job.model is None else dict(read_config(job.model)),
         "data": [[sha256_file(file.path), file.weight, file.steps] for file in job.files],
         "bad rows": job.bad_rows,
+        "eval": job.eval_file and [sha256_file(job.eval_file.path), job.eval_file.rows],
     }
-
-
-def _record(step: Step, metrics: TextIO, report: Report) -> None:
-    if step.step % _METRICS_EVERY == 0 or step.step == 1:
-        metrics.write(json.dumps(asdict(step)) + "\n")
-        metrics.flush()
-    report(step)
-
-
-def _puzzle_accuracy(folder: Path, encoder: ExampleEncoder) -> tuple[float, ...]:
-    """Measure what was saved, not what was trained: the weights are rounded by now."""
-    model, _ = read_checkpoint(folder)
-    puzzles = fresh_puzzles(ACCURACY_COUNT, ACCURACY_SEED)
-    items = [Item(puzzle.question, puzzle.answer, ROOMS) for puzzle in puzzles]
-    return tuple(accuracy_by_blocks(model.eval(), encoder, items))
-
-
-def _write_summary(folder: Path, job: Job, run: Run, outcome: Outcome) -> None:
-    """Write training.json: the resolved run and how it ended."""
-    recipe = job.recipe
-    summary = {
-        "recipe": recipe.name,
-        "arm": job.arm,
-        "model": None if job.model is None else job.model.name,
-        "data": [asdict(report) for report in outcome.data],
-        "seed": job.seed,
-        "threads": torch.get_num_threads(),
-        "processes": run.processes.count,
-        "trains": recipe.trains,
-        "lora": asdict(recipe.lora) if recipe.trains is Trains.LORA else None,
-        "limits": asdict(recipe.limits),
-        "resources": asdict(recipe.resources),
-        "curriculum": asdict(run.curriculum),
-        "prompt": asdict(run.encoder.contract),
-        "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in outcome.stages],
-        "resumed_at": outcome.resumed_at,
-        "accuracy_by_blocks": outcome.accuracy_by_blocks,
-    }
-    text = json.dumps(summary, indent=2) + "\n"
-    (folder / "training.json").write_text(text, encoding="utf-8")

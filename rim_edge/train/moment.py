@@ -23,6 +23,8 @@ class StageResult:
     """Mean loss of the last steps, 20 at most."""
     seconds: float
     """Wall time, of the last process to train it where it was resumed."""
+    right: tuple[int, ...] = ()
+    """Right answers behind it with 0, 1, … memory blocks, of what the run is scored on; empty where it is not."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,8 @@ class Moment:
     def behind(self, name: str, seconds: float) -> Moment:
         """Return the moment in which this stage is finished."""
         return Moment((*self.finished, StageResult(name, self.steps, self.loss, seconds)))
+
+    def scored(self, right: tuple[int, ...]) -> Moment:
+        """Return the moment with the right answers behind the stage that was finished last."""
+        *before, last = self.finished
+        return replace(self, finished=(*before, replace(last, right=right)))

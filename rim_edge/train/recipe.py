@@ -12,6 +12,7 @@ from rim_edge.train.bounds import positive, whole
 from rim_edge.train.curriculum import Curriculum
 from rim_edge.train.data_files import DataFile
 from rim_edge.train.errors import CurriculumError
+from rim_edge.train.eval_file import EvalFile
 from rim_edge.train.limits import Limits
 
 
@@ -98,6 +99,8 @@ class Recipe:
     """What the run may use."""
     data: tuple[DataFile, ...] = ()
     """Files of rows; `--data` takes their place."""
+    eval: EvalFile | None = None
+    """Rows to score behind each stage; `--eval` takes their place."""
     scratch: Scratch | None = field(default=None, metadata={"in_file": False})
     """For a model from scratch; None where the recipe needs `--model`."""
 

@@ -14,6 +14,9 @@ learning_rate = 1e-4
 
 [[data]]                      paths count from the file's folder
 path = "train.jsonl.gz"
+
+[eval]
+path = "test.jsonl.gz"
 """
 
 from __future__ import annotations
@@ -47,4 +50,5 @@ def read_recipe(path: Path) -> Recipe:
     except InputError as error:
         raise CurriculumError(f"{path}: {error}") from None
     files = tuple(replace(file, path=path.parent / file.path) for file in recipe.data)
-    return replace(recipe, data=files)
+    scored = recipe.eval and replace(recipe.eval, path=path.parent / recipe.eval.path)
+    return replace(recipe, data=files, eval=scored)

@@ -4,6 +4,7 @@
                      optimizer.safetensors   its moments, `<parameter>.<name>`
                      moment.json             the run it belongs to, and where it stands
                      metrics.jsonl           up to here
+    metrics.jsonl    of the run that goes on
 
 A new one is complete on the disk before the one before it goes, so a full disk costs no more than the steps since.
 """
@@ -13,14 +14,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from rim_runtime.errors import TargetExistsError
-from rim_runtime.storage import new_folder
+from rim_runtime.storage import new_folder, storage_errors
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -62,6 +64,28 @@ class SavedRuns:
                 f"or delete {self.folder}."
             )
 
+    @contextmanager
+    def in_use(self) -> Iterator[Path]:
+        """Make the folder for a run that goes on, and give its file of metrics, with what the saved moment has.
+
+        It goes when the block is done, and also when the block fails before a moment is saved; a process that was
+        killed leaves it. Raises StorageError.
+        """
+        metrics, latest = self.folder / METRICS, self.latest()
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            metrics.write_bytes(b"" if latest is None else (latest / METRICS).read_bytes())
+        for half_written in self.folder.glob(".step-*"):
+            shutil.rmtree(half_written, ignore_errors=True)
+        try:
+            with storage_errors(self.folder):
+                yield metrics
+        except BaseException:
+            if self.latest() is None:
+                self._remove()
+            raise
+        self._remove()
+
     def save(self, model: torch.nn.Module, moment: Moment, metrics: Path) -> None:
         """Write a moment, then remove the ones before it. Raises StorageError, and then those are still there."""
         target = self.folder / f"step-{moment.done:08d}"
@@ -88,12 +112,11 @@ class SavedRuns:
         with torch.no_grad():
             for name, parameter in learning.items():
                 parameter.copy_(weights[name])
-        finished = tuple(StageResult(**result) for result in state["finished"])
+        finished = tuple(_stage_result(result) for result in state["finished"])
         optimizer = _nested(load_file(saved / _OPTIMIZER))
         return Moment(finished, tuple(state["losses"]), state["steps"], optimizer)
 
-    def remove(self) -> None:
-        """Remove the folder: the run is finished."""
+    def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _check(self, saved: Path, run: Mapping[str, Any]) -> None:
@@ -103,6 +126,10 @@ class SavedRuns:
                 f"{saved} was saved by a run with another {', '.join(changed)}. "
                 f"Start it as it was started then, or delete {self.folder} to begin anew."
             )
+
+
+def _stage_result(saved: Mapping[str, Any]) -> StageResult:
+    return StageResult(**{**saved, "right": tuple(saved.get("right", ()))})
 
 
 def _learning(model: torch.nn.Module) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from rim_export.contract import RimSettings
 from safetensors.torch import load_file
 
 from rim_edge.demo.tokenizer import build_tokenizer
+from rim_edge.train.audience import Audience
 from rim_edge.train.checkpoint import write_checkpoint
 from rim_edge.train.data_files import DataFile
 from rim_edge.train.job import Job, run_job
@@ -20,6 +21,7 @@ from rim_edge.train.recipe_file import read_recipe
 RUN = """
 import json, sys
 from pathlib import Path
+from rim_edge.train.audience import Audience
 from rim_edge.train.data_files import DataFile
 from rim_edge.train.job import Job, run_job
 from rim_edge.train.recipe_file import read_recipe
@@ -27,7 +29,7 @@ base, config, out = map(Path, sys.argv[1:])
 told = []
 outcome = run_job(
     Job(read_recipe(config), out, base, (DataFile(base / "rows.jsonl"),), threads=1),
-    lambda step: told.append([step.loss, *step.nll]),
+    Audience(step=lambda step: told.append([step.loss, *step.nll])),
 )
 print(json.dumps(told if outcome else None))
 """
@@ -93,7 +95,7 @@ def test_two_processes_give_the_losses_of_one(base, tmp_path):
     config.write_text(CONFIG)
     alone = []
     job = Job(read_recipe(config), tmp_path / "alone", base, (DataFile(base / "rows.jsonl"),), threads=1)
-    run_job(job, lambda step: alone.append([step.loss, *step.nll]))
+    run_job(job, Audience(step=lambda step: alone.append([step.loss, *step.nll])))
     first, second = start(base, config, tmp_path / "together")
     assert second is None, "only the first one speaks"
     assert len(first) == len(alone) == 10

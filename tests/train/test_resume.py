@@ -15,6 +15,7 @@ from rim_runtime.errors import TargetExistsError
 from safetensors.torch import load_file
 
 from rim_edge.demo.tokenizer import build_tokenizer
+from rim_edge.train.audience import Audience
 from rim_edge.train.checkpoint import write_checkpoint
 from rim_edge.train.curriculum import Curriculum, Extension, Stage
 from rim_edge.train.data_files import DataFile
@@ -55,7 +56,7 @@ def weights(folder):
 
 def losses_of(given):
     losses = []
-    outcome = run_job(given, lambda step: losses.append(step.loss))
+    outcome = run_job(given, Audience(step=lambda step: losses.append(step.loss)))
     return losses, outcome
 
 
@@ -73,7 +74,7 @@ def interrupt(given, after):
             raise InterruptedByTestError
 
     with pytest.raises(InterruptedByTestError):
-        run_job(given, report)
+        run_job(given, Audience(step=report))
     return losses
 
 
@@ -100,7 +101,7 @@ def test_from_anywhere_to_the_same_losses_and_weights(base, tmp_path, trains):
 def test_metrics_go_on_where_they_were(base, tmp_path):
     given = job(base, tmp_path / "out")
     interrupt(given, 7)
-    run_job(replace(given, resume=True), lambda step: None)
+    run_job(replace(given, resume=True))
     metrics = [json.loads(line) for line in (given.out / "metrics.jsonl").read_text().splitlines()]
     assert [(row["stage"], row["step"]) for row in metrics] == [("one", 1), ("two", 1)]
     told = json.loads((given.out / "training.json").read_text())
@@ -111,16 +112,19 @@ def test_a_run_that_was_interrupted_is_not_overwritten_by_accident(base, tmp_pat
     given = job(base, tmp_path / "out")
     interrupt(given, 5)
     with pytest.raises(TargetExistsError, match=r"step-00000004 is a saved moment .* Pass --resume to go on"):
-        run_job(given, lambda step: None)
+        run_job(given)
     for other, name in (
         (replace(given, seed=4), "seed"),
         (replace(given, steps=7), "curriculum"),
         (replace(given, recipe=given.recipe.with_rank(3)), "trains"),
     ):
         with pytest.raises(CurriculumError, match=f"saved by a run with another {name}"):
-            run_job(replace(other, resume=True), lambda step: None)
-    assert len(list((tmp_path / "out.progress").iterdir())) == 1
-    run_job(replace(given, resume=True), lambda step: None)
+            run_job(replace(other, resume=True))
+    assert sorted(path.name for path in (tmp_path / "out.progress").iterdir()) == [
+        "metrics.jsonl",
+        "step-00000004",
+    ]
+    run_job(replace(given, resume=True))
 
 
 def test_resuming_what_never_began_begins(base, tmp_path):
@@ -161,14 +165,12 @@ def test_killed_it_goes_on(base, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL, "it was done before it could be killed"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml", "out.progress"], "nothing is hidden"
     done = subprocess.run(command(base, config, tmp_path / "out"), capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert told["resumed_at"] > 0
     assert told["stages"][0]["steps"] == 60
-    run_job(
-        Job(read_recipe(config), tmp_path / "whole", base, (DataFile(base / "rows.jsonl"),), threads=1),
-        lambda step: None,
-    )
+    run_job(Job(read_recipe(config), tmp_path / "whole", base, (DataFile(base / "rows.jsonl"),), threads=1))
     assert weights(tmp_path / "out") == weights(tmp_path / "whole")
 
 
@@ -176,6 +178,7 @@ FULL_DISK = """
 import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
+from rim_edge.train.audience import Audience
 from rim_edge.train.data_files import DataFile
 from rim_edge.train.job import Job, run_job
 from rim_edge.train.recipe_file import read_recipe
@@ -186,12 +189,12 @@ def report(step):
     if step.step == 4:  # the first moment is saved behind step 3; from here on the disk takes 20 kB a file
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 try:
-    run_job(job, report)
+    run_job(job, Audience(step=report))
 except StorageError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 print(sorted(path.name for path in out.with_name("out.progress").iterdir()))
-print(run_job(replace(job, resume=True), lambda step: None).resumed_at)
+print(run_job(replace(job, resume=True)).resumed_at)
 """
 
 
@@ -205,6 +208,6 @@ def test_a_full_disk_costs_no_more_than_the_steps_since(base, tmp_path):
     )
     said = done.stdout.splitlines()
     assert said[0].startswith("The weights could not be written"), done.stdout + done.stderr
-    assert said[1:] == ["['step-00000003']", "3"], done.stderr
+    assert said[1:] == ["['metrics.jsonl', 'step-00000003']", "3"], done.stderr
     assert load_file(tmp_path / "out" / "model.safetensors")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml", "out"]
