@@ -19,6 +19,7 @@ from rim_edge.train.checkpoint import read_checkpoint
 from rim_edge.train.decode import decoded
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.items import Item, canonical
+from rim_edge.train.products import through_onednn
 
 _BATCH = 64
 """Prompts in one pass; small, because a model that is scored while it trains shares its memory."""
@@ -30,6 +31,7 @@ def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
     """Return (model in fp32, encoder) of a checkpoint; blocks and prefix are the card's where it names none."""
     rim = RimSettings.from_config(read_config(folder)) or RimSettings()
     model, tokenizer = read_checkpoint(folder)
+    through_onednn(model)
     return model.eval(), ExampleEncoder(tokenizer, derive_contract(tokenizer, rim))
 
 

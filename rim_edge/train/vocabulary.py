@@ -64,7 +64,7 @@ class FrozenHead(nn.Module):
         """Return the logits [..., vocabulary] of states [..., hidden]."""
         logits = product(states, self.matrix)
         learned = product(states, self.rows.weight).to(logits.dtype)
-        return logits.index_copy(-1, self.rows.tokens, learned)
+        return logits.index_copy_(-1, self.rows.tokens, learned)
 
 
 def freeze_vocabulary(model: Any, tokens: Sequence[int]) -> None:

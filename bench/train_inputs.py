@@ -1,0 +1,48 @@
+"""What the training benchmark trains: two small checkpoints with seeded random weights, and rows for each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from rim_export.contract import RimSettings
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+from rim_edge.train.checkpoint import write_checkpoint
+from rim_edge.train.presets import preset
+from rim_edge.train.sources import PuzzleSource
+from rim_edge.train.student import make_student, write_student
+from rim_edge.train.switches import Objective
+
+PUZZLES = 4_000
+SMALL = {
+    "hidden_size": 512,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+    "intermediate_size": 1536,
+    "vocab_size": 151_936,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+}
+"""A Qwen3 of 112 million weights, 78 of them the vocabulary's."""
+
+
+def make_demo(folder: Path) -> Path:
+    """Write the untrained demo model and rows of its puzzles, rows.jsonl."""
+    student = make_student(preset("demo"), None, 0)
+    write_student(folder, student)
+    examples = PuzzleSource(0).draw(PUZZLES, Objective.STEPS)
+    rows = [{"question": one.question, "steps": one.steps, "answer": one.answer} for one in examples]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def make_small(folder: Path, tokenizer: Path) -> Path:
+    """Write a small Qwen3 with Qwen3's own tokenizer."""
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(Qwen3Config(**SMALL))
+    write_checkpoint(folder, model, AutoTokenizer.from_pretrained(tokenizer), RimSettings(), torch.float32)
+    return folder

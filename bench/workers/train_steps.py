@@ -1,0 +1,118 @@
+"""A training stage, so many optimizer steps a request: `train_steps.py CASE.json THREADS TREE`.
+
+It is the trainer of the source tree that PYTHONPATH names, TREE, through what all trees have had: student, rows,
+loop. The answer to a request says what its steps trained on, the same in every tree: `tokens` of the packed rows,
+padding apart, and `examples`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from rim_export.contract import derive_contract
+
+import rim_edge
+from rim_edge.train.curriculum import Curriculum, Stage
+from rim_edge.train.data_files import BadRows, DataFile, read_file
+from rim_edge.train.encode import ExampleEncoder
+from rim_edge.train.gathering import gather
+from rim_edge.train.limits import packed_length
+from rim_edge.train.loop import Watch, train
+from rim_edge.train.recipe import Arithmetic, Recipe, Resources, Trains
+from rim_edge.train.run import Run
+from rim_edge.train.sources import ExampleSource
+from rim_edge.train.student import make_student
+from rim_edge.train.switches import Alignment, Objective
+
+ENDLESS = 1_000_000
+SEED = 0
+
+
+@dataclass
+class Turns:
+    """Lets a run go on for some steps a request, and answers."""
+
+    run: Run
+    """What is trained."""
+    again: ExampleSource
+    """Gives the run's examples once more, to count them."""
+    steps: int
+    """Of a request."""
+    answers: TextIO
+    """Where answers go."""
+    done: int = 0
+    """Steps of the request that is being served."""
+    began: float = 0.0
+    """When it came."""
+
+    def wait(self) -> None:
+        """Wait for the next request; end the process when there is none."""
+        if not sys.stdin.readline():
+            sys.exit(0)
+        self.done, self.began = 0, time.perf_counter()
+
+    def step(self, _: object) -> None:
+        """Count a step, and answer behind the last one of a request."""
+        self.done += 1
+        if self.done == self.steps:
+            self.say({"seconds": time.perf_counter() - self.began, "result": self._trained_on()})
+            self.wait()
+
+    def say(self, line: dict[str, Any]) -> None:
+        """Send a line."""
+        print(json.dumps(line), file=self.answers, flush=True)
+
+    def _trained_on(self) -> dict[str, int]:
+        stage, block = self.run.curriculum.stages[0], len(self.run.encoder.contract.block)
+        examples = self.again.draw(self.steps * self.run.curriculum.batch_size, stage.objective)
+        samples = [self.run.encoder.sample(example, stage) for example in examples]
+        return {"tokens": sum(packed_length(sample, block) for sample in samples), "examples": len(samples)}
+
+
+def main() -> None:
+    """Build the run, say that it is ready, train."""
+    case, threads, tree = json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2]), Path(sys.argv[3])
+    found = Path(rim_edge.__file__).parents[1]
+    if found != tree:
+        raise SystemExit(f"rim_edge comes from {found}, expected {tree}.")
+    answers = os.fdopen(os.dup(1), "w")  # libraries may print: what they say goes to standard error
+    os.dup2(2, 1)
+    torch.set_num_threads(threads)
+    turns = _turns(case, answers)
+    turns.say({"torch": torch.__version__})
+    turns.wait()
+    train(turns.run, Watch(report=turns.step))
+
+
+def _turns(case: dict[str, Any], answers: TextIO) -> Turns:
+    stage = Stage(
+        "measured",
+        Objective(case["objective"]),
+        steps=ENDLESS,
+        learning_rate=1e-4,
+        alignment=Alignment(case["alignment"]),
+    )
+    recipe = Recipe(
+        name="measured",
+        curriculum=Curriculum((stage,), batch_size=case["batch_size"]),
+        trains=Trains(case["trains"]),
+        resources=Resources(case["micro_batch"], Arithmetic(case.get("arithmetic", "fp32")), save_every=ENDLESS),
+    )
+    student = make_student(recipe, Path(case["checkpoint"]), SEED)
+    encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
+    files = (read_file(DataFile(Path(case["rows"])), BadRows.SKIP),)
+    positions = student.model.config.max_position_embeddings
+    source, again = (gather(files, encoder, recipe, positions, SEED).source for _ in range(2))
+    run = Run(student.model, encoder, source, recipe.curriculum, student.padding, recipe.resources, SEED)
+    return Turns(run, again, case["steps"], answers)
+
+
+if __name__ == "__main__":
+    main()
