@@ -31,9 +31,9 @@ def right_answers(run: Run, items: Sequence[Item], stage: Stage, doing: Callable
     """Return how many items are answered right with 0, 1, … blocks; each process asks its share of them."""
     mine = items[run.processes.number :: run.processes.count]
     run.model.eval()
-    found = []
-    for blocks in budgets(stage, run.encoder.contract.blocks):
-        doing(f"scoring {stage.name} on {len(items):,} questions, {blocks} blocks")
+    found, most = [], run.encoder.contract.blocks
+    for blocks in budgets(stage, most):
+        doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
         found.append(sum(run.processes.gather(_right(run, mine, blocks))))
     run.model.train()
     return tuple(found)
