@@ -1,0 +1,1 @@
+"""Lookups in a row: six shuffled facts, a start, three hops."""

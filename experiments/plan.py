@@ -1,0 +1,67 @@
+"""What an experiment runs: arms, seeds, and where its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The repository."""
+BLOCK_ARMS = ("rim", "no-curriculum")
+"""Arms that are read behind blocks; the others are read right behind the question."""
+CHAIN_ARM = "cot"
+"""The arm that writes its steps."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm with one seed."""
+
+    arm: str
+    """What `rim-edge train --arm` takes."""
+    seed: int
+    """Of start, warm-up and arm."""
+
+    @property
+    def name(self) -> str:
+        """Names the checkpoint's folder."""
+        return f"{self.arm}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One experiment."""
+
+    name: str
+    """The package below `experiments`, and the folder below the work folder."""
+    seeds: Mapping[str, tuple[int, ...]]
+    """The seeds of every arm, in the order of the table."""
+    chain_tokens: int
+    """How many tokens the chain-of-thought arm may write."""
+    tests: tuple[str, ...] = ("test",)
+    """Files of questions, without `.jsonl.gz`."""
+    threads: int | None = 1
+    """CPU threads of a run; None leaves torch's choice."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its recipes and its results are kept."""
+        return ROOT / "experiments" / self.name
+
+    @property
+    def results(self) -> Path:
+        """What was found."""
+        return self.folder / "results.json"
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """The seeds that some arm has."""
+        return tuple(sorted({seed for seeds in self.seeds.values() for seed in seeds}))
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs: every arm with its first seed, then the others."""
+        most = max(len(seeds) for seeds in self.seeds.values())
+        turns = ((place, arm) for place in range(most) for arm in self.seeds)
+        return tuple(Run(arm, self.seeds[arm][place]) for place, arm in turns if place < len(self.seeds[arm]))

@@ -1,0 +1,1 @@
+"""Which of two nodes can be reached: ProsQA's task in symbols."""

@@ -1,0 +1,76 @@
+"""Puts together what an experiment found: one JSON file that the tables are made from."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from experiments.plan import Plan, Run
+from experiments.running import record_of, scores_name
+
+Results = dict[str, Any]
+
+
+def collect(plan: Plan, work: Path) -> Results:
+    """Return the results of all runs that are done."""
+    return {
+        "experiment": plan.name,
+        "machine": _machine(),
+        "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in plan.every_seed],
+        "runs": [found for run in plan.runs if (found := _run(plan, work, run))],
+        "costs": {test: _costs(work, test, plan.every_seed[0]) for test in plan.tests},
+    }
+
+
+def _run(plan: Plan, work: Path, run: Run) -> Results | None:
+    scores = {test: record_of(work, scores_name(run, test)) for test in plan.tests}
+    if not all(scores.values()):
+        return None
+    scored = {test: record["result"] for test, record in scores.items()}
+    return {"arm": run.arm, "seed": run.seed} | _trained(work, run.name) | {"scores": scored}
+
+
+def _trained(work: Path, name: str) -> Results:
+    """Return how a checkpoint was trained."""
+    record = record_of(work, name)
+    summary = json.loads((work / name / "training.json").read_text(encoding="utf-8"))
+    batch = summary["curriculum"]["batch_size"]
+    stages = [{key: stage[key] for key in ("name", "steps", "loss")} for stage in summary["stages"]]
+    return {
+        "commit": record.get("commit"),
+        "cpu_seconds": record.get("cpu_seconds"),
+        "resumed_at": summary["resumed_at"],
+        "examples": batch * sum(stage["steps"] for stage in stages),
+        "stages": stages,
+    }
+
+
+def _costs(work: Path, test: str, seed: int) -> Mapping[str, float]:
+    """Return what an answer takes, in tokens, as means over the test's questions."""
+    from rim_edge.train.evaluate import open_checkpoint
+
+    _, encoder = open_checkpoint(work / f"base-{seed}")
+    contract = encoder.contract
+    with gzip.open(work / f"{test}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    written = [encoder.encode("\n".join(row["steps"])) for row in rows]
+    answers = [encoder.encode(row["answer"]) for row in rows]
+    return {
+        "prompt": sum(len(encoder.prompt(row["question"])) for row in rows) / len(rows),
+        "block": len(contract.block),
+        "prefix": len(contract.prefix),
+        "steps": sum(map(len, written)) / len(rows),
+        "answer": sum(map(len, answers)) / len(rows),
+    }
+
+
+def _machine() -> Results:
+    return {
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "packages": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
+    }

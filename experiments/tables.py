@@ -1,0 +1,113 @@
+"""The tables of a page, made from the results, so that no figure is typed by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from experiments.plan import BLOCK_ARMS, CHAIN_ARM
+
+Table = str
+_PLACE = r"(<!-- table: {name} -->\n)(?:.*?\n)?(<!-- end -->)"
+
+
+def fill(page: Path, tables: Mapping[str, Table]) -> None:
+    """Put the tables where the page names them."""
+    text = page.read_text(encoding="utf-8")
+    for name, table in tables.items():
+        place = _PLACE.format(name=re.escape(name))
+        text, count = re.subn(place, lambda found, made=table: found[1] + made + found[2], text, flags=re.S)
+        if count != 1:
+            raise ValueError(f"{page} has {count} places for the table '{name}', expected one.")
+    page.write_text(text, encoding="utf-8")
+
+
+def tables_of(results: Mapping[str, Any]) -> dict[str, Table]:
+    """Return the tables of an experiment by name."""
+    name, tests = results["experiment"], list(results["costs"])
+    made = {}
+    for test in tests:
+        place = name if len(tests) == 1 else f"{name} {test}"
+        made[f"{place}, accuracy"] = accuracy_table(results, test)
+        made[f"{place}, blocks"] = blocks_table(results, test)
+    return made | {f"{name}, training": training_table(results)}
+
+
+def accuracy_table(results: Mapping[str, Any], test: str) -> Table:
+    """Show every arm as it is meant to be read, a column a seed."""
+    arms = _by_arm(results)
+    seeds = sorted({run["seed"] for run in results["runs"]})
+    rows = []
+    for arm, runs in arms.items():
+        scores = {run["seed"]: _own_score(run, test) for run in runs}
+        cells = [_share(scores[seed]) if seed in scores else "" for seed in seeds]
+        mean = f"{100 * fmean(score['accuracy'] for score in scores.values()):.1f}"
+        rows.append([f"`{arm}`", *_cost(runs[0], results["costs"][test], test), *cells, f"**{mean}**"])
+    heads = ["arm", "read", "passes", "tokens", *(f"seed {seed}" for seed in seeds), "mean"]
+    return _table(heads, rows)
+
+
+def blocks_table(results: Mapping[str, Any], test: str) -> Table:
+    """Show the arms with blocks at every budget, the shuffled blocks and the oracle."""
+    runs = [run for arm in BLOCK_ARMS for run in _by_arm(results).get(arm, [])]
+    budgets = sorted({int(count) for run in runs for count in run["scores"][test]["by_blocks"]})
+    rows = []
+    for run in runs:
+        scores = run["scores"][test]
+        cells = [_share(scores["by_blocks"][str(count)]) for count in budgets]
+        others = [_share(scores["shuffled_blocks"]), _share(scores["any_block_oracle"])]
+        rows.append([f"`{run['arm']}`, seed {run['seed']}", *cells, *others])
+    heads = ["", *(f"{count} blocks" if count != 1 else "1 block" for count in budgets)]
+    return _table([*heads, "another question's blocks", "any block (oracle)"], rows)
+
+
+def training_table(results: Mapping[str, Any]) -> Table:
+    """Show what the runs took."""
+    arms = {"warm-up (all arms)": results["warm_ups"]} | _by_arm(results)
+    rows = []
+    for arm, runs in arms.items():
+        steps = " + ".join(str(stage["steps"]) for stage in runs[0]["stages"])
+        seconds = [run["cpu_seconds"] for run in runs if run["cpu_seconds"] and not run["resumed_at"]]
+        spent = ", ".join(f"{second / 60:.1f}" for second in seconds)
+        rows.append([arm, steps, f"{runs[0]['examples']:,}", spent])
+    return _table(["", "steps", "examples", "processor minutes, a run each"], rows)
+
+
+def _own_score(run: Mapping[str, Any], test: str) -> Mapping[str, float]:
+    """Return the score of a run as its arm is meant to be read."""
+    scores = run["scores"][test]
+    if run["arm"] == CHAIN_ARM:
+        return scores["chain"]  # type: ignore[no-any-return]
+    by_blocks = scores["by_blocks"]
+    return by_blocks[max(by_blocks, key=int)]  # type: ignore[no-any-return]
+
+
+def _cost(run: Mapping[str, Any], cost: Mapping[str, float], test: str) -> tuple[str, str, str]:
+    """Return (how it is read, forward passes, tokens that go through the model) of an answer."""
+    blocks = max(map(int, run["scores"][test]["by_blocks"]))
+    one_pass = cost["prompt"] + blocks * cost["block"] + cost["prefix"]
+    if run["arm"] != CHAIN_ARM:
+        return f"{blocks} blocks", "1", f"{one_pass:.0f}"
+    passes = cost["steps"] + cost["prefix"] + cost["answer"]
+    return "its steps", f"{passes:.3g}", f"{cost['prompt'] + passes - 1:.0f}"
+
+
+def _by_arm(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for run in sorted(results["runs"], key=lambda run: run["seed"]):
+        arms.setdefault(run["arm"], []).append(run)
+    order = list(dict.fromkeys(run["arm"] for run in results["runs"]))
+    return {arm: arms[arm] for arm in order}
+
+
+def _share(score: Mapping[str, float]) -> str:
+    """Return an accuracy and its 95 % Wilson interval, in percent."""
+    return f"{100 * score['accuracy']:.1f} ({100 * score['low']:.1f}–{100 * score['high']:.1f})"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
