@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -168,15 +169,16 @@ def _now(course: Course) -> list[RenderableType]:
     return [pace, _readouts(course.nll)]
 
 
-def _readouts(nll: list[float]) -> Text:
-    """Return -log p by readout in one row: green where p > 0.9, yellow where p > 0.5; some left out of many."""
+def _readouts(nll: list[float]) -> RenderableType:
+    """Return -log p by readout, compact: green where p > 0.9, yellow where p > 0.5; some left out of many."""
     if len(nll) == 1:
         return Text.assemble("-log p  ", _shade(nll[0]))
-    text = Text("-log p by readout")
     stride = math.ceil(len(nll) / _READOUTS_SHOWN)
-    for place in range((len(nll) - 1) % stride, len(nll), stride):
-        text.append_text(Text.assemble("  ", (f"{place + 1}\N{NO-BREAK SPACE}", "dim"), _shade(nll[place])))
-    return text
+    places = range((len(nll) - 1) % stride, len(nll), stride)
+    cells = [Text.assemble((f"{place + 1} ", "dim"), _shade(nll[place])) for place in places]
+    row = Table.grid(padding=(0, 2))
+    row.add_row("-log p by readout", Columns(cells, padding=(0, 2)))
+    return row
 
 
 def _shade(nll: float) -> tuple[str, str]:

@@ -83,8 +83,8 @@ def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Ten
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # (prompts, width, hidden)
     ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
     last = hidden[torch.arange(len(prompts), device=model.device), ends]
-    logits: torch.Tensor = model.get_output_embeddings()(last).float().cpu()
-    return logits[:, rows]
+    logits: torch.Tensor = model.get_output_embeddings()(last)[:, rows.to(model.device)]
+    return logits.float().cpu()
 
 
 def _decoded(model: Any, encoder: ExampleEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:

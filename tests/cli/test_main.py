@@ -136,9 +136,9 @@ def test_told_to_end_it_leaves_no_half_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rim_edge", "train", "--preset", "demo", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out*/metrics.jsonl")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("out.progress/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert list(tmp_path.glob(".out*")), "training never began"
+    assert list(tmp_path.glob("out.progress")), "training never began"
     process.terminate()
     assert process.wait(60) == 143
     assert not list(tmp_path.glob("*out*"))

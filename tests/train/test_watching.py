@@ -13,6 +13,7 @@ from rim_runtime.errors import MissingExtraError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rim_edge import extras
+from rim_edge.cli import main
 from rim_edge.cli.train import train
 from rim_edge.cli.training_view import training_view
 from rim_edge.demo.tokenizer import build_tokenizer
@@ -20,7 +21,6 @@ from rim_edge.train.audience import Audience
 from rim_edge.train.checkpoint import write_checkpoint
 from rim_edge.train.curriculum import Curriculum, Extension, Stage
 from rim_edge.train.data_files import parse_data_option
-from rim_edge.train.errors import CurriculumError, DataError
 from rim_edge.train.evaluate import answers_read, open_checkpoint
 from rim_edge.train.items import items_of
 from rim_edge.train.job import Job, run_job
@@ -232,15 +232,16 @@ def test_rows_that_are_trained_on_or_too_long_or_bad_are_told(base, tmp_path, ca
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "words"),
+    ("given", "words"),
     [
-        ("none.jsonl", DataError, "There is no file"),
-        ("test.jsonl=0", CurriculumError, "eval: rows is 0, expected a whole number of at least 1"),
+        ("none.jsonl", "There is no file"),
+        ("test.jsonl=0", "eval: rows is 0, expected a whole number of at least 1"),
     ],
 )
-def test_a_bad_eval_file_is_refused_before_anything_is_trained(base, tmp_path, given, error, words):
-    with pytest.raises(error, match=words):
-        run(base, tmp_path / "out", eval_file=str(base / given))
+def test_a_bad_eval_file_is_refused_before_anything_is_trained(base, tmp_path, capsys, given, words):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--out", str(tmp_path / "out"), "--eval", str(base / given)])
+    assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -289,7 +290,7 @@ def test_the_live_view_fits_and_says_where_the_run_stands(terminal, width):
         assert re.fullmatch(r"● stage 1 ━\S* *━* +2/20 +loss 0\.432 +0:00:04 *", lines[1])
         assert re.fullmatch(r"  all +━+\S* *━* +14/42 *", lines[3])
         assert lines[4].strip() == "12,345 tokens/s (10% padding)   rate 5.00e-04   0:00:56 left"
-        assert lines[5].replace("\xa0", " ").strip() == "-log p by readout  1 1.50  2 0.52  3 0.50"
+        assert lines[5].strip() == "-log p by readout  1 1.50  2 0.52  3 0.50"
         view.scored(stage_scores("stage 1", (1, 97), 100))
         view.doing("scoring")
         assert "right 97.0%" in frame(view, width)[1]
@@ -302,7 +303,7 @@ def test_many_readouts_take_two_lines_at_most_and_the_last_one_stays(terminal):
         view.step(step("stage 1", 1, 11, tuple(float(place) for place in range(33))))
         shown = frame(view, 80)[5:]
         assert len(shown) <= 3
-        assert "33\xa032.00" in " ".join(shown)
+        assert re.search(r"\b33 32\.00", " ".join(shown))
 
 
 def test_who_has_nothing_to_tell_shows_nothing(terminal):
