@@ -6,15 +6,25 @@ from typing import Any
 
 from torch import nn
 
+from rim_edge.train.errors import CurriculumError
 from rim_edge.train.recipe import Lora
 
 _MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def add_adapters(model: Any, lora: Lora) -> Any:
-    """Freeze the model's layers, give each of their matrices an adapter in place, and return peft's wrapper."""
+    """Freeze the model's layers, give each of their matrices an adapter in place, and return peft's wrapper.
+
+    Raises CurriculumError for a rank that is no lower than the matrices' own.
+    """
     from peft import LoraConfig, LoraModel
 
+    full = min(min(module.weight.shape) for name, module in model.named_modules() if name.endswith(_MATRICES))
+    if lora.rank > full:
+        raise CurriculumError(
+            f"lora.rank is {lora.rank}, expected {full} at most: the model has matrices that are no larger. "
+            "Lower the rank, or train whole layers (--lora-rank 0)."
+        )
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.rank * lora.scale,

@@ -4,7 +4,8 @@ InputError
 ├── DataError                           a row or file of training data cannot be used
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
 RimError
-└── DivergedError (ArithmeticError)     the loss is no number any more
+├── DivergedError (ArithmeticError)     the loss is no number any more
+└── ShortMemoryError (MemoryError)      a pass needs more memory than there is
 """
 
 from __future__ import annotations
@@ -22,3 +23,7 @@ class CurriculumError(InputError):
 
 class DivergedError(RimError, ArithmeticError):
     """The loss is infinite or no number."""
+
+
+class ShortMemoryError(RimError, MemoryError):
+    """A pass needs more memory than there is."""

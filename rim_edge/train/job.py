@@ -128,7 +128,7 @@ def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
     saved = SavedRuns.beside(job.out, _identity(job))
     if not job.resume:
         saved.refuse_unfinished()
-    processes = Processes()
+    processes = Processes(job.recipe.resources.sharding)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     outcome = None
@@ -137,6 +137,7 @@ def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
             audience.doing("reading the model and the data")
             prepared = _prepare(job, inputs, processes)
             audience.found(Found(prepared.reports, prepared.held_out))
+            audience.doing("beginning")
             outcome = _lead(job, prepared, saved, metrics, audience)
     else:
         prepared = _prepare(job, inputs, processes)
@@ -189,7 +190,8 @@ def _prepare(job: Job, inputs: _Inputs, processes: Processes) -> _Prepared:
         seed=job.seed,
         processes=processes,
     )
-    return _Prepared(student, run, gathered.reports, _held_out(inputs, encoder, positions))
+    held_out = None if processes.is_sharded else _held_out(inputs, encoder, positions)
+    return _Prepared(student, run, gathered.reports, held_out)
 
 
 def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
@@ -206,13 +208,13 @@ def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audien
     with recorded(audience, metrics, events, start.done) as listening:
         watch = Watch(
             report=listening.step,
-            save=lambda moment: saved.save(prepared.student.model, moment, metrics),
+            save=lambda moment, weights: saved.save(moment, weights, metrics),
             behind=_scored_by(prepared, listening),
         )
         stages = train(prepared.run, watch, start)
     audience.doing("writing the checkpoint")
     scores = _scores(prepared.held_out, stages)
-    no_picture = _no_picture(job, scores)
+    no_picture = _no_picture(job, prepared.run, scores)
     outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, no_picture)
     with new_folder(job.out) as folder:
         write_student(folder, prepared.student)
@@ -223,11 +225,13 @@ def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audien
     return outcome
 
 
-def _no_picture(job: Job, scores: RunScores | None) -> str | None:
+def _no_picture(job: Job, run: Run, scores: RunScores | None) -> str | None:
     """Return why there is no picture of accuracy by blocks, if there is none."""
     if scores is not None:
         several = any(len(stage.by_blocks) > 1 for stage in scores.stages)
         return None if several else f"the arm {job.arm} is trained and scored with 0 blocks alone"
+    if run.processes.is_sharded:
+        return "not scored, because the processes share the layers out; rim-edge eval scores the checkpoint"
     if job.files and job.eval_file is None:
         return "not scored; pass --eval FILE, rows that are not trained on"
     return f"not scored, because the arm {job.arm} writes its steps; rim-edge eval --chain scores those"

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from rim_edge.train.adapters import set_dropout
 from rim_edge.train.allocation import keep_freed_memory
 from rim_edge.train.curriculum import Stage
 from rim_edge.train.errors import DivergedError
-from rim_edge.train.moment import Moment, StageResult
+from rim_edge.train.moment import Moment, StageResult, what_learns
 from rim_edge.train.pace import Pace
 from rim_edge.train.passes import Taken, take
 from rim_edge.train.run import Run
 from rim_edge.train.scorer import Scorer
+from rim_edge.train.sharding import put_together, take_shares, unshard
+from rim_edge.train.shortage import telling_of_shortage
 from rim_edge.train.switches import Schedule
 
 
@@ -63,8 +66,9 @@ class Watch:
 
     report: Callable[[Step], None] = lambda step: None
     """Called after every optimizer step."""
-    save: Callable[[Moment], None] = lambda moment: None
-    """Called every `resources.save_every` steps, with what `train` can start from."""
+    save: Callable[[Moment, Mapping[str, Tensor]], None] = lambda moment, weights: None
+    """Called every `resources.save_every` steps, with what `train` can start from and the weights that learn; both
+    are empty in all processes but the first where layers are shared out."""
     behind: Callable[[Moment], Moment] = lambda moment: moment
     """Called behind every stage, in every process of a run; `train` goes on with what it returns."""
 
@@ -72,7 +76,8 @@ class Watch:
 def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageResult, ...]:
     """Train all stages in place, from the beginning or from a moment whose weights the model has.
 
-    Raises DivergedError.
+    Where layers are shared out, only the first process has a whole model behind it. Raises
+    DivergedError and ShortMemoryError.
     """
     keep_freed_memory()
     moment = start or Moment()
@@ -82,8 +87,10 @@ def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageRes
     run.model.train()
     module = run.processes.prepare(Scorer(run.model, run.resources.arithmetic))
     began = time.monotonic()
-    while len(moment.finished) < len(run.curriculum.stages):
-        moment = watch.behind(_train_stage(run, module, moment, watch, began))
+    with telling_of_shortage(run.resources):
+        while len(moment.finished) < len(run.curriculum.stages):
+            moment = watch.behind(_train_stage(run, module, moment, watch, began))
+    unshard(run.model, keep=run.processes.is_first)
     run.model.eval()
     return moment.finished
 
@@ -103,8 +110,7 @@ def _train_stage(run: Run, module: torch.nn.Module, moment: Moment, watch: Watch
     started, index, pace = time.monotonic(), len(moment.finished), Pace()
     stage = run.curriculum.stages[index]
     optimizer = _optimizer(run.model, stage, run.curriculum.betas)
-    if moment.optimizer:
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moment.optimizer})
+    _restore(optimizer, moment)
     set_dropout(run.model, stage.dropout)
     while _goes_on(stage, moment):
         rate, at = learning_rate(stage, moment.steps), time.monotonic()
@@ -116,7 +122,7 @@ def _train_stage(run: Run, module: torch.nn.Module, moment: Moment, watch: Watch
         pace.add(taken.tokens, time.monotonic() - at)
         watch.report(_step(run, moment, taken, pace, time.monotonic() - began))
         if moment.done % run.resources.save_every == 0:
-            watch.save(replace(moment, optimizer=optimizer.state_dict()["state"]))
+            _save(run, watch, moment, optimizer)
     return moment.behind(stage.name, time.monotonic() - started)
 
 
@@ -149,6 +155,22 @@ def _update(run: Run, optimizer: torch.optim.Optimizer, loss: float, rate: float
         group["lr"] = rate
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.curriculum.clip_norm)
     optimizer.step()
+
+
+def _save(run: Run, watch: Watch, moment: Moment, optimizer: torch.optim.Optimizer) -> None:
+    """Hand out the moment behind this step; shares of it are put together, so every process has to call this."""
+    keep, state = run.processes.is_first, optimizer.state_dict()["state"]
+    whole = {number: put_together(values, keep=keep) for number, values in state.items()}
+    weights = {name: parameter.detach() for name, parameter in what_learns(run.model).items()}
+    watch.save(replace(moment, optimizer=whole), put_together(weights, keep=keep))
+
+
+def _restore(optimizer: torch.optim.Optimizer, moment: Moment) -> None:
+    """Give the optimizer the moment's state, if there is some."""
+    if moment.optimizer:
+        held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        state = {number: take_shares(values, held[number]) for number, values in moment.optimizer.items()}
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _step(run: Run, moment: Moment, taken: Taken, pace: Pace, seconds: float) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 RECENT = 20
 """Steps whose losses tell how a stage is doing."""
@@ -62,3 +62,8 @@ class Moment:
         """Return the moment with the right answers behind the stage that was finished last."""
         *before, last = self.finished
         return replace(self, finished=(*before, replace(last, right=right)))
+
+
+def what_learns(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters that learn, by name: the weights that belong to a moment."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

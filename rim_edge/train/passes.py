@@ -52,10 +52,13 @@ def take(run: Run, module: torch.nn.Module, stage: Stage, step: int) -> Taken:
     samples = [run.encoder.sample(example, stage, step / stage.steps) for example in mine]
     divisor = sum(run.processes.gather(batch_size(samples, stage.normalisation)))
     parts = _parts(samples, run)
+    idle = run.processes.passes(len(parts)) - len(parts)
     found = []
     for number, part in enumerate(parts, start=1):
         with run.processes.backward(module, last=number == len(parts)):
             found.append(_pass(run, module, part, (stage, step), divisor))
+    for _ in range(idle):
+        _idle_pass(run, module, parts[0])
     every = [one for process in run.processes.gather(found) for one in process]
     return Taken(
         loss=sum(passed.loss for passed in every),
@@ -77,6 +80,12 @@ def _pass(
     (loss * run.processes.count).backward()
     tokens = sum(packed_length(sample, len(run.encoder.contract.block)) for sample in samples)
     return _Passed(loss.item(), _by_place(nll.detach(), samples), tokens, batch.ids.numel() - tokens)
+
+
+def _idle_pass(run: Run, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
+    """Go through the layers for nothing but the other processes' sake, which hold shares of them in theirs."""
+    batch = pack(samples, run.encoder.contract.block, run.padding).to(run.processes.device)
+    (0.0 * module(batch, sum(len(sample.readouts) for sample in samples)).sum()).backward()
 
 
 def _parts(samples: Sequence[Sample], run: Run) -> list[Sequence[Sample]]:

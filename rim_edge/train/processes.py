@@ -12,17 +12,29 @@ from typing import Any, TypeVar
 
 import torch
 
+from rim_edge.train.errors import CurriculumError
+from rim_edge.train.recipe import Sharding
+from rim_edge.train.sharding import shard
+
 T = TypeVar("T")
 
 
 class Processes:
     """One process among its fellows, through accelerate."""
 
-    def __init__(self) -> None:
-        from accelerate import Accelerator
+    def __init__(self, sharding: Sharding = Sharding.NONE) -> None:
+        from accelerate import Accelerator, DistributedType
 
-        # accelerate looks for fellows without a GPU only where it is told that there is none
-        self._accelerator: Any = Accelerator(cpu=not torch.accelerator.is_available())
+        # accelerate looks for fellows without a GPU only where it is told that there is none; in what precision
+        # to compute is the recipe's to say, not the launcher's
+        self._accelerator: Any = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
+        asked = self._accelerator.distributed_type == DistributedType.FSDP
+        self._sharded = self.count > 1 and (asked or sharding is Sharding.LAYERS)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each one holds a share of the layers."""
+        return self._sharded
 
     @property
     def count(self) -> int:
@@ -45,18 +57,32 @@ class Processes:
         return torch.device(self._accelerator.device)
 
     def share(self, items: Sequence[T]) -> list[T]:
-        """Return this process's share: every n-th item."""
+        """Return this process's share: every n-th item. Raises CurriculumError where some would get none."""
+        if len(items) < self.count:
+            raise CurriculumError(
+                f"A batch of {len(items)} cannot be shared among {self.count} processes. "
+                "Raise [curriculum] batch_size, or start fewer."
+            )
         return list(items[self.number :: self.count])
 
     def prepare(self, module: torch.nn.Module) -> torch.nn.Module:
         """Put a module on the device; with several processes, make its backward pass average gradients."""
+        if self._sharded:
+            return shard(module, self.device, self.count)
         prepared: torch.nn.Module = self._accelerator.prepare_model(module)
         return prepared
 
+    def passes(self, own: int) -> int:
+        """Return how many passes a step takes in every process, where this one has `own` to make.
+
+        Layers that are shared out are put together in each pass, so all processes must make as many.
+        """
+        return max(self.gather(own)) if self._sharded else own
+
     @contextmanager
     def backward(self, module: torch.nn.Module, *, last: bool) -> Iterator[None]:
-        """Exchange gradients only in the last of the passes that make a step."""
-        if last or self.count == 1:
+        """Exchange gradients only in the last of the passes that make a step; shares of them, in each."""
+        if last or self._sharded or self.count == 1:
             yield
             return
         with self._accelerator.no_sync(module):

@@ -34,6 +34,15 @@ class Arithmetic(StrEnum):
     BF16 = "bf16"
 
 
+class Sharding(StrEnum):
+    """How several processes hold the model."""
+
+    NONE = "none"
+    """Each one all of it (DDP)."""
+    LAYERS = "layers"
+    """Each one a share of every layer, of its gradients and of its moments (FSDP2)."""
+
+
 @dataclass(frozen=True)
 class Lora:
     """Low-rank adapters."""
@@ -58,6 +67,8 @@ class Resources:
     """Of the forward pass."""
     recompute: bool = False
     """Whether layers are computed again in the backward pass instead of kept (activation checkpointing)."""
+    sharding: Sharding = Sharding.NONE
+    """How several processes hold the model; one process holds it whole."""
     save_every: int = 200
     """Optimizer steps between two saved states that a run can be resumed from."""
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from rim_edge.train.checkpoint import write_tensors
 from rim_edge.train.errors import CurriculumError
-from rim_edge.train.moment import Moment, StageResult
+from rim_edge.train.moment import Moment, StageResult, what_learns
 
 _WEIGHTS, _OPTIMIZER, _MOMENT, METRICS = (
     "weights.safetensors",
@@ -86,8 +86,11 @@ class SavedRuns:
             raise
         self._remove()
 
-    def save(self, model: torch.nn.Module, moment: Moment, metrics: Path) -> None:
-        """Write a moment, then remove the ones before it. Raises StorageError, and then those are still there."""
+    def save(self, moment: Moment, weights: Mapping[str, Tensor], metrics: Path) -> None:
+        """Write a moment with its weights, then remove the ones before it.
+
+        Raises StorageError, and then those are still there.
+        """
         target = self.folder / f"step-{moment.done:08d}"
         before = list(self.folder.glob("step-*"))
         state = {
@@ -97,7 +100,7 @@ class SavedRuns:
             "steps": moment.steps,
         }
         with new_folder(target) as work:
-            write_tensors(work / _WEIGHTS, {name: tensor.detach() for name, tensor in _learning(model).items()})
+            write_tensors(work / _WEIGHTS, weights)
             write_tensors(work / _OPTIMIZER, _flat(moment.optimizer))
             (work / _MOMENT).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
             shutil.copyfile(metrics, work / METRICS)
@@ -108,7 +111,7 @@ class SavedRuns:
         """Give the model the saved weights and return the moment. Raises CurriculumError for another run's."""
         state = json.loads((saved / _MOMENT).read_text(encoding="utf-8"))
         self._check(saved, state.pop("run"))
-        weights, learning = load_file(saved / _WEIGHTS), _learning(model)
+        weights, learning = load_file(saved / _WEIGHTS), what_learns(model)
         with torch.no_grad():
             for name, parameter in learning.items():
                 parameter.copy_(weights[name])
@@ -130,10 +133,6 @@ class SavedRuns:
 
 def _stage_result(saved: Mapping[str, Any]) -> StageResult:
     return StageResult(**{**saved, "right": tuple(saved.get("right", ()))})
-
-
-def _learning(model: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:

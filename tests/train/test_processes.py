@@ -15,6 +15,7 @@ from rim_edge.demo.tokenizer import build_tokenizer
 from rim_edge.train.audience import Audience
 from rim_edge.train.checkpoint import write_checkpoint
 from rim_edge.train.data_files import DataFile
+from rim_edge.train.eval_file import EvalFile
 from rim_edge.train.job import Job, run_job
 from rim_edge.train.recipe_file import read_recipe
 
@@ -23,15 +24,20 @@ import json, sys
 from pathlib import Path
 from rim_edge.train.audience import Audience
 from rim_edge.train.data_files import DataFile
+from rim_edge.train.eval_file import EvalFile
 from rim_edge.train.job import Job, run_job
 from rim_edge.train.recipe_file import read_recipe
-base, config, out = map(Path, sys.argv[1:])
-told = []
-outcome = run_job(
-    Job(read_recipe(config), out, base, (DataFile(base / "rows.jsonl"),), threads=1),
-    Audience(step=lambda step: told.append([step.loss, *step.nll])),
-)
-print(json.dumps(told if outcome else None))
+base, config, out = map(Path, sys.argv[1:4])
+stop, told = int(sys.argv[4]), []
+def report(step):
+    told.append([step.loss, *step.nll])
+    if len(told) == stop:
+        print(json.dumps(told))
+        sys.exit(7)
+rows = base / "rows.jsonl"
+job = Job(read_recipe(config), out, base, (DataFile(rows),), eval=EvalFile(rows, 5), threads=1, resume=True)
+run_job(job, Audience(step=report))
+print(json.dumps(told or None))
 """
 CONFIG = """
 trains = "full"
@@ -53,6 +59,13 @@ normalisation = "rows"
 [resources]
 save_every = 3
 """
+SHARDED = (
+    CONFIG
+    + """micro_batch = 1
+sharding = "layers"
+recompute = true
+"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +81,18 @@ def base(tmp_path_factory, tiny_model):
     return folder
 
 
-def start(*arguments):
-    """Run RUN in two processes, as `accelerate launch` or `torchrun` would start them; return what they print."""
+def start(base, config, out, stop=0):
+    """Run RUN in two processes, as `accelerate launch` or `torchrun` would start them; return what they print.
+
+    With `stop`, the first one goes after so many steps, and the other one fails for want of it.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", RUN, *map(str, arguments)],
+            [sys.executable, "-c", RUN, *map(str, (base, config, out, stop))],
             env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,25 +101,56 @@ def start(*arguments):
         for rank in range(2)
     ]
     ended = [process.communicate(timeout=240) for process in started]
-    assert all(process.returncode == 0 for process in started), ended
-    return [json.loads(out) for out, _ in ended]
+    codes = [process.returncode for process in started]
+    assert codes == [0, 0] if not stop else (codes[0] == 7 and codes[1] != 0), ended
+    return [json.loads(said) for said, _ in ended[: 1 if stop else 2]]
+
+
+@pytest.fixture(scope="module")
+def alone(base, tmp_path_factory):
+    """What one process says and writes."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "mine.toml").write_text(CONFIG)
+    losses, rows = [], base / "rows.jsonl"
+    recipe, asked = read_recipe(folder / "mine.toml"), EvalFile(rows, 5)
+    job = Job(recipe, folder / "out", base, (DataFile(rows),), eval=asked, threads=1)
+    outcome = run_job(job, Audience(step=lambda step: losses.append([step.loss, *step.nll])))
+    return losses, load_file(folder / "out" / "model.safetensors"), outcome.scores.to_json()
+
+
+def check(losses, told, weights, folder):
+    """Compare what two processes say and write with what one does."""
+    assert len(losses) == len(told)
+    for one, two in zip(losses, told, strict=True):
+        assert two == pytest.approx(one, abs=1e-5, rel=1e-5)
+    written = load_file(folder / "model.safetensors")
+    assert written.keys() == weights.keys()
+    for name, tensor in weights.items():
+        torch.testing.assert_close(written[name], tensor, atol=1e-3, rtol=0)
+    assert json.loads((folder / "training.json").read_text())["processes"] == 2
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["mine.toml", "together"]
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(base, tmp_path):
+def test_two_processes_give_the_losses_of_one(base, alone, tmp_path):
     config = tmp_path / "mine.toml"
     config.write_text(CONFIG)
-    alone = []
-    job = Job(read_recipe(config), tmp_path / "alone", base, (DataFile(base / "rows.jsonl"),), threads=1)
-    run_job(job, Audience(step=lambda step: alone.append([step.loss, *step.nll])))
+    losses, weights, scores = alone
     first, second = start(base, config, tmp_path / "together")
     assert second is None, "only the first one speaks"
-    assert len(first) == len(alone) == 10
-    for one, two in zip(alone, first, strict=True):
-        assert two == pytest.approx(one, abs=1e-5, rel=1e-5)
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "together"))
-    for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, atol=1e-3, rtol=0)
+    assert len(first) == 10
+    check(losses, first, weights, tmp_path / "together")
     told = json.loads((tmp_path / "together" / "training.json").read_text())
-    assert told["processes"] == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "mine.toml", "together"]
+    assert told["scores"] == scores, "each has answered some of the five"
+
+
+@pytest.mark.slow
+def test_so_do_two_that_share_each_layer_out_and_go_on_where_they_were_stopped(base, alone, tmp_path):
+    """Stopped behind step 5, they go on from step 3: a moment is put together, and shared out again."""
+    config = tmp_path / "mine.toml"
+    config.write_text(SHARDED)
+    losses, weights, _ = alone
+    (begun,) = start(base, config, tmp_path / "together", stop=5)
+    first, second = start(base, config, tmp_path / "together")
+    assert second is None
+    check(losses, begun[:3] + first, weights, tmp_path / "together")

@@ -203,3 +203,8 @@ def test_the_real_tokenizer_takes_unused_rows(tmp_path):
     assert rim_rows(out) == [151_669, 151_670, 151_671]
     before, after = (load_file(f / "model.safetensors")["model.embed_tokens.weight"] for f in (folder, out))
     assert (before != after).any(-1).nonzero().flatten().tolist() == [151_669, 151_670, 151_671]
+
+
+def test_adapters_of_no_lower_rank_than_the_matrices_are_refused(base):
+    with pytest.raises(CurriculumError, match=r"lora.rank is 17, expected 16 at most"):
+        make_student(replace(recipe(Trains.LORA), lora=Lora(rank=17)), base(), seed=1)
