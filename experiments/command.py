@@ -1,10 +1,9 @@
-"""The command of every experiment."""
+"""What the experiments' commands share."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.plan import ROOT, Plan
@@ -16,16 +15,27 @@ PAGE = ROOT / "docs" / "arms.md"
 """Where the tables are shown."""
 
 
-def main(plan: Plan, write_files: Callable[[Path, Sequence[int]], None]) -> None:
-    """Run what is asked for on the command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m experiments.{plan.name}")
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the options that every experiment has."""
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}")
     parser.add_argument("what", nargs="?", choices=("run", "report"), default="run")
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / plan.name, help="for rows and checkpoints")
-    options = parser.parse_args()
-    work: Path = options.work.resolve()
-    if options.what == "run":
-        write_files(work, plan.every_seed)
-        run_all(plan, work)
-    results = collect(plan, work)
-    plan.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    fill(PAGE, tables_of(results))
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "build" / name, help="for rows and checkpoints (default: build/NAME)"
+    )
+    return parser
+
+
+def run(plan: Plan, work: Path) -> None:
+    """Train and score what is not done yet."""
+    run_all(plan, work.resolve())
+
+
+def report(plan: Plan, work: Path, *, publish: bool = True) -> None:
+    """Print the tables of what is done; published, they are written into the results' file and the page."""
+    results = collect(plan, work.resolve())
+    tables = tables_of(results)
+    for name, table in tables.items():
+        print(f"{name}\n\n{table}")
+    if publish:
+        plan.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        fill(PAGE, tables)

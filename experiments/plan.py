@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -39,10 +39,19 @@ class Plan:
     """The seeds of every arm, in the order of the table."""
     chain_tokens: int
     """How many tokens the chain-of-thought arm may write."""
+    variant: str = ""
+    """Names what differs from the experiment itself; its results are kept apart."""
     tests: tuple[str, ...] = ("test",)
     """Files of questions, without `.jsonl.gz`."""
+    steps: Mapping[str, int] = field(default_factory=dict)
+    """Optimizer steps by recipe, where they are not the recipe's own."""
     threads: int | None = 1
     """CPU threads of a run; None leaves torch's choice."""
+
+    @property
+    def title(self) -> str:
+        """Names the tables."""
+        return f"{self.name} {self.variant}".strip()
 
     @property
     def folder(self) -> Path:
@@ -52,7 +61,7 @@ class Plan:
     @property
     def results(self) -> Path:
         """What was found."""
-        return self.folder / "results.json"
+        return self.folder / f"results{'-' * bool(self.variant)}{self.variant}.json"
 
     @property
     def every_seed(self) -> tuple[int, ...]:

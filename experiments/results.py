@@ -19,7 +19,7 @@ Results = dict[str, Any]
 def collect(plan: Plan, work: Path) -> Results:
     """Return the results of all runs that are done."""
     return {
-        "experiment": plan.name,
+        "experiment": plan.title,
         "machine": _machine(),
         "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in plan.every_seed],
         "runs": [found for run in plan.runs if (found := _run(plan, work, run))],

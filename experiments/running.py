@@ -7,22 +7,34 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.plan import BLOCK_ARMS, CHAIN_ARM, ROOT, Plan, Run
 
 Record = dict[str, object]
+Execute = Callable[[Sequence[str], int | None], str]
+"""Runs `rim-edge` with these words on so many threads (None: its own choice), and returns what it prints."""
 
 
-def run_all(plan: Plan, work: Path) -> None:
-    """Train and score every run that is not done. Raises CalledProcessError where a command fails."""
+def execute_apart(words: Sequence[str], threads: int | None) -> str:
+    """Run a command in a process of its own, in the repository's root. Raises CalledProcessError if it fails."""
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    command = [sys.executable, "-m", "rim_edge", *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    return done.stdout
+
+
+def run_all(plan: Plan, work: Path, execute: Execute = execute_apart) -> None:
+    """Train and score every run that is not done. Raises what `execute` does where a command fails."""
     for run in plan.runs:
         base = work / f"base-{run.seed}"
-        _train(plan, Run("rim", run.seed), "warm-up", work / f"start-{run.seed}", base)
-        _train(plan, run, "train", base, work / run.name)
+        _train(plan, Run("rim", run.seed), ("warm-up", work / f"start-{run.seed}", base), execute)
+        _train(plan, run, ("train", base, work / run.name), execute)
         for test in plan.tests:
-            _score(plan, work, run, test)
+            _score(plan, run, work / f"{test}.jsonl.gz", execute)
 
 
 def record_of(work: Path, name: str) -> Record:
@@ -36,41 +48,39 @@ def scores_name(run: Run, test: str) -> str:
     return f"{run.name}.{test}"
 
 
-def _train(plan: Plan, run: Run, recipe: str, model: Path, out: Path) -> None:
-    """Train one recipe, whose name is also that of its rows."""
+def _train(plan: Plan, run: Run, what: tuple[str, Path, Path], execute: Execute) -> None:
+    """Train a recipe, whose rows have its name, from one checkpoint to another one, unless that is there."""
+    recipe, model, out = what
     if out.exists():
         return
     data = out.with_name(f"{recipe}.jsonl.gz")
     options = ["--config", plan.folder / f"{recipe}.toml", "--model", model, "--data", data, "--arm", run.arm]
     threads = [] if plan.threads is None else ["--threads", plan.threads]
-    _call(plan, out, ["train", *options, "--seed", run.seed, *threads, "--out", out, "--resume"])
+    steps = ["--steps", plan.steps[recipe]] if recipe in plan.steps else []
+    words = ["train", *options, "--seed", run.seed, *threads, *steps, "--out", out, "--resume"]
+    _call(words, plan, out.with_name(f"{out.name}.json"), execute)
 
 
-def _score(plan: Plan, work: Path, run: Run, test: str) -> None:
-    name = scores_name(run, test)
+def _score(plan: Plan, run: Run, test: Path, execute: Execute) -> None:
+    work, name = test.parent, scores_name(run, test.name.partition(".")[0])
     if record_of(work, name):
         return
     blocks = [] if run.arm in BLOCK_ARMS else ["--blocks", 0]
     chain = ["--chain", plan.chain_tokens] if run.arm == CHAIN_ARM else []
-    _call(plan, work / name, ["eval", work / f"{test}.jsonl.gz", "--model", work / run.name, *blocks, *chain])
+    words = ["eval", test, "--model", work / run.name, *blocks, *chain]
+    _call(words, plan, work / f"{name}.json", execute)
 
 
-def _call(plan: Plan, made: Path, arguments: Sequence[object]) -> None:
-    """Run one command in the repository's root; note its result and processor time beside what it makes."""
+def _call(arguments: Sequence[object], plan: Plan, record: Path, execute: Execute) -> None:
+    """Run one command, and note its result and the processor time of its process."""
     words = [_shown(argument) for argument in (*arguments, "--json")]
     print(shlex.join(["rim-edge", *words]), file=sys.stderr, flush=True)
-    environment = dict(os.environ)
-    if plan.threads is not None:
-        environment["OMP_NUM_THREADS"] = str(plan.threads)
     before = os.times()
-    done = subprocess.run(
-        [sys.executable, "-m", "rim_edge", *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True
-    )
+    result = json.loads(execute(words, plan.threads))
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
-    record = {"commit": _commit(), "cpu_seconds": round(spent, 1), "result": json.loads(done.stdout)}
-    text = json.dumps(record, indent=2) + "\n"
-    made.with_name(f"{made.name}.json").write_text(text, encoding="utf-8")
+    found = {"commit": _commit(), "cpu_seconds": round(spent, 1), "result": result}
+    record.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _shown(argument: object) -> str:

@@ -44,8 +44,8 @@ def accuracy_table(results: Mapping[str, Any], test: str) -> Table:
     for arm, runs in arms.items():
         scores = {run["seed"]: _own_score(run, test) for run in runs}
         cells = [_share(scores[seed]) if seed in scores else "" for seed in seeds]
-        mean = f"{100 * fmean(score['accuracy'] for score in scores.values()):.1f}"
-        rows.append([f"`{arm}`", *_cost(runs[0], results["costs"][test], test), *cells, f"**{mean}**"])
+        mean = f"**{100 * fmean(score['accuracy'] for score in scores.values()):.1f}**" if len(runs) > 1 else ""
+        rows.append([f"`{arm}`", *_cost(runs[0], results["costs"][test], test), *cells, mean])
     heads = ["arm", "read", "passes", "tokens", *(f"seed {seed}" for seed in seeds), "mean"]
     return _table(heads, rows)
 

@@ -1,8 +1,8 @@
 """Random graphs in the style of ProsQA: two families, each below a root of its own, and a leaf of each.
 
-A node is put below one to four nodes that are there already, of one family as a rule. Neither leaf that is asked for
-can be reached from both roots. Both are drawn alike and a coin decides whose root is asked about: nothing but the way
-to a leaf tells them apart.
+A node is put below one to four nodes that are there already, of one family as a rule. Neither leaf that is asked
+for can be reached from both roots. Both are drawn alike, and a coin decides whose root is asked about: nothing but
+the way to a leaf tells them apart.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 NODES = range(20, 27)
 """How many nodes a graph has."""
-_PARENTS = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4)
+_PARENTS = (1, 1, 1, 1, 2, 2, 3, 3, 4, 4)
 _FOREIGN = 0.12
 """Share of the nodes whose parents may be of any family."""
-_DEPTH_BIAS = 1.6
-"""A parent one level deeper is so much likelier."""
+_DEPTH_BIAS, _LONG_BIAS = 2.1, 3.0
+"""A parent one level deeper is so much likelier; more so for seven hops, which are rare."""
+_LONG = 7
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class Graph:
 
 def draw_graph(rng: random.Random, hops: range) -> Graph:
     """Draw a graph whose leaves are as many hops below their roots as `hops` allows."""
+    bias = _LONG_BIAS if hops.start >= _LONG else _DEPTH_BIAS
     while True:
-        edges = _draw_edges(rng)
+        edges = _draw_edges(rng, bias)
         pair = [_draw_path(rng, edges, root, hops) for root in (0, 1)]
         if all(pair):
             rng.shuffle(pair)
@@ -62,12 +64,12 @@ def shortest_paths(edges: Sequence[tuple[int, int]], root: int) -> Mapping[int, 
     return paths
 
 
-def _draw_edges(rng: random.Random) -> tuple[tuple[int, int], ...]:
+def _draw_edges(rng: random.Random, bias: float) -> tuple[tuple[int, int], ...]:
     families, depths = [{0}, {1}], [0, 0]
     edges: list[tuple[int, int]] = []
     for node in range(2, rng.choice(NODES)):
         allowed = list(_candidates(rng, families))
-        weights = [_DEPTH_BIAS ** depths[parent] for parent in allowed]
+        weights = [bias ** depths[parent] for parent in allowed]
         parents = set(rng.choices(allowed, weights, k=rng.choice(_PARENTS)))
         edges += [(parent, node) for parent in sorted(parents)]
         families.append(set().union(*(families[parent] for parent in parents)))

@@ -1,0 +1,35 @@
+"""The page's tables are those that the results give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from experiments.command import PAGE
+from experiments.lookup.__main__ import PLAN
+from experiments.tables import fill, tables_of
+
+
+def test_the_page_shows_what_was_found(tmp_path):
+    results = json.loads(PLAN.results.read_text(encoding="utf-8"))
+    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in PLAN.runs]
+    page = tmp_path / "page.md"
+    shutil.copyfile(PAGE, page)
+    fill(page, tables_of(results))
+    assert page.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")
+
+
+def test_a_page_without_a_place_for_a_table_is_refused(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Nothing\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="0 places for the table 'lookup, accuracy'"):
+        fill(page, {"lookup, accuracy": "| |\n"})
+
+
+def test_a_table_takes_the_place_of_the_one_before(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- table: x -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
+    fill(page, {"x": "| new |\n"})
+    assert page.read_text(encoding="utf-8") == "a\n<!-- table: x -->\n| new |\n<!-- end -->\nb\n"
