@@ -11,7 +11,7 @@ Text stages in front (the demo's warm-up stands for pre-training) are the same i
 | `no-curriculum`             | the answer behind each of K blocks   | the same                      | 1..K      |
 | `curriculum-without-blocks` | the steps left, then the answer;     | the answer, as in `no-blocks` | 0 blocks  |
 |                             | step t of T goes at t/(T+1)          |                               |           |
-| `cot`                       | all written steps, then the answer   | the same                      | its steps |
+| `cot`                       | all written steps, prefix and answer | the same                      | its steps |
 
 Sources: rim-method, section 9; removing steps from the front in equal parts is Coconut's and iCoT's curriculum.
 """

@@ -101,7 +101,9 @@ class ExampleEncoder:
                 gone = removed_steps(len(example.steps), progress)
                 return (self._text(_written(example.steps[gone:]), example.answer),)
             case Objective.CHAIN:
-                return (self._text(_written(example.steps), example.answer),)
+                chain = self._text(_written(example.steps), example.answer)
+                # nobody opens the box for a model that writes its steps: it has to say the prefix too
+                return (replace(chain, labelled=len(chain.ids) * (True,)),)
 
     def _text(self, spans: Sequence[Span], said: str) -> Readout:
         pieces = [(self.encode(span.text), span.labelled) for span in spans]

@@ -54,6 +54,11 @@ def test_text_says_the_labelled_spans_or_the_steps_without_blocks(encoder, token
     assert readouts(encoder, tokenizer, EXAMPLE, Objective.TEXT)[1] == [(0, "one\ntwo\nthree\nB}<|im_end|>")]
 
 
+def test_a_chain_says_the_prefix_too_because_its_reader_writes_it(encoder, tokenizer):
+    told = "one\ntwo\nthree\nThe final answer is \\boxed{B}<|im_end|>"
+    assert readouts(encoder, tokenizer, objective=Objective.CHAIN) == (0, [(0, told)])
+
+
 def test_prefix_and_answer_are_joined_as_ids(encoder):
     """A tokenizer that merges `{` with what follows must not do so here: the readout ends in the bare `{`."""
     sample = encoder.sample(EXAMPLE, Stage("s", Objective.ANSWER, 1, 1e-3))
