@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rim_runtime.cpu import this_cpu
+
 from experiments.plan import Plan, Run
 from experiments.running import record_of, scores_name
 
@@ -71,6 +73,7 @@ def _costs(work: Path, test: str, seed: int) -> Mapping[str, float]:
 
 def _machine() -> Results:
     return {
+        "processor": this_cpu().name,
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "packages": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
     }

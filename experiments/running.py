@@ -91,6 +91,6 @@ def _shown(argument: object) -> str:
 
 
 def _commit() -> str:
-    """Return the code's commit, with a + where it was changed since."""
+    """Return the code's commit, with a + where it was changed since; "unknown" outside a repository."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
