@@ -11,7 +11,7 @@ from typing import Any
 from experiments.plan import BLOCK_ARMS, CHAIN_ARM
 
 Table = str
-_PLACE = r"(<!-- table: {name} -->\n)(?:.*?\n)?(<!-- end -->)"
+_PLACE = r"(<!-- table: {name} -->\n)(?:.*?\n)??(<!-- end -->)"
 
 
 def fill(page: Path, tables: Mapping[str, Table]) -> None:

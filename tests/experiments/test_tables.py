@@ -30,6 +30,8 @@ def test_a_page_without_a_place_for_a_table_is_refused(tmp_path):
 
 def test_a_table_takes_the_place_of_the_one_before(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("a\n<!-- table: x -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
-    fill(page, {"x": "| new |\n"})
-    assert page.read_text(encoding="utf-8") == "a\n<!-- table: x -->\n| new |\n<!-- end -->\nb\n"
+    empty = "<!-- table: y -->\n<!-- end -->\n"
+    page.write_text(f"{empty}a\n<!-- table: x -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
+    fill(page, {"y": "| y |\n", "x": "| x |\n"})
+    filled = "<!-- table: y -->\n| y |\n<!-- end -->\na\n<!-- table: x -->\n| x |\n<!-- end -->\nb\n"
+    assert page.read_text(encoding="utf-8") == filled
