@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.plan import ROOT, Plan
@@ -11,6 +12,8 @@ from experiments.results import collect
 from experiments.running import run_all
 from experiments.tables import fill, tables_of
 
+WriteFiles = Callable[[Path, Sequence[int]], None]
+"""Writes an experiment's rows and untrained models for some seeds, unless they are there."""
 PAGE = ROOT / "docs" / "arms.md"
 """Where the tables are shown."""
 
@@ -19,20 +22,22 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the options that every experiment has."""
     parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}")
     parser.add_argument("what", nargs="?", choices=("run", "report"), default="run")
-    parser.add_argument(
-        "--work", type=Path, default=ROOT / "build" / name, help="for rows and checkpoints (default: build/NAME)"
-    )
+    parser.add_argument("--work", type=Path, help="for rows and checkpoints (default: build/EXPERIMENT)")
     return parser
 
 
-def run(plan: Plan, work: Path) -> None:
-    """Train and score what is not done yet."""
-    run_all(plan, work.resolve())
+def carry_out(plan: Plan, options: argparse.Namespace, write_files: WriteFiles, *, publish: bool = True) -> None:
+    """Train and score what is not done yet, if that is asked for, and report what is done."""
+    work: Path = (options.work or ROOT / "build" / plan.title.replace(" ", "-")).resolve()
+    if options.what == "run":
+        write_files(work, plan.every_seed)
+        run_all(plan, work)
+    report(plan, work, publish=publish)
 
 
-def report(plan: Plan, work: Path, *, publish: bool = True) -> None:
+def report(plan: Plan, work: Path, *, publish: bool) -> None:
     """Print the tables of what is done; published, they are written into the results' file and the page."""
-    results = collect(plan, work.resolve())
+    results = collect(plan, work)
     tables = tables_of(results)
     for name, table in tables.items():
         print(f"{name}\n\n{table}")

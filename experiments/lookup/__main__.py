@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.command import parser_of, report, run
+from experiments.command import carry_out, parser_of
 from experiments.lookup.files import write_files
 from experiments.plan import Plan
 
@@ -36,13 +36,9 @@ LONG = replace(
 
 def _main() -> None:
     parser = parser_of(PLAN.name)
-    parser.add_argument("--long", action="store_true", help="6,000 steps; pass a --work of its own")
+    parser.add_argument("--long", action="store_true", help="6,000 steps, three arms")
     options = parser.parse_args()
-    plan = LONG if options.long else PLAN
-    if options.what == "run":
-        write_files(options.work, plan.every_seed)
-        run(plan, options.work)
-    report(plan, options.work)
+    carry_out(LONG if options.long else PLAN, options, write_files)
 
 
 if __name__ == "__main__":

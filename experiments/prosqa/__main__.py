@@ -1,7 +1,7 @@
 """Five arms on graph reachability, for a machine with a GPU.
 
     python -m experiments.prosqa [run | report] [--valid prosqa_valid.json.gz] [--work DIR]
-    python -m experiments.prosqa --tiny --work build/prosqa-tiny
+    python -m experiments.prosqa --tiny
 
 `--valid` adds ProsQA's own validation questions, names mapped to symbols, as a test. `--tiny` is a dry run for any
 machine: two layers, eight steps, nothing published.
@@ -10,9 +10,10 @@ machine: two layers, eight steps, nothing published.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from experiments.command import parser_of, report, run
+from experiments.command import carry_out, parser_of
 from experiments.plan import Plan
 from experiments.prosqa.files import FULL, TINY, write_files
 
@@ -29,7 +30,9 @@ PLAN = Plan(
     tests=("test", "long"),
     threads=None,
 )
-TINY_PLAN = replace(PLAN, seeds=dict.fromkeys(PLAN.seeds, (0,)), steps={"warm-up": 4, "train": 4}, threads=1)
+TINY_PLAN = replace(
+    PLAN, variant="tiny", seeds=dict.fromkeys(PLAN.seeds, (0,)), steps={"warm-up": 4, "train": 4}, threads=1
+)
 
 
 def _main() -> None:
@@ -40,10 +43,8 @@ def _main() -> None:
     plan = TINY_PLAN if options.tiny else PLAN
     if options.valid is not None:
         plan = replace(plan, tests=(*plan.tests, "published"))
-    if options.what == "run":
-        write_files(options.work, plan.every_seed, TINY if options.tiny else FULL, options.valid)
-        run(plan, options.work)
-    report(plan, options.work, publish=not options.tiny)
+    write = partial(write_files, size=TINY if options.tiny else FULL, valid=options.valid)
+    carry_out(plan, options, write, publish=not options.tiny)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from experiments.command import PAGE
 from experiments.lookup.__main__ import PLAN
+from experiments.prosqa.__main__ import PLAN as PROSQA
 from experiments.tables import fill, tables_of
 
 
@@ -19,6 +20,12 @@ def test_the_page_shows_what_was_found(tmp_path):
     shutil.copyfile(PAGE, page)
     fill(page, tables_of(results))
     assert page.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_a_place_for_what_was_not_run():
+    page = PAGE.read_text(encoding="utf-8")
+    names = [f"prosqa {test}, {kind}" for test in (*PROSQA.tests, "published") for kind in ("accuracy", "blocks")]
+    assert all(page.count(f"<!-- table: {name} -->\n<!-- end -->") == 1 for name in (*names, "prosqa, training"))
 
 
 def test_a_page_without_a_place_for_a_table_is_refused(tmp_path):
