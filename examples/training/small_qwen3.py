@@ -12,7 +12,9 @@ import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 HEAD = 64
-EMBEDDING_STD = 0.05  # the head is the same matrix: narrow states need larger rows than a wide model's 0.02
+OWN_LOGIT = 12.8
+"""What a state that points to a word gives that word. The head is the embedding, which learns nothing: with a wide
+model's small rows a narrow one could not say anything loud enough."""
 
 
 def make(tokenizer_folder: Path, out: Path, layers: int, width: int, seed: int) -> None:
@@ -34,7 +36,7 @@ def make(tokenizer_folder: Path, out: Path, layers: int, width: int, seed: int) 
         pad_token_id=tokenizer.pad_token_id,
     )
     model = Qwen3ForCausalLM(config)
-    torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, EMBEDDING_STD)
+    torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, OWN_LOGIT / width)
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
 
