@@ -8,14 +8,15 @@ import shutil
 import pytest
 
 from experiments.command import PAGE
-from experiments.lookup.__main__ import PLAN
+from experiments.lookup.__main__ import LONG, PLAN
 from experiments.prosqa.__main__ import PLAN as PROSQA
 from experiments.tables import fill, tables_of
 
 
-def test_the_page_shows_what_was_found(tmp_path):
-    results = json.loads(PLAN.results.read_text(encoding="utf-8"))
-    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in PLAN.runs]
+@pytest.mark.parametrize("plan", [PLAN, LONG], ids=lambda plan: plan.title)
+def test_the_page_shows_what_was_found(tmp_path, plan):
+    results = json.loads(plan.results.read_text(encoding="utf-8"))
+    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in plan.runs]
     page = tmp_path / "page.md"
     shutil.copyfile(PAGE, page)
     fill(page, tables_of(results))
