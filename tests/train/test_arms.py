@@ -69,7 +69,7 @@ def told(encoder, tokenizer, arm, stage, progress=0.0):
 
 def test_what_each_arm_says(encoder, tokenizer):
     answer = "B}<|im_end|>"
-    chain = f"one\ntwo\nthree\n{answer}"
+    chain = f"one\ntwo\nthree\nThe final answer is \\boxed{{{answer}"
     assert (
         told(encoder, tokenizer, Arm.NO_BLOCKS, 1) == told(encoder, tokenizer, Arm.NO_BLOCKS, 2) == [(0, answer)]
     )
