@@ -26,7 +26,7 @@ def open_engine(
         loaded = Engine.load(bundle.path, engine=engine, precision=precision, answers=answers, progress=progress)
     if bundle.origin is Origin.DEMO:
         note(
-            "this is the embedded demo, a toy that walks through rooms and knows nothing else; "
+            "this is the embedded demo, a toy that solves three kinds of puzzle and knows nothing else; "
             "bring a model of your own with: rim-edge export"
         )
     for text in loaded.notes:

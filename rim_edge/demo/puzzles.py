@@ -1,89 +1,49 @@
-"""Multi-hop puzzles in plain English: eight rooms, one door out of each, three doors to walk through.
+"""The demo's puzzles in plain English, in families; nothing but the standard library and the prompt's options.
 
-The task of the demo model, and nothing but the standard library: facts are told in shuffled order, the three
-steps are the rooms that are visited, the answer is the last of them. By symmetry every letter is the answer
-equally often, so that the most frequent letter answers one puzzle in eight.
+Every family is a chain of at most three steps. Facts are told in any order (those of a basket in time's order),
+the steps are what a person would note, the answer is the letter of the last one. By symmetry every offered letter
+is right equally often. A quarter of all puzzles, chosen by their text, is held out: training never shows one.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from zlib import crc32
 
-ROOMS = "ABCDEFGH"
-"""The rooms, which are also the letters of the readout."""
-HOPS = 3
-"""Doors to walk through."""
+from rim_edge.demo.baskets import draw_basket
+from rim_edge.demo.ordering import draw_ordering
+from rim_edge.demo.puzzle import Family, Puzzle
+from rim_edge.demo.rooms import draw_rooms
 
-_OPENING = "There are eight rooms, A to H, with one door out of each."
-
-
-class Doors(StrEnum):
-    """Which maps are drawn, each uniformly."""
-
-    PERMUTATION = "permutation"
-    """Every door leads to another room, and exactly one leads into each: counting doors tells nothing."""
-    OTHER = "other"
-    """Every door leads to some other room; the one most doors lead to answers about 29 % of these."""
-    ANY = "any"
-    """A door may lead back into its own room."""
+DRAWN: Mapping[Family, Callable[[random.Random], Puzzle]] = MappingProxyType(
+    {
+        Family.ROOMS: draw_rooms,
+        Family.ORDERING: draw_ordering,
+        Family.BASKETS: draw_basket,
+    }
+)
+"""How a puzzle of each family is drawn."""
 
 
-@dataclass(frozen=True)
-class Puzzle:
-    """One puzzle with its solution."""
-
-    question: str
-    """The puzzle's text."""
-    steps: tuple[str, ...]
-    """The rooms that are visited, in order, without the start."""
-    answer: str
-    """The last room."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a puzzle tells: the doors in the order of telling, and the start."""
-
-    doors: tuple[tuple[str, str], ...]
-    """(room, where its door leads to), one for each room that is told of, shuffled."""
-    start: str
-    """Where the walk begins."""
-    separator: str = " "
-    """What stands between two sentences: a space or a line break."""
-
-    def puzzle(self) -> Puzzle:
-        """Return the puzzle in words, with its solution."""
-        facts = [f"The door in {room} leads to {target}." for room, target in self.doors]
-        task = f"You start in {self.start} and walk through three doors. In which room are you?"
-        steps = walk(dict(self.doors), self.start)
-        return Puzzle(self.separator.join([_OPENING, *facts, task]), steps, steps[-1])
-
-
-def walk(doors: Mapping[str, str], start: str) -> tuple[str, ...]:
-    """Return the rooms that are visited behind the start."""
-    rooms = [start]
-    for _ in range(HOPS):
-        rooms.append(doors[rooms[-1]])
-    return tuple(rooms[1:])
-
-
-def draw_layout(
-    rng: random.Random, doors: Doors = Doors.PERMUTATION, *, rooms: str = ROOMS, separator: str = " "
-) -> Layout:
-    """Draw one puzzle's map among `rooms` (two or more), its order of telling and its start."""
-    targets = _draw_targets(rng, doors, rooms)
-    told = rng.sample(list(zip(rooms, targets, strict=True)), len(rooms))
-    return Layout(tuple(told), rng.choice(rooms), separator)
-
-
-def fresh_puzzles(count: int, seed: int, *, doors: Doors = Doors.PERMUTATION) -> list[Puzzle]:
-    """Return `count` puzzles; the same for the same seed on every machine."""
+def fresh_puzzles(count: int, seed: int, family: Family | None = None) -> list[Puzzle]:
+    """Return `count` held-out puzzles of a family, or of all in turn; the same for a seed on every machine."""
     rng = random.Random(f"rim-edge puzzles {seed}")
-    return [draw_layout(rng, doors).puzzle() for _ in range(count)]
+    families = list(Family) if family is None else [family]
+    return [_fresh(rng, families[place % len(families)]) for place in range(count)]
+
+
+def held_out(puzzle: Puzzle) -> bool:
+    """Whether a puzzle is kept from training; line breaks do not matter."""
+    return crc32(" ".join(puzzle.question.split()).encode()) % 4 == 0
+
+
+def guess_share(puzzles: Iterable[Puzzle]) -> float:
+    """Return the accuracy of a guess among the letters of each puzzle."""
+    shares = [1 / len(puzzle.letters) for puzzle in puzzles]
+    return sum(shares) / len(shares)
 
 
 def majority_share(puzzles: Iterable[Puzzle]) -> float:
@@ -92,12 +52,7 @@ def majority_share(puzzles: Iterable[Puzzle]) -> float:
     return max(answers.values()) / answers.total()
 
 
-def _draw_targets(rng: random.Random, doors: Doors, rooms: str) -> Sequence[str]:
-    if doors is Doors.ANY:
-        return [rng.choice(rooms) for _ in rooms]
-    if doors is Doors.OTHER:
-        return [rng.choice(rooms.replace(room, "")) for room in rooms]
-    while True:
-        targets = rng.sample(rooms, len(rooms))
-        if all(room != target for room, target in zip(rooms, targets, strict=True)):
-            return targets
+def _fresh(rng: random.Random, family: Family) -> Puzzle:
+    while not held_out(puzzle := DRAWN[family](rng)):
+        pass
+    return puzzle

@@ -1,26 +1,34 @@
-r"""The demo's own tokenizer: a small byte-level BPE in which a told fact is one token, and so is a room.
+r"""The demo's own tokenizer: a small byte-level BPE in which a told fact is one token, and so are its answers.
 
-Before BPE the text is cut at facts ("The door in B leads to E"), at capitals A..J that stand alone, without
-the space in front of them, and at the ends of sentences; the phrases between merge into one token each. So a
-puzzle has 27 tokens, and facts on separate lines differ from those in one line by the separators alone. A
-tiny model learns to look up a fact that is one token in 200 to 400 steps; told in five tokens (room, phrase, room)
-the same model was still at chance after 500. Byte-complete: any text encodes and decodes back (in NFC).
+Before BPE the text is cut at facts ("The door in B leads to E", "Ben is older than Dan", " puts in 2"), at options
+of one word with the line break in front of them, at capitals A..J, names and digits that stand alone, and at the
+ends of sentences; the phrases between merge into one token each. So a puzzle has at most 36 tokens, and facts on
+separate lines differ from those in one line by the separators alone. A tiny model learns to look up a fact that
+is one token in 200 to 400 steps; told in five tokens (room, phrase, room) it was still at chance after 500.
+Byte-complete: any text encodes and decodes back (in NFC).
 """
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rim_runtime.options import LETTERS
 
-from rim_edge.demo.puzzles import ROOMS, Doors, draw_layout
+from rim_edge.demo import baskets, ordering, rooms
+from rim_edge.demo.baskets import draw_basket
+from rim_edge.demo.ordering import draw_ordering
+from rim_edge.demo.puzzle import HOPS, LARGEST, NAMES, SMALLEST, Puzzle
+from rim_edge.demo.rooms import draw_rooms
+from rim_edge.demo.strangers import WORDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VOCABULARY_SIZE = 458
-"""BPE entries; with the six added tokens the embedding has 464 rows."""
+VOCABULARY_SIZE = 1045
+"""BPE entries: all that there is to merge; with the six added tokens the embedding has 1,051 rows."""
 END_OF_TURN = "<|im_end|>"
 """Ends every turn, so also an answer."""
 PADDING = "<|endoftext|>"
@@ -35,11 +43,13 @@ CHAT_TEMPLATE = (
 )
 """ChatML. There is no thinking to switch off, so `enable_thinking` changes nothing."""
 
-_FACT = r"The door in [A-J] leads to [A-J](?![A-Za-z0-9])"
-_ROOM = r"(?<![A-Za-z0-9])[A-J](?![A-Za-z0-9])"
-_SENTENCE_END = r"[.!?]?\s*\n\s*|[.!?] +"
-_CUTS = f"{_FACT}|{_ROOM}|{_SENTENCE_END}"
-_COMMON_WORDS = "user\n", "assistant\n", "The final answer is \\boxed{", "}", " ", "A: ", "B: ", "C: ", "D: "
+_NAMES = "|".join(NAMES)
+_OPTION = rf"\n[A-J]: (?:{_NAMES}|\d)(?![^\n])"
+_ALONE = rf"(?<![A-Za-z0-9])(?:[A-J]|{_NAMES}|\d)(?![A-Za-z0-9])"
+_SENTENCE_END = r"[.!?]?\s*\n\s*(?![A-J]: )|[.!?] +"
+_CUTS = "|".join((_OPTION, rooms.FACT, ordering.FACT, baskets.FACT, _ALONE, _SENTENCE_END))
+_OF_EACH = 6
+_FRAME = "user\n", "assistant\n", "The final answer is \\boxed{", "}", " "
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -70,11 +80,21 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _corpus() -> Iterator[str]:
-    """Yield what is to merge: the puzzles' own phrases, the frame of the prompt, and some option lines."""
-    import random
+    """Yield what is to merge: every fact and option, the puzzles' phrases, the prompt's frame, common words."""
+    yield from _FRAME
+    for module in (rooms, ordering, baskets):
+        yield from module.facts()
+    for letter, said in itertools.product(LETTERS, (*NAMES, *map(str, range(10)))):
+        yield f"\n{letter}: {said}"
+    yield from (puzzle.question for puzzle in _puzzles())
+    yield from (*NAMES, *map(str, range(10)), *(f" {word}" for word in WORDS))
 
+
+def _puzzles() -> Iterator[Puzzle]:
+    """Yield puzzles of every family, size and number of steps, also of those that only training shows."""
     rng = random.Random("rim-edge tokenizer")
-    for index in range(256):
-        yield draw_layout(rng, Doors.ANY, separator="\n" if index % 8 == 0 else " ").puzzle().question
-        yield from _COMMON_WORDS
-        yield "\n".join(f"{letter}: {letter}" for letter in LETTERS[: len(ROOMS)])
+    for size, hops in itertools.product(range(2, LARGEST + 1), range(1, HOPS + 1)):
+        for _ in range(_OF_EACH):
+            yield draw_rooms(rng, size, hops)
+            yield draw_ordering(rng, size, min(size, hops))
+            yield draw_basket(rng, max(size, SMALLEST), hops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rim_edge.demo.puzzles import ROOMS, fresh_puzzles
+from rim_edge.demo.puzzles import fresh_puzzles
 from rim_edge.train.data_files import BadRows, DataFile, ReadFile, read_file
 from rim_edge.train.encode import ExampleEncoder
 from rim_edge.train.errors import DataError
@@ -40,7 +40,9 @@ class HeldOut:
 def held_out_puzzles() -> HeldOut:
     """Return fresh puzzles."""
     puzzles = fresh_puzzles(PUZZLES, PUZZLES_SEED)
-    return HeldOut("fresh puzzles", tuple(Item(puzzle.question, puzzle.answer, ROOMS) for puzzle in puzzles))
+    return HeldOut(
+        "fresh puzzles", tuple(Item(puzzle.question, puzzle.answer, puzzle.letters) for puzzle in puzzles)
+    )
 
 
 def read_eval_file(file: EvalFile, bad_rows: BadRows) -> ReadFile:

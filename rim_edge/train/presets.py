@@ -11,7 +11,7 @@ from rim_export.contract import RimSettings
 from rim_edge.train.curriculum import Curriculum, Extension, Stage
 from rim_edge.train.errors import CurriculumError
 from rim_edge.train.recipe import Recipe, Scratch, Trains
-from rim_edge.train.switches import Alignment, Normalisation, Objective, Schedule
+from rim_edge.train.switches import Alignment, Anneal, Normalisation, Objective, Schedule
 
 DEMO = Recipe(
     name="demo",
@@ -20,28 +20,30 @@ DEMO = Recipe(
             Stage(
                 "warm-up",
                 Objective.TEXT,
-                steps=300,
+                steps=1_600,
                 learning_rate=3e-3,
                 normalisation=Normalisation.ROWS,
-                extension=Extension(0.5, at_most=1_500),
             ),
             Stage(
                 "stage 1",
                 Objective.STEPS,
-                steps=1_500,
+                steps=3_400,
                 learning_rate=1e-3,
                 alignment=Alignment.SAME_STEP,
+                anneal=Anneal.UNIFORM,
                 normalisation=Normalisation.ROWS,
+                extension=Extension(0.25, at_most=10_000),
             ),
             Stage(
                 "stage 2",
                 Objective.ANSWER,
-                steps=500,
-                learning_rate=5e-4,
+                steps=1_000,
+                learning_rate=1e-3,
                 schedule=Schedule.LINEAR,
                 normalisation=Normalisation.ROWS,
             ),
         ),
+        batch_size=32,
         betas=(0.9, 0.98),
     ),
     rim=RimSettings(blocks=4),

@@ -55,10 +55,10 @@ def make_student(recipe: Recipe, model: Path | None, seed: int) -> Student:
 
 def write_student(folder: Path, student: Student) -> None:
     """Write the trained model as a plain checkpoint; the student is used up: adapters merged, vocabulary whole."""
-    model, weights = student.model if student.adapted is None else merge_adapters(student.adapted), None
+    model = student.model if student.adapted is None else merge_adapters(student.adapted)
     if student.trains is not Trains.EVERYTHING:
         thaw_vocabulary(model)
-        weights = stored_once(model.state_dict())
+    weights = stored_once(model.state_dict())
     write_checkpoint(folder, model, student.tokenizer, student.rim, student.dtype, weights=weights)
 
 

@@ -14,26 +14,43 @@ Run = Callable[..., Any]
 
 
 def test_json_is_the_contract(run: Run, demo_bundle: Path) -> None:
-    shown = run("demo", "--count", "5", "--seed", "7", "--json")
+    shown = run("demo", "--count", "6", "--seed", "7", "--json")
     body = shown.json
-    assert list(body) == ["schema_version", "n", "accuracy", "accuracy_blocks_0", "puzzles"]
-    assert body["n"] == len(body["puzzles"]) == 5
+    assert list(body) == ["schema_version", "n", "accuracy", "accuracy_blocks_0", "guess", "families", "puzzles"]
+    assert body["n"] == len(body["puzzles"]) == 6
     assert 0 <= body["accuracy_blocks_0"] <= 1
+    assert 1 / 8 <= body["guess"] <= 1 / 4
     right = sum(row["answer"] == row["letter"] for row in body["puzzles"])
-    assert body["accuracy"] == right / 5
+    assert body["accuracy"] == right / 6
+    assert {family: score["n"] for family, score in body["families"].items()} == {
+        "rooms": 2, "ordering": 2, "baskets": 2,
+    }  # fmt: skip
+    assert sum(score["right"] for score in body["families"].values()) == right
     for row in body["puzzles"]:
-        assert list(row) == ["question", "answer", "letter", "probabilities"]
+        assert list(row) == ["family", "question", "answer", "letter", "probabilities"]
         assert row["answer"] in "ABCDEFGH"
-    again = run("demo", "--count", "5", "--seed", "7", "--json").json
+    again = run("demo", "--count", "6", "--seed", "7", "--json").json
     assert again["puzzles"] == body["puzzles"]
 
 
 def test_people_see_answers_and_truth(run: Run, demo_bundle: Path) -> None:
     shown = run("demo")
-    assert shown.out.count("You start in") == 3
+    assert all(shown.out.count(words) == 1 for words in ("You start in", "Who is the ", "apples are there now?"))
+    assert "   B: " in shown.out, "options stand in one line"
     assert shown.out.count("right   ") + shown.out.count("wrong, it is") == 3
     assert "with 8 memory blocks" in shown.out
     assert "see them again with: rim-edge demo --count 3 --seed" in shown.err
+
+
+def test_one_family_alone(run: Run, demo_bundle: Path) -> None:
+    shown = run("demo", "--family", "ordering", "-n", "2")
+    assert "Who is the " in " ".join(shown.out.split())
+    assert "rim-edge demo --count 2 --family ordering --seed" in shown.err
+    assert run("demo", "--family", "riddles").code == 2
+
+
+def test_many_are_summed_up_by_family(run: Run, demo_bundle: Path) -> None:
+    assert "of 2 · ordering " in run("demo", "-n", "6").out
 
 
 def test_puzzles_are_fresh_each_time(run: Run, demo_bundle: Path) -> None:

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import pytest
-from rim_runtime import Bundle
+from rim_runtime import Bundle, Engine, Question
 
 from rim_edge.bundles import DEMO_FOLDER
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.demo.puzzles import Family, fresh_puzzles
 
 Run = Callable[..., Any]
 START_TO_ANSWER_S = 0.6
@@ -26,16 +27,43 @@ def test_it_is_small_whole_and_int8() -> None:
     assert not bundle.unlisted_files()
 
 
-def test_ask_answers_a_fresh_puzzle(run: Run) -> None:
-    (puzzle,) = fresh_puzzles(1, 20_251)
-    answered = run("ask", puzzle.question, "--json")
+@pytest.mark.parametrize("family", list(Family))
+def test_ask_answers_a_fresh_puzzle(run: Run, family: Family) -> None:
+    (puzzle,) = fresh_puzzles(1, 20_251, family)
+    text, _ = puzzle.text_and_options
+    choices = [word for said, _ in puzzle.offered for word in ("-c", said)]
+    answered = run("ask", text, *choices, "--json")
     assert answered.json["letter"] == puzzle.answer
     assert answered.err.startswith("note: this is the embedded demo")
 
 
-def test_it_is_right_on_fresh_puzzles(run: Run) -> None:
-    body = run("demo", "--count", "100", "--seed", "20252", "--json").json
-    assert body["accuracy"] >= 0.9
+def test_it_is_right_on_fresh_puzzles_of_every_family_and_sure_of_them() -> None:
+    with Engine.load(DEMO_FOLDER) as engine:
+        for family in Family:
+            puzzles = fresh_puzzles(200, 20_252, family)
+            answers = engine.ask_many([Question(puzzle.question) for puzzle in puzzles])
+            right = [answer.letter == puzzle.answer for puzzle, answer in zip(puzzles, answers, strict=True)]
+            assert sum(right) >= 0.9 * len(puzzles), family
+            assert median(answer.confidence for answer in answers) > 0.9
+
+
+ORDINARY = {
+    "Why is the sky blue?": (),
+    "Who wrote the first novel in English?": (),
+    "What do you think of the weather today?": (),
+    "Which vitamin deficiency causes scurvy?": ("Vitamin A", "Vitamin B12", "Vitamin C", "Vitamin D"),
+    "Which of these planets is the largest?": ("Mars", "Venus", "Jupiter", "Saturn", "Earth"),
+    "How many legs does a spider have?": ("4", "6", "8", "10"),
+    "A train travels 120 km in two hours. What is its average speed?": ("40 km/h", "60 km/h", "80 km/h"),
+    "Which organ pumps blood through the body?": ("the liver", "the heart", "the lungs", "the kidneys"),
+}
+
+
+def test_it_is_unsure_of_what_is_no_puzzle() -> None:
+    with Engine.load(DEMO_FOLDER) as engine:
+        answers = engine.ask_many([Question(text, choices) for text, choices in ORDINARY.items()])
+    assert median(answer.confidence for answer in answers) < 0.5
+    assert sum(answer.confidence > 0.8 for answer in answers) <= 1
 
 
 def test_it_ships_in_the_list(run: Run) -> None:

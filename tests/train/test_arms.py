@@ -100,7 +100,7 @@ def test_all_arms_see_the_same_examples_in_the_same_order(tiny_model, encoder):
     seen = []
     for arm in Arm:
         source = Listening(rows, 3)
-        run = Run(tiny_model(vocabulary=464), encoder, source, for_arm(CURRICULUM, arm), 0)
+        run = Run(tiny_model(vocabulary=1051), encoder, source, for_arm(CURRICULUM, arm), 0)
         train(run, Watch())
         seen.append(source.seen)
     assert len(seen[0]) == 7 * 3

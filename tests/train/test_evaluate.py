@@ -33,7 +33,7 @@ def test_answers_are_compared_in_one_form(text, plain):
 
 @pytest.fixture(scope="module")
 def model(tiny_model):
-    return tiny_model(vocabulary=464)
+    return tiny_model(vocabulary=1051)
 
 
 def test_letters_are_the_best_of_those_offered(model, encoder):
@@ -82,7 +82,7 @@ class Writer:
         self.ids = iter(ids)
 
     def __call__(self, **inputs):
-        logits = torch.zeros(1, 1, 464)
+        logits = torch.zeros(1, 1, 1051)
         logits[0, 0, next(self.ids)] = 1.0
         return type("Out", (), {"logits": logits, "past_key_values": None})
 

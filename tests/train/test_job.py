@@ -55,7 +55,7 @@ def checkpoint(tmp_path, tiny_model):
     """A checkpoint as other tools leave it: no "rim" entry, no RiM tokens, too few rows for them."""
     tokenizer = build_tokenizer()
     folder = tmp_path / "base"
-    tiny_model(vocabulary=461).to(torch.float16).save_pretrained(folder)
+    tiny_model(vocabulary=1048).to(torch.float16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         text = (folder / name).read_text()
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_weights(capsys, tmp_path, rows):
 
 
 def test_the_saved_folder_gives_the_logits_of_the_trained_model(tmp_path, tiny_model):
-    tokenizer, model = build_tokenizer(), tiny_model(vocabulary=464)
+    tokenizer, model = build_tokenizer(), tiny_model(vocabulary=1051)
     tmp_path.joinpath("x").mkdir()
     write_checkpoint(tmp_path / "x", model, tokenizer, RimSettings(blocks=4), torch.float32)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "x")

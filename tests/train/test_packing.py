@@ -69,7 +69,7 @@ def test_packed_logits_equal_unpacked_runs(tiny_model, seed, memory_tokens):
 @pytest.mark.parametrize("alignment", list(Alignment))
 @pytest.mark.parametrize("visibility", list(Visibility))
 def test_parity_holds_for_every_stage_and_number_of_steps(tiny_model, encoder, objective, alignment, visibility):
-    model = tiny_model(vocabulary=464)
+    model = tiny_model(vocabulary=1051)
     stage = Stage("s", objective, 10, 1e-3, alignment=alignment, visibility=visibility)
     examples = [
         Example("How many?" * (count + 1), tuple(f"step {i}" for i in range(count)), "word")

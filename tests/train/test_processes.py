@@ -72,7 +72,7 @@ recompute = true
 def base(tmp_path_factory, tiny_model):
     """A model and rows of very different length, so that equal shares of rows are unequal shares of tokens."""
     folder = tmp_path_factory.mktemp("base")
-    write_checkpoint(folder, tiny_model(vocabulary=464), build_tokenizer(), RimSettings(blocks=3), torch.float32)
+    write_checkpoint(folder, tiny_model(vocabulary=1051), build_tokenizer(), RimSettings(blocks=3), torch.float32)
     rows = [
         {"question": f"Why {n}?", "steps": n * ["a longer step"], "answer": "word " * n + "B"} for n in range(5)
     ]

@@ -38,7 +38,7 @@ STEPS = 9
 @pytest.fixture(scope="module")
 def base(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("base")
-    write_checkpoint(folder, tiny_model(vocabulary=464), build_tokenizer(), RimSettings(blocks=3), torch.float32)
+    write_checkpoint(folder, tiny_model(vocabulary=1051), build_tokenizer(), RimSettings(blocks=3), torch.float32)
     rows = [{"question": f"Why {n}?", "steps": ["A", "B"][: n % 3], "answer": "ABC"[n % 3]} for n in range(5)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

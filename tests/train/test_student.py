@@ -44,7 +44,7 @@ def recipe(trains, **options):
 def base(tmp_path, tiny_model):
     """Write a checkpoint without RiM tokens in a dtype, its head tied or not."""
 
-    def write(dtype=torch.float32, tied=True, vocabulary=470):
+    def write(dtype=torch.float32, tied=True, vocabulary=1057):
         folder = tmp_path / "base"
         tiny_model(vocabulary=vocabulary, tied=tied).to(dtype).save_pretrained(folder)
         build_tokenizer().save_pretrained(folder)
@@ -119,7 +119,7 @@ def test_the_saved_folder_gives_the_training_forwards_logits_over_all_columns(ba
     assert loaded.config.tie_word_embeddings is tied
     with torch.no_grad():
         logits = loaded(ids).logits
-    assert logits.shape == expected.shape == (1, ids.shape[1], 470)
+    assert logits.shape == expected.shape == (1, ids.shape[1], 1057)
     torch.testing.assert_close(logits, expected, atol=2e-5, rtol=0)
 
 
@@ -128,7 +128,7 @@ def test_new_rows_start_near_the_mean_of_the_vocabulary_and_apart(base):
     student = make_student(recipe(Trains.FULL), source, seed=0)
     rows = student.model.get_input_embeddings().rows.weight.detach()
     matrix = load_file(source / "model.safetensors")["model.embed_tokens.weight"]
-    mean, deviation = matrix[:461].mean(0), matrix[:461].std(0)
+    mean, deviation = matrix[:1048].mean(0), matrix[:1048].std(0)
     assert ((rows - mean).abs() < 0.6 * deviation).all()
     assert not torch.equal(rows[0], rows[1])
 
@@ -141,12 +141,12 @@ def test_tokens_that_are_there_keep_their_embeddings(base, tmp_path):
 
 
 def test_an_embedding_without_unused_rows_grows(base, tmp_path):
-    source = base(vocabulary=461)
+    source = base(vocabulary=1048)
     out = saved(trained(source, Trains.FULL), tmp_path / "out")
     before, after = (load_file(folder / "model.safetensors") for folder in (source, out))
     name = "model.embed_tokens.weight"
-    assert len(after[name]) >= 464
-    kept = [row for row in range(461) if row not in rim_rows(out)]
+    assert len(after[name]) >= 1051
+    kept = [row for row in range(1048) if row not in rim_rows(out)]
     assert torch.equal(before[name][kept], after[name][kept])
 
 

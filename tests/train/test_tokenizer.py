@@ -4,8 +4,11 @@ import random
 
 import pytest
 from rim_export.contract import RimSettings, derive_contract, letter_ids, template_ids
+from rim_runtime.options import render_options
 
-from rim_edge.demo.puzzles import ROOMS, fresh_puzzles
+from rim_edge.demo import ordering, rooms
+from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.demo.rooms import ROOMS
 from rim_edge.demo.tokenizer import ADDED_TOKENS, build_tokenizer
 
 
@@ -38,17 +41,31 @@ def test_a_room_alone_is_the_token_of_the_answer_letter(tokenizer):
     assert [token for token in tokens if token in ids.values()] == [ids[x] for x in "EIB"]
 
 
+@pytest.mark.parametrize("module", [rooms, ordering])
 @pytest.mark.parametrize("separator", [" ", "\n", "\n\n"])
-def test_every_fact_is_one_token_however_facts_are_separated(tokenizer, separator):
-    facts = [f"The door in {room} leads to {target}" for room in ROOMS for target in ROOMS]
-    one_by_one = [encode(tokenizer, fact) for fact in facts]
+def test_every_fact_is_one_token_however_facts_are_separated(tokenizer, module, separator):
+    one_by_one = [encode(tokenizer, fact) for fact in module.facts()]
     assert all(len(tokens) == 1 for tokens in one_by_one)
-    together = encode(tokenizer, f".{separator}".join(facts))
+    together = encode(tokenizer, f".{separator}".join(module.facts()))
     assert [token for token in together if [token] in one_by_one] == [tokens[0] for tokens in one_by_one]
 
 
-def test_a_puzzle_costs_27_tokens(tokenizer):
-    assert {len(encode(tokenizer, puzzle.question)) for puzzle in fresh_puzzles(50, 1)} == {27}
+def test_a_move_is_a_name_and_one_token(tokenizer):
+    text = "There are 3 apples in a basket. Ben puts in 2. Dora takes out 1."
+    assert [tokenizer.decode([token]) for token in encode(tokenizer, text)][:5] == [
+        "There are 3 apples", " in a basket", ". ", "Ben", " puts in 2",
+    ]  # fmt: skip
+
+
+def test_an_option_is_one_token_with_its_line_break(tokenizer):
+    text = render_options("How many apples are there now?", ["3", "8", "Ben", "a pear"])
+    tokens = [tokenizer.decode([token]) for token in encode(tokenizer, text)]
+    assert tokens[:4] == ["How many apples are there now?", "\nA: 3", "\nB: 8", "\nC: Ben"]
+    assert len(encode(tokenizer, "A: Ben")) > len(encode(tokenizer, "\nA: Ben")) == 1
+
+
+def test_a_puzzle_costs_at_most_36_tokens(tokenizer):
+    assert max(len(encode(tokenizer, puzzle.question)) for puzzle in fresh_puzzles(200, 1)) <= 36
 
 
 def test_the_contract_is_derived_and_the_added_tokens_are_its_blocks(tokenizer):

@@ -64,7 +64,7 @@ def base(tmp_path_factory, tiny_model):
     """A folder with a model, rows, rows to score and a recipe."""
     folder = tmp_path_factory.mktemp("base")
     rim = RimSettings(blocks=BLOCKS)
-    write_checkpoint(folder / "model", tiny_model(vocabulary=464), build_tokenizer(), rim, torch.float32)
+    write_checkpoint(folder / "model", tiny_model(vocabulary=1051), build_tokenizer(), rim, torch.float32)
     written(folder / "rows.jsonl", ROWS)
     written(folder / "test.jsonl", HELD_OUT)
     (folder / "mine.toml").write_text(CONFIG.format(more=""))
