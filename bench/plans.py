@@ -66,6 +66,7 @@ def main() -> None:
     )
     parser.add_argument("--layers", type=int, default=28)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PRECISIONS))
+    parser.add_argument("--remark", help="what a reader of these rows should know")
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
     parser.add_argument("--out", type=Path, default=BENCH / "results" / "plans.json")
     options = parser.parse_args()
@@ -75,6 +76,8 @@ def main() -> None:
     print("| precision | targets | plan | built in | whole export | peak |\n| --- | --- | --- | --- | --- | --- |")
     for precision in options.only:
         row = rows[precision] = {"layers": options.layers} | measure(checkpoint, precision, work)
+        if options.remark:
+            row["remark"] = options.remark
         print(
             f"| {precision} | {', '.join(row['targets'])} | {row['plan_bytes'] / 1e9:.2f} GB "
             f"| {row['plan_seconds']} s | {row['export_seconds']:.0f} s | {row['export_peak_gib']:.1f} GiB |",

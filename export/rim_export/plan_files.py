@@ -28,7 +28,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0..1."""
 
 NEEDED_FOR = "Building TensorRT plans"
-SECONDS_EACH, SECONDS_PER_GB = 1.5, 2.5
+SECONDS_EACH, SECONDS_PER_GB = 1.5, 6.0
 """Of a profile: what it takes by itself, and for each GB of weights."""
 MEMORY_PER_BYTE, MEMORY_LEAST = 3.5, 400_000_000
 """Peak memory by the weights' bytes, and the library's own."""
@@ -36,7 +36,7 @@ MEMORY_PER_BYTE, MEMORY_LEAST = 3.5, 400_000_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a build will take, from the weights' bytes; measured once on two cores (docs/tensorrt.md)."""
+    """What a build will take, from the weights' bytes; measured at 28 layers on two cores (docs/tensorrt.md)."""
 
     seconds: float
     """Time."""

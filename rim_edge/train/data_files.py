@@ -98,7 +98,7 @@ def _example(line: str, file: DataFile) -> Example:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Give the lines that are not empty, with their numbers."""
     if not path.is_file():
-        raise DataError(f"There is no file {path}, expected training data (.jsonl or .txt, or with .gz).")
+        raise DataError(f"There is no file {path}, expected rows or lines (.jsonl or .txt, or with .gz).")
     if _kind(path) not in (".jsonl", ".txt"):
         raise DataError(f"{path} is called neither .jsonl nor .txt (nor either with .gz). Convert or rename it.")
     opener = gzip.open if path.suffix == ".gz" else open
