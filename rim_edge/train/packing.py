@@ -27,6 +27,10 @@ from rim_edge.train.encode import Readout, Sample
 from rim_edge.train.switches import Visibility
 
 _TRUNK, _PADDING = 0, -1
+WIDTH_STEP = 16
+"""Widths are multiples of this. Where every batch has a shape of its own, oneDNN compiles for each, and what it keeps
+lies scattered in the heap: after some thousand steps a CPU spends longer on finding free memory than on computing
+(bench/README.md). GPUs' matrix units want multiples of 8 or 16 anyway."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,9 @@ class _Row:
 
 
 def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> PackedBatch:
-    """Pack samples into one batch, padded on the right to its longest row."""
+    """Pack samples into one batch, padded on the right to its longest row and on to a multiple of WIDTH_STEP."""
     rows = [_row(sample, block) for sample in samples]
-    width = max(len(row.ids) for row in rows)
+    width = -(-max(len(row.ids) for row in rows) // WIDTH_STEP) * WIDTH_STEP
     ids = _padded([row.ids for row in rows], width, padding)
     positions = _padded([row.positions for row in rows], width, 0)
     owner = _padded([row.owner for row in rows], width, _PADDING)

@@ -112,7 +112,7 @@ def test_a_readout_that_sees_blocks_alone_ignores_the_question_but_for_its_first
     readout = Readout(1, (10, 11, 12), (True,) * 3, 1)
     questions = tokens(rng, 6, 6), tokens(rng, 6, 6)
     hidden = [Sample(question, 1, (readout,), visibility) for visibility in Visibility for question in questions]
-    seen_a, seen_b, blocks_a, blocks_b = (pack([sample], block, 0).mask[0, 0] for sample in hidden)
+    seen_a, seen_b, blocks_a, blocks_b = (pack([sample], block, 0).mask[0, 0, :12, :12] for sample in hidden)
     assert seen_a[9:, :6].all()
     assert not blocks_a[9:, :6].any()
     assert torch.equal(blocks_a[:9], seen_a[:9])
@@ -124,12 +124,13 @@ def test_a_readout_that_sees_blocks_alone_ignores_the_question_but_for_its_first
 def test_layout_by_hand():
     sample = Sample((10, 11, 12), 2, (Readout(1, (20, 21), (True, True), 1), Readout(2, (30,), (True,), 2)))
     batch = pack([sample, Sample((9,), 0, (Readout(0, (5,), (True,), 1),))], (1, 2), 0)
-    assert batch.ids[0].tolist() == [10, 11, 12, 1, 2, 1, 2, 20, 21, 30]
-    assert batch.positions[0].tolist() == [0, 1, 2, 3, 4, 5, 6, 5, 6, 7]
-    assert batch.predictors.tolist() == [4, 7, 6, 10]
+    assert batch.ids.shape == (2, 16), "the longest row has ten tokens"
+    assert batch.ids[0].tolist() == [10, 11, 12, 1, 2, 1, 2, 20, 21, 30, *[0] * 6]
+    assert batch.positions[0, :10].tolist() == [0, 1, 2, 3, 4, 5, 6, 5, 6, 7]
+    assert batch.predictors.tolist() == [4, 7, 6, 16]
     assert batch.targets.tolist() == [20, 21, 30, 5]
     assert batch.readout.tolist() == [0, 0, 1, 2]
-    assert batch.mask[0, 0, 8].tolist() == [True] * 5 + [False, False, True, True, False]
+    assert batch.mask[0, 0, 8].tolist() == [True] * 5 + [False, False, True, True, *[False] * 7]
     assert batch.mask[1, 0, 5].nonzero().flatten().tolist() == [5], "padding sees itself only"
 
 
