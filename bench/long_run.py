@@ -1,0 +1,72 @@
+"""Does training slow down? Steps of the demo's stage 1 on one core, two source trees side by side.
+
+    python bench/long_run.py [--before cb1d529~1] [--steps 1000] [--work build/bench] [--out FILE]
+
+Each tree trains in a process of its own, both at once on a core each, and tells every 100 steps what a step took,
+how many pieces glibc's free memory is in (malloc_info) and what is resident. The two draw the same puzzles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine
+from place import BENCH
+
+ROOT = BENCH.parent
+WORKER = BENCH / "workers" / "train_long.py"
+
+
+def source_tree(commit: str, work: Path) -> Path:
+    """Write a commit's files into the work folder and return it."""
+    tree = work / f"tree-{commit.replace('~', '-')}"
+    if not tree.is_dir():
+        packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+            files.extractall(tree, filter="data")
+    return tree
+
+
+def start(tree: Path, steps: int) -> subprocess.Popen[str]:
+    """Start a tree's worker on one thread."""
+    path = os.pathsep.join(str(tree / part) for part in ("", "runtime", "export"))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(WORKER), str(steps)]
+    return subprocess.Popen(command, env=environment, cwd=tree, stdout=subprocess.PIPE, text=True)
+
+
+def told(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """Return what a worker said, after its end."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"A worker ended with {process.returncode}.")
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def main() -> None:
+    """Train both, print the table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", default="cb1d529~1", help="the commit to compare with")
+    parser.add_argument("--steps", type=int, default=1_000)
+    parser.add_argument("--work", type=Path, default=Path("build/bench"))
+    parser.add_argument("--out", type=Path, default=BENCH / "results" / "long_run.json")
+    options = parser.parse_args()
+    trees = {"before": source_tree(options.before, options.work.absolute()), "after": ROOT}
+    running = {name: start(tree, options.steps) for name, tree in trees.items()}
+    rows = {name: told(process) for name, process in running.items()}
+    for before, after in zip(rows["before"], rows["after"], strict=True):
+        print(f"before {before}\nafter  {after}")
+    result = {"what": "demo, stage 1, one thread each", "machine": describe_machine(), "rows": rows}
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Worker of long_run.py: trains the demo's stage 1 and tells every 100 steps how that goes. Argument: steps."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rim_edge.train import loop
+from rim_edge.train.job import Job, run_job
+from rim_edge.train.presets import DEMO
+
+EVERY = 100
+
+
+def free_pieces() -> int:
+    """Return how many pieces the main heap's free memory is in, by glibc's malloc_info."""
+    library = ctypes.CDLL(None)
+    library.fopen.restype = ctypes.c_void_p
+    library.fclose.argtypes = [ctypes.c_void_p]
+    library.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    with tempfile.NamedTemporaryFile("r") as file:
+        stream = library.fopen(file.name.encode(), b"w")
+        library.malloc_info(0, stream)
+        library.fclose(stream)
+        heap = file.read().partition('<heap nr="0">')[2].partition("</heap>")[0]
+    return sum(map(int, re.findall(r'<size from="\d+" to="\d+" total="\d+" count="(\d+)"/>', heap)))
+
+
+def resident_mib() -> int:
+    """Return the resident memory of this process in MiB."""
+    (kib,) = re.findall(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(kib) // 1024
+
+
+def main() -> None:
+    """Train, and leave in the middle of the last step asked for."""
+    steps, take, began, done = int(sys.argv[1]), loop.take, time.perf_counter(), 0
+
+    def counted(*arguments: object) -> object:
+        nonlocal began, done
+        taken = take(*arguments)  # type: ignore[arg-type]
+        done += 1
+        if done % EVERY == 0:
+            seconds = (time.perf_counter() - began) / EVERY
+            row = {"step": done, "step_ms": round(1000 * seconds), "free_pieces": free_pieces()}
+            print(json.dumps(row | {"resident_mib": resident_mib()}), flush=True)
+            began = time.perf_counter()
+        if done == steps:
+            os._exit(0)
+        return taken
+
+    loop.take = counted  # type: ignore[assignment]
+    stage = dataclasses.replace(DEMO.curriculum.stages[1], steps=steps + 1, extension=None)
+    recipe = dataclasses.replace(DEMO, curriculum=dataclasses.replace(DEMO.curriculum, stages=(stage,)))
+    with tempfile.TemporaryDirectory() as folder:
+        run_job(Job(recipe, Path(folder) / "made", seed=0, threads=1))
+
+
+if __name__ == "__main__":
+    main()
