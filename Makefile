@@ -23,7 +23,7 @@ format: $(VENV)/.develops
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-# Train the demo model, export it, and replace what ships inside the package (about half an hour on one core).
+# Train the demo model, export it, and replace what ships inside the package (45 minutes or more on one core).
 demo: $(VENV)/.develops
 	$(BIN)/python -m rim_edge.demo.make
 

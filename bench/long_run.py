@@ -9,30 +9,18 @@ how many pieces glibc's free memory is in (malloc_info) and what is resident. Th
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
 from place import BENCH
+from trees import TREE, checked_out
 
-ROOT = BENCH.parent
 WORKER = BENCH / "workers" / "train_long.py"
-
-
-def source_tree(commit: str, work: Path) -> Path:
-    """Write a commit's files into the work folder and return it."""
-    tree = work / f"tree-{commit.replace('~', '-')}"
-    if not tree.is_dir():
-        packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(packed)) as files:
-            files.extractall(tree, filter="data")
-    return tree
 
 
 def start(tree: Path, steps: int) -> subprocess.Popen[str]:
@@ -59,7 +47,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/bench"))
     parser.add_argument("--out", type=Path, default=BENCH / "results" / "long_run.json")
     options = parser.parse_args()
-    trees = {"before": source_tree(options.before, options.work.absolute()), "after": ROOT}
+    trees = {"before": checked_out(options.before, options.work.absolute() / "long-before"), "after": TREE}
     running = {name: start(tree, options.steps) for name, tree in trees.items()}
     rows = {name: told(process) for name, process in running.items()}
     for before, after in zip(rows["before"], rows["after"], strict=True):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 from checkpoint import make_checkpoint
 from machine import describe_machine
 from made import run_measured
-from place import BENCH
+from place import BENCH, our_environment
 
 PRECISIONS = ("fp8", "int8", "fp16", "bf16", "int4", "nvfp4")
 ASKED, CALIBRATED = 60, 8
@@ -43,8 +42,7 @@ def measure(checkpoint: Path, precision: str, work: Path) -> dict[str, Any]:
     command += ["--certify", str(write_questions(work / "asked.jsonl", ASKED, "number"))]
     if precision != "bf16":
         command += ["--calibration", str(write_questions(work / "calibration.jsonl", CALIBRATED, "figure"))]
-    environment = {**os.environ, "RIM_EDGE_HOME": str(work / "home"), "HF_HUB_OFFLINE": "1"}
-    figures = run_measured(command, environment, work / f"plans-{precision}.log")
+    figures = run_measured(command, our_environment(work / "home"), work / f"plans-{precision}.log")
     said = json.loads(figures.pop("output"))
     shutil.rmtree(target)
     (plan,) = said["plans"]

@@ -21,9 +21,9 @@ from machine import describe_machine
 from place import BENCH, our_environment
 from row import Row
 from train_inputs import make_demo, make_small
+from trees import TREE, checked_out
 from worker import Asked, Worker
 
-TREE = BENCH.parent
 DEMO = {"model": "demo", "trains": "everything", "alignment": "same-step", "batch_size": 64, "micro_batch": None}
 SMALL = {"model": "small", "alignment": "next-step", "batch_size": 8, "micro_batch": 4, "steps": 2}
 CASES: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ def main() -> None:
     options = _options()
     work = options.work.absolute()
     rows = _prepare(work, options)
-    trees = {"before": _checked_out(options.baseline, work / "before"), "after": TREE}
+    trees = {"before": checked_out(options.baseline, work / "before"), "after": TREE}
     result = json.loads(options.out.read_text()) if options.out.is_file() else {"cases": {}}
     result |= {"machine": describe_machine(), "before": _commit(options.baseline), "after": _commit("HEAD")}
     for name in options.only or CASES:
@@ -80,14 +80,6 @@ def _prepare(work: Path, options: argparse.Namespace) -> dict[str, Path]:
     if not (work / "small" / "model.safetensors").is_file():
         make_small(work / "small", options.tokenizer)
     return {"demo": work / "demo" / "rows.jsonl", "small": options.rows.absolute()}
-
-
-def _checked_out(commit: str, folder: Path) -> Path:
-    """Write a commit's files into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = subprocess.run(["git", "-C", str(TREE), "archive", commit], check=True, capture_output=True)
-    subprocess.run(["tar", "-x", "-C", str(folder)], check=True, input=archive.stdout)
-    return folder
 
 
 def _commit(name: str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import json
-import os
 import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from rim_edge.train import loop
+from rim_edge.train.audience import Audience
 from rim_edge.train.job import Job, run_job
+from rim_edge.train.loop import Step
 from rim_edge.train.presets import DEMO
 
 EVERY = 100
@@ -40,27 +40,23 @@ def resident_mib() -> int:
 
 
 def main() -> None:
-    """Train, and leave in the middle of the last step asked for."""
-    steps, take, began, done = int(sys.argv[1]), loop.take, time.perf_counter(), 0
+    """Train, and leave behind the last step asked for."""
+    steps, began = int(sys.argv[1]), time.perf_counter()
 
-    def counted(*arguments: object) -> object:
-        nonlocal began, done
-        taken = take(*arguments)  # type: ignore[arg-type]
-        done += 1
-        if done % EVERY == 0:
+    def tell(step: Step) -> None:
+        nonlocal began
+        if step.done % EVERY == 0:
             seconds = (time.perf_counter() - began) / EVERY
-            row = {"step": done, "step_ms": round(1000 * seconds), "free_pieces": free_pieces()}
+            row = {"step": step.done, "step_ms": round(1000 * seconds), "free_pieces": free_pieces()}
             print(json.dumps(row | {"resident_mib": resident_mib()}), flush=True)
             began = time.perf_counter()
-        if done == steps:
-            os._exit(0)
-        return taken
+        if step.done == steps:
+            sys.exit()
 
-    loop.take = counted  # type: ignore[assignment]
     stage = dataclasses.replace(DEMO.curriculum.stages[1], steps=steps + 1, extension=None)
     recipe = dataclasses.replace(DEMO, curriculum=dataclasses.replace(DEMO.curriculum, stages=(stage,)))
     with tempfile.TemporaryDirectory() as folder:
-        run_job(Job(recipe, Path(folder) / "made", seed=0, threads=1))
+        run_job(Job(recipe, Path(folder) / "made", seed=0, threads=1), Audience(step=tell))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ from rim_edge.train.switches import Visibility
 
 _TRUNK, _PADDING = 0, -1
 WIDTH_STEP = 16
-"""Widths are multiples of this. Where every batch has a shape of its own, oneDNN compiles for each, and what it
-keeps lies scattered in the heap: after some thousand steps a CPU spends longer on finding free memory than on
-computing (bench/README.md). GPUs' matrix units want multiples of 8 or 16 anyway."""
+"""Widths are multiples of this. Where nearly every batch has a shape of its own, the heap is scattered, presumably
+by what oneDNN keeps of each: after some thousand steps a CPU spent two fifths of its time on finding free memory
+(bench/README.md). GPUs' matrix units want multiples of 8 or 16 anyway."""
 
 
 @dataclass(frozen=True)

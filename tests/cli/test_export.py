@@ -154,15 +154,17 @@ def test_every_precision_of_the_demo_answers(run: Run, tmp_path: Path, precision
     """Held to the default share of flips, on its portable graph (int4: on both)."""
     import json
 
-    from rim_edge.demo.make import CHECKPOINT, HERE, QUESTIONS
+    from rim_edge.demo.make import CHECKPOINT, HERE
     from rim_edge.demo.puzzles import fresh_puzzles
 
-    rows = [json.dumps({"question": puzzle.question, "answer": puzzle.answer}) for puzzle in fresh_puzzles(12, 32)]
-    (tmp_path / "calibration.jsonl").write_text("\n".join(rows))
+    for name, count, seed in (("certify", 600, 31), ("calibration", 12, 32)):
+        puzzles = fresh_puzzles(count, seed)
+        rows = [json.dumps({"question": puzzle.question, "answer": puzzle.answer}) for puzzle in puzzles]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
     target = tmp_path / "made"
     command = ["export", "--model", str(HERE / CHECKPOINT), "-o", str(target), "--precision", precision]
     measured = ["--calibration", str(tmp_path / "calibration.jsonl")] if precision == "fp8" else []
-    done = run(*command, "--certify", str(HERE / QUESTIONS), *measured, "--json")
+    done = run(*command, "--certify", str(tmp_path / "certify.jsonl"), *measured, "--json")
     assert done.code == 0, done.err
     variants = done.json["certificate"]["variants"]
     names = {"int4": ["int4-ort", "int4"]}.get(precision, [precision])
