@@ -37,8 +37,8 @@ from gpu_floors import Rates, floors_ms, measure_rates  # noqa: E402
 from gpu_model import Card, config_of, make_checkpoint, prompts  # noqa: E402
 from gpu_ours import BY_DEVICE, WEIGHT_BYTES, Workshop, ask, ask_rtx, engines_here, opened  # noqa: E402
 from machine import describe_machine  # noqa: E402
-from rim_runtime.engines import EngineName  # noqa: E402
-from rim_runtime.manifest import Precision  # noqa: E402
+from rim_runtime.bundle.manifest import Precision  # noqa: E402
+from rim_runtime.engines.names import EngineName  # noqa: E402
 
 LENGTHS, BATCHES = (64, 152, 512), (1, 8, 32)
 TARGET = (152, 1)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rim_runtime.options import LETTERS
-from rim_runtime.prompt import PromptContract
+from rim_runtime.prompt.contract import PromptContract
+from rim_runtime.prompt.options import LETTERS
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Qwen3Config
 

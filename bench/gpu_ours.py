@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from gpu_model import CONTRACT, FIXED, LETTER_IDS, config_of, questions
-from rim_runtime.backends.protocol import Backend
-from rim_runtime.bundle import Bundle
-from rim_runtime.engines import EngineName, open_backend, require_engine
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Compute, FileEntry, Head, Limits, Manifest, Precision, Source, Variant
+from rim_runtime.engines.backend import MANY, Backend
+from rim_runtime.engines.names import EngineName
+from rim_runtime.engines.registry import open_backend, require_engine
 from rim_runtime.errors import UnavailableError
-from rim_runtime.manifest import Compute, FileEntry, Head, Limits, Manifest, Precision, Source, Variant
-from rim_runtime.use import MANY
 
 LONGEST = 552
 """Tokens of a prompt at most: the profiles of plans end there."""
@@ -63,9 +63,9 @@ class Workshop:
     @classmethod
     def open(cls, checkpoint: Path, folder: Path, layers: int) -> Workshop:
         """Trace the graph, once for all precisions."""
-        from rim_export.bind import ModelWeights
-        from rim_export.checkpoint import Checkpoint
-        from rim_export.trace import trace
+        from rim_export.checkpoint.folder import Checkpoint
+        from rim_export.graph.trace import trace
+        from rim_export.weights.model_weights import ModelWeights
 
         folder.mkdir(parents=True, exist_ok=True)
         weights = ModelWeights(Checkpoint.open(checkpoint), LETTER_IDS, Head.LETTERS)
@@ -73,7 +73,7 @@ class Workshop:
 
     def write(self, precision: Precision) -> Bundle:
         """Write the graph of a precision; return a bundle of it alone, without tokenizer and proof."""
-        from rim_export.bind import write_graph
+        from rim_export.weights.files import write_graph
 
         recipe = _recipe(precision)
         copy = dataclasses.replace(self.traced, model=self.traced.model.clone())
@@ -109,8 +109,8 @@ def feed(batch: int, tokens: int) -> tuple[Any, Any, Any]:
 def ask_rtx() -> str:
     """Ask TensorRT-RTX whether it takes this GPU: a tiny plan for it, its header's validity, and its loading."""
     from rim_runtime.errors import MissingExtraError
-    from rim_runtime.plan_build import error_collector
-    from rim_runtime.tensor_rt import Library, import_tensorrt
+    from rim_runtime.libraries.tensorrt import Library, import_tensorrt
+    from rim_runtime.tensorrt.build import error_collector
 
     try:
         library = import_tensorrt(Library.RTX, "Asking it").module
@@ -141,7 +141,7 @@ def ask_rtx() -> str:
 
 
 def _recipe(precision: Precision) -> Any:
-    from rim_export.recipes import FP32
+    from rim_export.recipes.floats import FP32
     from rim_export.recipes.gpu import gpu_recipe
 
     return FP32 if precision is Precision.FP32 else gpu_recipe(precision, Compute.FP16, {}, 32)

@@ -12,7 +12,7 @@ import rim_export
 import rim_runtime
 from made import hash_files, make_once, read_figures, run_measured
 from place import BENCH, Place, our_environment
-from rim_export import calibration, questions
+from rim_export import questions
 from row import Missing, Row, row_name
 
 import rim_edge
@@ -66,9 +66,9 @@ def _exam_options(place: Place, variant: Variant, exam: int | None) -> list[str]
     """Return the options for a short certificate, and for as few calibration questions where some are used."""
     if exam is None:
         return []
-    options = ["--certify", str(_first_rows(place, questions.SHIPPED, exam))]
+    options = ["--certify", str(_first_rows(place, questions.CERTIFICATE_SET, exam))]
     if variant is FP8:
-        options += ["--calibration", str(_first_rows(place, calibration.SHIPPED, exam))]
+        options += ["--calibration", str(_first_rows(place, questions.CALIBRATION_SET, exam))]
     return options
 
 

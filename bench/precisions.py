@@ -15,11 +15,11 @@ from pathlib import Path
 
 import rim_export
 from machine import describe_machine
-from rim_runtime.manifest import Precision
+from rim_runtime.bundle.manifest import Precision
 
 from rim_edge.demo.make import CHECKPOINT
 from rim_edge.demo.make import HERE as DEMO
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
 
 HERE = Path(__file__).parent
 CERTIFIED, CALIBRATED = 1_000, 32

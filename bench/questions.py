@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime import Bundle, PromptEncoder
-from rim_runtime.loading import load_encoder
+from rim_runtime.loading.load import load_encoder
 
 SHORTEST = "Which?\nA: one\nB: two"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from machine import describe_machine
 
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
 
 HERE = Path(__file__).parent
 

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import torch
-from rim_export.contract import RimSettings
+from rim_export.checkpoint.prompt import RimSettings
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from rim_edge.train.checkpoint import write_checkpoint
-from rim_edge.train.presets import preset
-from rim_edge.train.sources import PuzzleSource
-from rim_edge.train.student import make_student, write_student
-from rim_edge.train.switches import Objective
+from rim_edge.data.puzzle_source import PuzzleSource
+from rim_edge.model.checkpoint import write_checkpoint
+from rim_edge.model.trainable import make_student, write_student
+from rim_edge.recipe.presets import preset
+from rim_edge.recipe.switches import Objective
 
 PUZZLES = 4_000
 SMALL = {

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rim_runtime.cpu import this_cpu
+from rim_runtime.machine.cpu import this_cpu
 
 from experiments.plan import Plan, Run
 from experiments.running import record_of, scores_name
@@ -54,7 +54,7 @@ def _trained(work: Path, name: str) -> Results:
 
 def _costs(work: Path, test: str, seed: int) -> Mapping[str, float]:
     """Return what an answer takes, in tokens, as means over the test's questions."""
-    from rim_edge.train.evaluate import open_checkpoint
+    from rim_edge.evaluation.checkpoint_answers import open_checkpoint
 
     _, encoder = open_checkpoint(work / f"base-{seed}")
     contract = encoder.contract

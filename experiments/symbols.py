@@ -53,7 +53,7 @@ def write_start(folder: Path, words: Sequence[str], config: Mapping[str, object]
     Raises StorageError where the folder exists.
     """
     import torch
-    from rim_runtime.storage import new_folder
+    from rim_runtime.machine.storage import new_folder
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     tokenizer = build_tokenizer(words)

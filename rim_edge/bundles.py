@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rim_runtime.bundle import MANIFEST
+from rim_runtime.bundle.folder import MANIFEST
 from rim_runtime.errors import BundleNotFoundError, InputError
-from rim_runtime.paths import BUNDLE_VARIABLE, bundles_folder, state_file
-from rim_runtime.storage import write_file
+from rim_runtime.machine.folders import BUNDLE_VARIABLE, bundles_folder, state_file
+from rim_runtime.machine.storage import write_file
 
 DEMO = "demo"
 """Name of the bundle that ships inside this package."""

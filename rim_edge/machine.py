@@ -10,18 +10,25 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from rim_runtime import gpu
-from rim_runtime.bundle import Bundle
-from rim_runtime.cpu import Cpu, this_cpu
-from rim_runtime.engines import GPU_ENGINES, EngineName, EngineStatus, engine_statuses
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Variant
+from rim_runtime.engines.gpu_engines import missing_cuda_libraries, trt_here
+from rim_runtime.engines.names import GPU_ENGINES, EngineName
+from rim_runtime.engines.registry import EngineStatus, engine_statuses
+from rim_runtime.engines.support import FITS, choose, suited
 from rim_runtime.errors import RimError, UnavailableError
-from rim_runtime.fits import FITS, choose, suited
-from rim_runtime.gpu import Gpus
-from rim_runtime.gpu_engines import missing_cuda_libraries, trt_here
-from rim_runtime.manifest import Variant
-from rim_runtime.onnx_runtime import CPU_COMMAND, GPU_COMMAND, installed_wheels, refuse_two_wheels, telemetry
-from rim_runtime.paths import bundles_folder, cache_folder, home_folder
-from rim_runtime.plans import refusal
+from rim_runtime.libraries.onnxruntime import (
+    CPU_COMMAND,
+    GPU_COMMAND,
+    installed_wheels,
+    refuse_two_wheels,
+    telemetry,
+)
+from rim_runtime.machine import gpu
+from rim_runtime.machine.cpu import Cpu, this_cpu
+from rim_runtime.machine.folders import bundles_folder, cache_folder, home_folder
+from rim_runtime.machine.gpu import Gpus
+from rim_runtime.tensorrt.plans import refusal
 
 from rim_edge.bundles import ListedBundle, list_bundles
 from rim_edge.extras import EXTRAS, ExtraStatus, extra_status

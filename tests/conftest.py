@@ -14,10 +14,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from rim_runtime import EngineName, engines, gpu
+from rim_runtime import EngineName
 from rim_runtime.answer import read_letters
-from rim_runtime.backends.ort_cpu import OrtCpuBackend
-from rim_runtime.bundle import (
+from rim_runtime.bundle.folder import (
     CERTIFICATE,
     GOLDEN,
     TOKENIZER,
@@ -26,10 +25,13 @@ from rim_runtime.bundle import (
     file_entries,
     save_manifest,
 )
-from rim_runtime.manifest import Head, Manifest, Precision, Variant
-from rim_runtime.options import offered_options
-from rim_runtime.prompt import PromptEncoder
-from rim_runtime.storage import new_folder
+from rim_runtime.bundle.manifest import Head, Manifest, Precision, Variant
+from rim_runtime.engines import registry
+from rim_runtime.engines.ort_cpu import OrtCpuBackend
+from rim_runtime.machine import gpu
+from rim_runtime.machine.storage import new_folder
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.prompt.options import offered_options
 from rim_runtime.testing import byte_tokenizer, fake_manifest
 
 MakeBundle = Callable[..., Path]
@@ -55,7 +57,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def auto_is_ort_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `auto` see ONNX Runtime alone, so that no test's engine depends on how busy the machine is."""
-    monkeypatch.setattr(engines, "is_installed", lambda name: name is EngineName.ORT_CPU)
+    monkeypatch.setattr(registry, "is_installed", lambda name: name is EngineName.ORT_CPU)
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,9 @@ from environments import environment_python, make_environment
 from made import CannotMakeError, hash_files, make_once, read_figures, run_measured
 from ours import FP32, bundle_path
 from place import BENCH, Place, peer_environment
-from rim_export.calibration import SHIPPED
-from rim_export.questions import read_questions
+from rim_export.questions import CALIBRATION_SET, read_questions
 from rim_runtime import Bundle
-from rim_runtime.loading import load_encoder
+from rim_runtime.loading.load import load_encoder
 from row import Missing, Row, row_name
 
 NAME = "nncf"
@@ -46,7 +45,7 @@ def _contract(bundle: Path, checkpoint: Path) -> dict[str, Any]:
     loaded = Bundle.load(bundle)
     encoder = load_encoder(loaded)
     prompt = loaded.manifest.prompt
-    questions = [encoder.encode(question.text) for question in read_questions(SHIPPED)[:QUESTIONS]]
+    questions = [encoder.encode(question.text) for question in read_questions(CALIBRATION_SET)[:QUESTIONS]]
     behind = len(prompt.suffix(prompt.blocks))
     config = json.loads((checkpoint / "config.json").read_text())
     return {

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from rim_runtime.onnx_runtime import import_onnxruntime
+from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from serving import THREADS, Prompt, serve
 
 MICROSOFT = "com.microsoft"

@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from rim_edge.train.audience import Audience
-from rim_edge.train.job import Job, run_job
-from rim_edge.train.loop import Step
-from rim_edge.train.presets import DEMO
+from rim_edge.recipe.presets import DEMO
+from rim_edge.training.callbacks import Audience
+from rim_edge.training.job import Job, run_job
+from rim_edge.training.loop import Step
 
 EVERY = 100
 

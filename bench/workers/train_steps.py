@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-from rim_export.contract import derive_contract
+from rim_export.checkpoint.prompt import derive_contract
 
 import rim_edge
-from rim_edge.train.curriculum import Curriculum, Stage
-from rim_edge.train.data_files import BadRows, DataFile, read_file
-from rim_edge.train.encode import ExampleEncoder
-from rim_edge.train.gathering import gather
-from rim_edge.train.limits import packed_length
-from rim_edge.train.loop import Watch, train
-from rim_edge.train.recipe import Arithmetic, Recipe, Resources, Trains
-from rim_edge.train.run import Run
-from rim_edge.train.sources import ExampleSource
-from rim_edge.train.student import make_student
-from rim_edge.train.switches import Alignment, Objective
+from rim_edge.data.files import read_file
+from rim_edge.data.sources import ExampleSource
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.rim.packing import packed_length
+from rim_edge.model.trainable import make_student
+from rim_edge.recipe.curriculum import Curriculum, Stage
+from rim_edge.recipe.inputs import BadRows, DataFile
+from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Trains
+from rim_edge.recipe.switches import Alignment, Objective
+from rim_edge.training.gather import gather
+from rim_edge.training.loop import Watch, train
+from rim_edge.training.step import Run
 
 ENDLESS = 1_000_000
 SEED = 0

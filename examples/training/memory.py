@@ -13,9 +13,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from rim_edge.train.losses import CHUNK_LOGITS
-from rim_edge.train.recipe import Arithmetic, Recipe, Sharding, Trains
-from rim_edge.train.recipe_file import read_recipe
+from rim_edge.methods.rim.losses import CHUNK_LOGITS
+from rim_edge.recipe.recipe import Arithmetic, Recipe, Sharding, Trains
+from rim_edge.recipe.toml import read_recipe
 
 FP32, BF16 = 4, 2
 RIM_TOKENS = 3

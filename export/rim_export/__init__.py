@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rim_runtime.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from rim_export.certify import Certificate, VariantCertificate
-    from rim_export.checkpoint import DEFAULT_MODEL
+    from rim_export.certification.certificate import Certificate, VariantCertificate
+    from rim_export.checkpoint.folder import DEFAULT_MODEL
     from rim_export.errors import (
         CalibrationError,
         CertificateError,
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
     )
     from rim_export.pipeline import ExportReport, export
-    from rim_export.ranges import RangeMethod
-    from rim_export.recipes import Activations
-    from rim_export.settings import ExportOptions, default_precision
+    from rim_export.settings import Activations, ExportOptions, RangeMethod, default_precision
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -50,8 +48,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "rim_export.certify": ("Certificate", "VariantCertificate"),
-    "rim_export.checkpoint": ("DEFAULT_MODEL",),
+    "rim_export.certification.certificate": ("Certificate", "VariantCertificate"),
+    "rim_export.checkpoint.folder": ("DEFAULT_MODEL",),
     "rim_export.errors": (
         "CalibrationError",
         "CertificateError",
@@ -63,9 +61,7 @@ _HOMES = {
         "UnsupportedModelError",
     ),
     "rim_export.pipeline": ("ExportReport", "export"),
-    "rim_export.ranges": ("RangeMethod",),
-    "rim_export.recipes": ("Activations",),
-    "rim_export.settings": ("ExportOptions", "default_precision"),
+    "rim_export.settings": ("Activations", "ExportOptions", "RangeMethod", "default_precision"),
 }
 
 

@@ -7,25 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rim_runtime.bundle import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
-from rim_runtime.manifest import Limits, Manifest, Source
-from rim_runtime.onnx_runtime import import_onnxruntime
-from rim_runtime.prompt import PromptContract, PromptEncoder
-from rim_runtime.storage import new_folder, refuse_existing
+from rim_runtime.bundle.folder import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
+from rim_runtime.bundle.manifest import Limits, Manifest, Source
+from rim_runtime.libraries.onnxruntime import import_onnxruntime
+from rim_runtime.machine.storage import new_folder, refuse_existing
+from rim_runtime.prompt.contract import PromptContract
+from rim_runtime.prompt.encoder import PromptEncoder
 
-from rim_export.bind import ModelWeights
-from rim_export.certify import Certificate
-from rim_export.checkpoint import Checkpoint
-from rim_export.contract import RimSettings, derive_contract, letter_ids
+from rim_export.bundle_files import carry_papers, tool_versions, write_tokenizer
+from rim_export.certification.certificate import Certificate
+from rim_export.certification.evaluation import check_prompts, fitting_questions
+from rim_export.certification.widening import Acceptance, Workshop, prove_variants
+from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
-from rim_export.exam import Progress, check_prompts, fitting_questions
-from rim_export.package import carry_papers, tool_versions, write_tokenizer
-from rim_export.plan_files import build_plans, check_order
-from rim_export.proof import Acceptance, Workshop, prove_variants
-from rim_export.quantization import plan_recipes
-from rim_export.questions import SHIPPED, read_questions
+from rim_export.graph.trace import trace
+from rim_export.progress import Progress
+from rim_export.questions import CERTIFICATE_SET, read_questions
 from rim_export.settings import ExportOptions
-from rim_export.trace import trace
+from rim_export.tensorrt.plans import build_plans, check_order
+from rim_export.variants import plan_recipes
+from rim_export.weights.model_weights import ModelWeights
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def export(
         write_tokenizer(checkpoint, folder)
         carry_papers(checkpoint, folder)
         encoder = PromptEncoder.load(contract, folder / TOKENIZER, limits.question_tokens)
-        asked, dropped = fitting_questions(read_questions(options.certify or SHIPPED), encoder)
+        asked, dropped = fitting_questions(read_questions(options.certify or CERTIFICATE_SET), encoder)
         check_prompts(tokenizer, encoder, asked)
         draft = Manifest(
             name=options.name or target.name,
@@ -91,7 +93,7 @@ def export(
         workshop = Workshop(traced, weights, Bundle(folder, draft), tell)
         acceptance = Acceptance(options.max_flips, options.keep_going)
         proven = prove_variants(workshop, encoder, asked, plan.recipes, acceptance)
-        questions = options.certify.name if options.certify else SHIPPED.name
+        questions = options.certify.name if options.certify else CERTIFICATE_SET.name
         certificate = Certificate(questions, contract.blocks, options.max_flips, proven.comparisons)
         (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proven.golden), encoding="utf-8")
         (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import InputError, QuestionError
-from rim_runtime.options import LETTERS, render_options
-from rim_runtime.prompt import PromptEncoder
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.prompt.options import LETTERS, render_options
 
-SHIPPED = Path(__file__).parent / "data" / "medical.jsonl"
-"""96 medical questions; see SOURCE.md beside it."""
+_DATA = Path(__file__).parent / "data"
+CERTIFICATE_SET = _DATA / "medical.jsonl"
+"""96 medical questions that exports are certified on; see SOURCE.md beside it."""
+CALIBRATION_SET = _DATA / "calibration.jsonl"
+"""64 others, to see what activations are like; see SOURCE.md beside it."""
 
 
 class QuestionFileError(InputError):

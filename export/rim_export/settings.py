@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
+from rim_runtime.bundle.manifest import Dialect, Head, Precision
+from rim_runtime.engines.names import EngineName
+from rim_runtime.engines.support import FITS
 from rim_runtime.errors import InputError
-from rim_runtime.fits import FITS, EngineName
-from rim_runtime.manifest import Dialect, Head, Precision
-
-from rim_export.ranges import RangeMethod
-from rim_export.recipes import Activations, dialects_of
 
 DEFAULT_MAX_LENGTH = 2048
 BLOCK_SIZES = (32, 128)
 """What every engine's int4 products take."""
 DEFAULT_BLOCK_SIZE = 128
-
-
 GPUS_ALONE = (Precision.BF16, Precision.FP16, Precision.NVFP4)
 """Precisions that are written for GPUs, whatever the engine."""
 _SUITED = {EngineName.TRT: Precision.FP8, EngineName.ORT_CUDA: Precision.BF16}
+
+
+class RangeMethod(StrEnum):
+    """How an activation's range is chosen from what was seen of it."""
+
+    MAX = "max"
+    """The largest size that was seen."""
+    PERCENTILE = "percentile"
+    """What 99.99 % stay below; the rest is clipped."""
+    MSE = "mse"
+    """What gives the least squared error in the number format."""
+
+
+class Activations(StrEnum):
+    """How activations get their scales in fp8."""
+
+    TENSOR = "tensor"
+    """A calibrated constant for each activation: no extra kernels on a GPU."""
+    ROW = "row"
+    """By row normalisation: nothing to calibrate, no outlier token spoils the others."""
+
+
+_DIALECTS: Mapping[Precision, tuple[Dialect, ...]] = {Precision.INT4: (Dialect.ORT, Dialect.PORTABLE)}
+
+
+def dialects_of(precision: Precision) -> tuple[Dialect, ...]:
+    """Return the forms in which a precision is written, the default one first."""
+    return _DIALECTS.get(precision, (Dialect.PORTABLE,))
 
 
 def default_precision(engine: EngineName) -> Precision:

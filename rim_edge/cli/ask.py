@@ -20,7 +20,8 @@ from rim_edge.cli.options import (
 from rim_edge.cli.output import print_json
 
 if TYPE_CHECKING:
-    from rim_runtime.answer import Answer, Question
+    from rim_runtime.answer import Answer
+    from rim_runtime.question import Question
 
 
 class Form(StrEnum):
@@ -47,17 +48,17 @@ def ask(
 
     Without one, on a terminal, it asks for questions until Ctrl-D.
     """
-    from rim_runtime.answer import Question
-    from rim_runtime.use import Answers
+    from rim_runtime.engines.backend import Answers
+    from rim_runtime.question import Question
 
     from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.opening import open_engine
-    from rim_edge.cli.question import read_question
+    from rim_edge.cli.questions import read_question
 
     form = _form(as_json, raw)
     resolved = resolve_bundle(bundle)
     if question is None and sys.stdin.isatty():
-        from rim_edge.cli.repl import converse
+        from rim_edge.cli.questions import converse
 
         if choice:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
@@ -77,7 +78,7 @@ def show(question: Question, answer: Answer, form: Form) -> None:
     elif form is Form.RAW:
         print(answer.letter, flush=True)
     else:
-        from rim_edge.cli.answer_view import print_answer
+        from rim_edge.cli.show.answer import print_answer
 
         print_answer(answer, question.offered())
 

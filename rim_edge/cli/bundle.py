@@ -12,7 +12,7 @@ from rim_edge.cli.output import console, print_json, progress_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rim_runtime.bundle import Bundle
+    from rim_runtime.bundle.folder import Bundle
 
 bundle = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at bundles and choose one.")
 
@@ -52,7 +52,7 @@ def use(
     as_json: JsonOption = False,
 ) -> None:
     """Make a bundle the one that `ask` uses."""
-    from rim_runtime.bundle import Bundle
+    from rim_runtime.bundle.folder import Bundle
 
     from rim_edge.bundles import find_bundle, use_bundle
 
@@ -85,7 +85,7 @@ def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
 @bundle.command()
 def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
     """Let this machine load a bundle's TensorRT plans, which are code; exit 3 if a file is not whole."""
-    from rim_runtime import trust
+    from rim_runtime.bundle import trust
 
     checked = _load(name)
     with progress_line() as progress:
@@ -98,7 +98,7 @@ def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
 @bundle.command()
 def untrust(name: OriginArgument, as_json: JsonOption = False) -> None:
     """Load a bundle's TensorRT plans no longer: they are built here from its graphs instead."""
-    from rim_runtime import trust
+    from rim_runtime.bundle import trust
 
     loaded = _load(name)
     trust.untrust(loaded.manifest)
@@ -106,7 +106,7 @@ def untrust(name: OriginArgument, as_json: JsonOption = False) -> None:
 
 
 def _tell_trust(bundle: Bundle, as_json: bool, text: str) -> None:
-    from rim_runtime.trust import is_trusted
+    from rim_runtime.bundle.trust import is_trusted
 
     manifest = bundle.manifest
     if as_json:
@@ -131,7 +131,7 @@ def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
 
 
 def _load(name: str | None) -> Bundle:
-    from rim_runtime.bundle import Bundle
+    from rim_runtime.bundle.folder import Bundle
 
     from rim_edge.bundles import resolve_bundle
 
@@ -141,7 +141,7 @@ def _load(name: str | None) -> Bundle:
 def _info(bundle: Bundle) -> dict[str, Any]:
     import dataclasses
 
-    from rim_runtime.trust import is_trusted
+    from rim_runtime.bundle.trust import is_trusted
 
     manifest = bundle.manifest
     return {

@@ -8,14 +8,14 @@ import typer
 
 from rim_edge.cli.options import EngineOption, JsonOption
 from rim_edge.cli.output import console, note, print_json
-from rim_edge.demo.puzzle import Family
+from rim_edge.puzzles.puzzle import Family
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rim_runtime.answer import Answer
 
-    from rim_edge.demo.puzzle import Puzzle
+    from rim_edge.puzzles.puzzle import Puzzle
 
     Answered = Sequence[tuple[Puzzle, Answer]]
 
@@ -37,11 +37,11 @@ def demo(
     """Watch the embedded toy model answer puzzles."""
     import random
 
-    from rim_runtime.answer import Question
+    from rim_runtime.question import Question
 
     from rim_edge.bundles import DEMO, Origin, ResolvedBundle, find_bundle
     from rim_edge.cli.opening import open_engine
-    from rim_edge.demo.puzzles import fresh_puzzles
+    from rim_edge.puzzles.fresh import fresh_puzzles
 
     drawn = random.randrange(1_000_000, 1_000_000_000) if seed is None else seed
     puzzles = fresh_puzzles(count, drawn, family)
@@ -70,8 +70,8 @@ def _by_family(answered: Answered) -> dict[Family, Answered]:
 
 
 def _result(answered: Answered, controls: Answered) -> dict[str, Any]:
-    from rim_edge.demo.puzzles import guess_share
-    from rim_edge.train.scores import Score
+    from rim_edge.evaluation.scores import Score
+    from rim_edge.puzzles.fresh import guess_share
 
     count = len(answered)
     families = _by_family(answered).items()
@@ -99,7 +99,7 @@ def _print(puzzle: Puzzle, answer: Answer) -> None:
 
     from rich.text import Text
 
-    from rim_edge.cli.answer_view import milliseconds, percent
+    from rim_edge.cli.show.answer import milliseconds, percent
 
     out = console()
     text, options = puzzle.text_and_options
@@ -116,7 +116,7 @@ def _print(puzzle: Puzzle, answer: Answer) -> None:
 def _summarize(answered: Answered, controls: Answered) -> None:
     from rich.text import Text
 
-    from rim_edge.demo.puzzles import guess_share
+    from rim_edge.puzzles.fresh import guess_share
 
     count, first = len(answered), answered[0][1]
     guess = guess_share(puzzle for puzzle, _ in answered) * count

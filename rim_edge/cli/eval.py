@@ -14,8 +14,8 @@ from rim_edge.cli.output import console, note, print_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rim_edge.train.items import Item
-    from rim_edge.train.scores import Report, Score
+    from rim_edge.evaluation.items import Item
+    from rim_edge.evaluation.scores import Report, Score
 
 
 def evaluate(
@@ -38,8 +38,9 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score answers with 0..K memory blocks, each with its 95 % Wilson interval."""
-    from rim_edge.train.data_files import BadRows, DataFile, read_file
-    from rim_edge.train.items import items_of
+    from rim_edge.data.files import read_file
+    from rim_edge.evaluation.items import items_of
+    from rim_edge.recipe.inputs import BadRows, DataFile
 
     if model is not None and bundle is not None:
         raise typer.BadParameter("--model and --bundle exclude each other")
@@ -73,12 +74,12 @@ def parse_blocks(text: str | None, most: int) -> range:
 
 
 def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, engine: str) -> Report:
-    from rim_runtime.answer import Question
     from rim_runtime.errors import QuestionError
+    from rim_runtime.question import Question
 
     from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.opening import open_engine
-    from rim_edge.train.scores import report
+    from rim_edge.evaluation.scores import report
 
     for place, item in enumerate(items, start=1):
         if not item.letters:
@@ -97,9 +98,9 @@ def _of_checkpoint(items: Sequence[Item], blocks: str | None, model: Path, chain
     from rim_edge.extras import require_extra
 
     require_extra("train", "Evaluating a checkpoint")
-    from rim_edge.train.evaluate import answers_read, chains_read, open_checkpoint
-    from rim_edge.train.scores import report
-    from rim_edge.train.swap import partners, swapped_letters
+    from rim_edge.evaluation.checkpoint_answers import answers_read, chains_read, open_checkpoint
+    from rim_edge.evaluation.scores import report
+    from rim_edge.evaluation.shuffled_blocks import partners, swapped_letters
 
     loaded, encoder = open_checkpoint(model)
     budgets = parse_blocks(blocks, encoder.contract.blocks)

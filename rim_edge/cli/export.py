@@ -1,4 +1,4 @@
-"""`rim-edge export`: a checkpoint becomes a verified bundle that needs no torch and no network."""
+"""The options of `rim-edge export`, in the order of its help page."""
 
 from __future__ import annotations
 
@@ -7,34 +7,78 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from rim_edge.cli.export_options import (
-    ActivationsOption,
-    BlockSizeOption,
-    BlocksOption,
-    CalibrationOption,
-    CertifyOption,
-    DialectOption,
-    HeadOption,
-    KeepGoingOption,
-    MaxFlipsOption,
-    MaxLengthOption,
-    MemoryTokensOption,
-    ModelOption,
-    OutputOption,
-    PrecisionOption,
-    PrefixOption,
-    RangesOption,
-    SmoothOption,
-    TargetOption,
-)
+import typer
+
 from rim_edge.cli.options import EngineOption, JsonOption
 from rim_edge.cli.output import console, note, print_json
 
 if TYPE_CHECKING:
     from rim_export import ExportReport
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="ID_OR_DIR",
+        help="Checkpoint folder, or a name in the hub cache. [default: NDIJayant/OpenMed-qwen3-1.7b-RIM]",
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", help="A new folder. [default: among your bundles]"),
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="P",
+        help="int8, fp8, int4, bf16, fp16, fp32, nvfp4. [default: int8; trt: fp8; ort-cuda: bf16]",
+    ),
+]
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="SM", help="trt: a GPU to build for, as sm_89; may be repeated. [default: 86, 89, 120]"
+    ),
+]
+BlocksOption = Annotated[
+    int | None, typer.Option(metavar="K", min=1, help="Memory blocks. [default: the checkpoint's, else 8]")
+]
+MemoryTokensOption = Annotated[
+    int | None, typer.Option(metavar="M", min=1, help="Tokens a block. [default: the checkpoint's, else 2]")
+]
+PrefixOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Answer prefix. [default: the checkpoint's]")
+]
+HeadOption = Annotated[str, typer.Option(metavar="ROWS", help="letters; full keeps the whole vocabulary.")]
+MaxLengthOption = Annotated[int, typer.Option(metavar="N", min=1, help="Longest prompt, in tokens.")]
+MaxFlipsOption = Annotated[
+    float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of changed letters that fails it.")
+]
+KeepGoingOption = Annotated[
+    bool, typer.Option("--keep-going", help="Try again with the costliest layers in fp32, if it fails.")
+]
+CertifyOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Your own questions to compare on (.jsonl, .jsonl.gz).")
+]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Your own questions to measure activations on; none of them above."),
+]
+ActivationsOption = Annotated[
+    str, typer.Option(metavar="HOW", help="fp8: tensor (measured), or row (each token by itself).")
+]
+RangesOption = Annotated[
+    str, typer.Option(metavar="HOW", help="fp8: reach of an activation by max, percentile or mse.")
+]
+BlockSizeOption = Annotated[int, typer.Option(metavar="N", help="int4: weights that share a scale, 32 or 128.")]
+DialectOption = Annotated[str | None, typer.Option(metavar="FORM", help="int4: portable or ort. [default: both]")]
+SmoothOption = Annotated[
+    bool, typer.Option("--smooth", help="int8: move outliers from activations to weights (takes longer).")
+]
 Member = TypeVar("Member", bound=StrEnum)
 _WORDS = {"Activations": "form of activations", "RangeMethod": "choice of ranges"}
 
@@ -62,10 +106,11 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Turn a checkpoint into a verified bundle."""
-    from rim_runtime.engines import EngineName, parse_engine, parse_precision, require_engine
-    from rim_runtime.manifest import Dialect, Head
-    from rim_runtime.paths import bundles_folder
-    from rim_runtime.storage import refuse_existing
+    from rim_runtime.bundle.manifest import Dialect, Head, parse_precision
+    from rim_runtime.engines.names import EngineName, parse_engine
+    from rim_runtime.engines.registry import require_engine
+    from rim_runtime.machine.folders import bundles_folder
+    from rim_runtime.machine.storage import refuse_existing
 
     from rim_edge.extras import require_extra
 
@@ -107,7 +152,7 @@ def export(
 
 
 def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
-    from rim_runtime.trust import trust
+    from rim_runtime.bundle.trust import trust
 
     from rim_edge.bundles import use_bundle
 

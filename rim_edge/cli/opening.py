@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rim_runtime.use import Answers
+from rim_runtime.engines.backend import Answers
 
 from rim_edge.cli.output import note, progress_line
 

@@ -10,7 +10,8 @@ from rim_edge.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from rim_runtime.prompt import Prompt, PromptEncoder
+    from rim_runtime.prompt.contract import Prompt
+    from rim_runtime.prompt.encoder import PromptEncoder
 
 
 def prompt(
@@ -21,12 +22,12 @@ def prompt(
     as_json: JsonOption = False,
 ) -> None:
     """Show exactly the tokens that the model sees."""
-    from rim_runtime.answer import Question
-    from rim_runtime.bundle import Bundle
-    from rim_runtime.loading import load_encoder
+    from rim_runtime.bundle.folder import Bundle
+    from rim_runtime.loading.load import load_encoder
+    from rim_runtime.question import Question
 
     from rim_edge.bundles import resolve_bundle
-    from rim_edge.cli.question import read_question
+    from rim_edge.cli.questions import read_question
 
     text = Question(read_question(question), choice or ()).rendered()
     encoder = load_encoder(Bundle.load(resolve_bundle(bundle).path))

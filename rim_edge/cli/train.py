@@ -10,9 +10,9 @@ import typer
 from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from rim_edge.train.audience import Found
-    from rim_edge.train.held_out import HeldOut
-    from rim_edge.train.recipe import Recipe
+    from rim_edge.evaluation.held_out import HeldOut
+    from rim_edge.recipe.recipe import Recipe
+    from rim_edge.training.callbacks import Found
 
 
 def train(
@@ -68,13 +68,12 @@ def train(
         require_extra("tensorboard", "--tensorboard")
     from rich.console import Console
 
-    from rim_edge.cli.training_summary import result, summarize
-    from rim_edge.cli.training_view import training_view
-    from rim_edge.train.arms import find_arm
-    from rim_edge.train.audience import Audience
-    from rim_edge.train.data_files import BadRows, parse_data_option
-    from rim_edge.train.eval_file import parse_eval_option
-    from rim_edge.train.job import Job, run_job
+    from rim_edge.cli.show.training import training_view
+    from rim_edge.cli.show.training_summary import result, summarize
+    from rim_edge.recipe.arms import find_arm
+    from rim_edge.recipe.inputs import BadRows, parse_data_option, parse_eval_option
+    from rim_edge.training.callbacks import Audience
+    from rim_edge.training.job import Job, run_job
 
     job = Job(
         recipe=_recipe(preset, config, lora_rank),
@@ -103,8 +102,8 @@ def train(
 
 def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:
     """Return the recipe that is meant. Raises CurriculumError."""
-    from rim_edge.train.presets import preset as find_preset
-    from rim_edge.train.recipe_file import read_recipe
+    from rim_edge.recipe.presets import preset as find_preset
+    from rim_edge.recipe.toml import read_recipe
 
     if preset is not None and config is not None:
         raise typer.BadParameter('--preset and --config exclude each other; a file may say preset = "…" itself')

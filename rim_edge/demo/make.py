@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from operator import eq
 from pathlib import Path
 
-from rim_edge.demo.puzzle import Family
-from rim_edge.demo.puzzles import fresh_puzzles
-from rim_edge.train.scores import Score
+from rim_edge.evaluation.scores import Score
+from rim_edge.puzzles.fresh import fresh_puzzles
+from rim_edge.puzzles.puzzle import Family
 
 HERE = Path(__file__).parent
 CHECKPOINT, QUESTIONS, BUNDLE = "checkpoint", "questions.jsonl", "bundle"
@@ -53,8 +53,8 @@ With all memory blocks, 95 % Wilson intervals.
 
 def make_checkpoint(target: Path) -> None:
     """Train the demo preset into a new folder, on one thread so that the result repeats."""
-    from rim_edge.train.job import Job, run_job
-    from rim_edge.train.presets import DEMO
+    from rim_edge.recipe.presets import DEMO
+    from rim_edge.training.job import Job, run_job
 
     run_job(Job(DEMO, target, seed=SEED, threads=1))
 
@@ -71,8 +71,8 @@ def write_papers(checkpoint: Path) -> None:
 
 def score_families(checkpoint: Path) -> tuple[dict[Family, Score], int]:
     """Return how the checkpoint answers fresh puzzles of each family with all its blocks, and its parameters."""
-    from rim_edge.train.evaluate import letters_read, open_checkpoint
-    from rim_edge.train.items import Item
+    from rim_edge.evaluation.checkpoint_answers import letters_read, open_checkpoint
+    from rim_edge.evaluation.items import Item
 
     model, encoder = open_checkpoint(checkpoint)
     scores = {}

@@ -9,12 +9,13 @@
 Importing it does nothing but import: ONNX Runtime comes with the first engine that is loaded.
 """
 
-from rim_runtime.answer import Answer, Question
-from rim_runtime.backends.fake import FakeBackend, FakeCall
-from rim_runtime.backends.protocol import Backend
-from rim_runtime.bundle import Bundle, GoldenQuestion
+from rim_runtime.answer import Answer
+from rim_runtime.bundle.folder import Bundle, GoldenQuestion
+from rim_runtime.bundle.manifest import Dialect, Head, Manifest, Precision
 from rim_runtime.engine import Engine
-from rim_runtime.engines import EngineName, EngineStatus, engine_statuses
+from rim_runtime.engines.backend import Answers, Backend
+from rim_runtime.engines.names import EngineName
+from rim_runtime.engines.registry import EngineStatus, engine_statuses
 from rim_runtime.errors import (
     BrokenLogitsError,
     BundleCorruptError,
@@ -34,9 +35,10 @@ from rim_runtime.errors import (
     TargetExistsError,
     UnavailableError,
 )
-from rim_runtime.manifest import Dialect, Head, Manifest, Precision
-from rim_runtime.prompt import Prompt, PromptContract, PromptEncoder
-from rim_runtime.use import Answers
+from rim_runtime.prompt.contract import Prompt, PromptContract
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.question import Question
+from rim_runtime.testing import FakeBackend, FakeCall
 
 __all__ = [
     "Answer",

@@ -15,14 +15,15 @@ from typing import Self
 
 import numpy as np
 
-from rim_runtime.answer import Answer, Question, read_letters
-from rim_runtime.backends.protocol import Backend, Floats
-from rim_runtime.batches import similar_lengths
+from rim_runtime.answer import Answer, read_letters
+from rim_runtime.bundle.folder import Progress
+from rim_runtime.bundle.manifest import Manifest, Precision
+from rim_runtime.engines.backend import Answers, Backend, Floats, Use
+from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
-from rim_runtime.loading import Progress, load_parts
-from rim_runtime.manifest import Manifest, Precision
-from rim_runtime.prompt import PromptEncoder
-from rim_runtime.use import Answers, Use
+from rim_runtime.loading.load import load_parts
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.question import Question
 
 
 class Engine:

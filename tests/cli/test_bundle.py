@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from rim_runtime import Bundle, BundleNotFoundError
-from rim_runtime.bundle import save_manifest
-from rim_runtime.manifest import FileEntry, Plan, Profile
-from rim_runtime.trust import is_trusted
+from rim_runtime.bundle.folder import save_manifest
+from rim_runtime.bundle.manifest import FileEntry, Plan, Profile
+from rim_runtime.bundle.trust import is_trusted
 
 from rim_edge.bundles import Origin, resolve_bundle
 
@@ -220,7 +220,7 @@ def test_plans_that_were_built_here_are_trusted(
     run: Run, with_plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import rim_export
-    from rim_export.certify import Certificate
+    from rim_export.certification.certificate import Certificate
 
     manifest = Bundle.load(with_plan).manifest
     made = rim_export.ExportReport(with_plan, manifest, Certificate("none", 8, 0.02, ()), (), 1.0)

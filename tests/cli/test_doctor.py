@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_runtime import Bundle, EngineName, EngineStatus, gpu
-from rim_runtime.bundle import save_manifest
-from rim_runtime.gpu import Gpu, Gpus
-from rim_runtime.manifest import Compute, Precision
+from rim_runtime import Bundle, EngineName, EngineStatus
+from rim_runtime.bundle.folder import save_manifest
+from rim_runtime.bundle.manifest import Compute, Precision
+from rim_runtime.machine import gpu
+from rim_runtime.machine.gpu import Gpu, Gpus
 
 from rim_edge import machine
 from rim_edge.extras import EXTRAS
+from tests.places import REPOSITORY
 
 Run = Callable[..., Any]
-REPOSITORY = Path(__file__).parents[2]
 
 
 def test_json_is_the_contract(run: Run, demo_bundle: Path, own_home: Path) -> None:

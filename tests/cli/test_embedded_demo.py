@@ -12,7 +12,8 @@ import pytest
 from rim_runtime import Bundle, Engine, Question
 
 from rim_edge.bundles import DEMO_FOLDER
-from rim_edge.demo.puzzles import Family, fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
+from rim_edge.puzzles.puzzle import Family
 
 Run = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rim_edge.bundles import DEMO_FOLDER
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
 
 Run = Callable[..., Any]
 CHECKPOINT = DEMO_FOLDER.parent / "checkpoint"

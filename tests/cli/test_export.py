@@ -23,11 +23,11 @@ Run = Callable[..., Any]
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random checkpoint with the demo's tokenizer."""
     import torch
-    from rim_export.contract import RimSettings
+    from rim_export.checkpoint.prompt import RimSettings
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from rim_edge.demo.tokenizer import build_tokenizer
-    from rim_edge.train.checkpoint import write_checkpoint
+    from rim_edge.model.checkpoint import write_checkpoint
+    from rim_edge.puzzles.tokenizer import build_tokenizer
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny-rim"
     folder.mkdir()
@@ -155,7 +155,7 @@ def test_every_precision_of_the_demo_answers(run: Run, tmp_path: Path, precision
     import json
 
     from rim_edge.demo.make import CHECKPOINT, HERE
-    from rim_edge.demo.puzzles import fresh_puzzles
+    from rim_edge.puzzles.fresh import fresh_puzzles
 
     for name, count, seed in (("certify", 600, 31), ("calibration", 12, 32)):
         puzzles = fresh_puzzles(count, seed)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_runtime.tensor_rt import Library, is_installed
+from rim_runtime.libraries.tensorrt import Library, is_installed
 
 from rim_edge.demo.make import CHECKPOINT, HERE
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
 
 Run = Callable[..., Any]
 DEMO = str(HERE / CHECKPOINT)

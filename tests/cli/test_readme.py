@@ -5,12 +5,13 @@ from __future__ import annotations
 import doctest
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.places import REPOSITORY
+
+ROOT = REPOSITORY
 README = ROOT / "README.md"
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.places import REPOSITORY, SHARED
+
 Run = Callable[..., Any]
-EXAMPLES = Path(__file__).parents[2] / "examples" / "training"
-TOKENIZER = Path(__file__).parents[3] / "shared" / "data" / "qwen3-tokenizer"
+EXAMPLES = REPOSITORY / "examples" / "training"
+TOKENIZER = SHARED / "qwen3-tokenizer"
 COLOURS = ("red", "blue")
 RECIPE = """
 trains = "lora"

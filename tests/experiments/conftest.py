@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))
+from tests.places import REPOSITORY
+
+sys.path.append(str(REPOSITORY))
 
 
 class InProcess:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from rim_export.contract import RimSettings, derive_contract, letter_ids, template_ids
+from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids, template_ids
 
 from experiments.lookup import files
 from experiments.lookup.__main__ import PLAN
@@ -16,7 +16,7 @@ from experiments.results import collect
 from experiments.running import run_all
 from experiments.symbols import PREFIX, build_tokenizer
 from experiments.tables import tables_of
-from rim_edge.train.recipe_file import read_recipe
+from rim_edge.recipe.toml import read_recipe
 
 SOME = 2_000
 

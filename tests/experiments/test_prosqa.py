@@ -6,7 +6,6 @@ import gzip
 import itertools
 import json
 from collections import Counter
-from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -15,9 +14,10 @@ from experiments.prosqa.__main__ import PLAN
 from experiments.prosqa.files import FULL, LONG_HOPS
 from experiments.prosqa.task import HOPS, WORDS, graph_of, lookups, published, rows
 from experiments.symbols import build_tokenizer
-from rim_edge.train.recipe_file import read_recipe
+from rim_edge.recipe.toml import read_recipe
+from tests.places import SHARED
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "prosqa" / "prosqa_valid.json.gz"
+PUBLISHED = SHARED / "prosqa" / "prosqa_valid.json.gz"
 ENTRY = {
     "question": "Every zumpus is a rempus. Tom is a zumpus. Max is a lempus. Every rempus is an impus. "
     "Is Tom a lempus or impus?",

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rim_export.contract import RIM_TOKENS
-from rim_runtime.options import render_options
+from rim_export.checkpoint.prompt import RIM_TOKENS
+from rim_runtime.prompt.options import render_options
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from tests.cli.conftest import run as run  # the command line, for tests of exports as users start them
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+from tests.places import SHARED
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,14 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from rim_export.bind import ModelWeights, write_graph
-from rim_export.checkpoint import Checkpoint
-from rim_export.contract import RimSettings, derive_contract, letter_ids
-from rim_export.recipes import Recipe
+from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
+from rim_export.graph.trace import TracedGraph, trace
 from rim_export.recipes.gpu import gpu_recipe
-from rim_export.trace import TracedGraph, trace
-from rim_runtime.manifest import Compute, Head, Precision
+from rim_export.recipes.recipe import Recipe
+from rim_export.weights.files import write_graph
+from rim_export.weights.model_weights import ModelWeights
+from rim_runtime.bundle.manifest import Compute, Head, Precision
 
 from rim_edge.demo.make import CHECKPOINT, HERE
 
@@ -79,7 +80,7 @@ class RandomWeights:
 
 def at_1_7b(layers: int) -> Source:
     """Return a random model of Qwen3-1.7B's geometry, with this many layers and a contract like its card's."""
-    from rim_runtime.prompt import PromptContract
+    from rim_runtime.prompt.contract import PromptContract
     from transformers import Qwen3Config
 
     config = Qwen3Config(

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import rim_export
 from rim_runtime import Engine, Question
-from rim_runtime.manifest import Precision
+from rim_runtime.bundle.manifest import Precision
 
 from rim_edge.bundles import DEMO_FOLDER
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
+from tests.places import DEMO_PACKAGE
 
-DEMO = Path(rim_export.__file__).parents[2] / "rim_edge" / "demo"
+DEMO = DEMO_PACKAGE
 
 
 def test_500_fresh_puzzles(tmp_path: Path) -> None:

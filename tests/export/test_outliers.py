@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import rim_export
 import torch
-from rim_export.bind import ModelWeights
-from rim_export.checkpoint import Checkpoint
+from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CertificateError
-from rim_export.reference import run_reference
-from rim_export.smoothing import SITES, SmoothedWeights, Smoothing
+from rim_export.measure.reference import run_reference
+from rim_export.measure.smoothing import SITES, SmoothedWeights, Smoothing
+from rim_export.weights.model_weights import ModelWeights
 from rim_runtime import Engine, Question
-from rim_runtime.manifest import Head, Precision
+from rim_runtime.bundle.manifest import Head, Precision
 
 from tests.export.conftest import TinyCheckpoint
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import rim_export
 import torch
-from rim_export.contract import RIM_TOKENS
+from rim_export.checkpoint.prompt import RIM_TOKENS
 from rim_runtime import Bundle, Engine, Question
-from rim_runtime.manifest import Head, Precision
-from rim_runtime.options import LETTERS
-from rim_runtime.prompt import PromptEncoder
+from rim_runtime.bundle.manifest import Head, Precision
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.prompt.options import LETTERS
 
 from tests.export.conftest import TinyCheckpoint
 

@@ -12,11 +12,11 @@ import pytest
 import rim_export
 from rim_export.errors import CertificateError
 from rim_runtime import Bundle, Engine, Question
+from rim_runtime.bundle.manifest import Dialect, Precision
 from rim_runtime.errors import BundleNotFoundError
-from rim_runtime.manifest import Dialect, Precision
 
 from rim_edge.demo.make import CHECKPOINT, HERE
-from rim_edge.demo.puzzles import fresh_puzzles
+from rim_edge.puzzles.fresh import fresh_puzzles
 from tests.export.conftest import TinyCheckpoint
 
 STANDARD = {"", "ai.onnx"}

@@ -10,7 +10,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.places import REPOSITORY
+
+EXAMPLES = REPOSITORY / "examples"
 
 
 def run(name: str, *arguments: object) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import rim_runtime
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.places import REPOSITORY
+
 OWN_CODE = [REPOSITORY / folder for folder in ("runtime", "export", "rim_edge")]
 
 
@@ -47,7 +48,11 @@ print(json.dumps({
 
 @pytest.mark.parametrize(
     ("library", "file"),
-    [("onnxruntime", "onnx_runtime.py"), ("openvino", "open_vino.py"), ("cuda", "backends/cuda_device.py")],
+    [
+        ("onnxruntime", "libraries/onnxruntime.py"),
+        ("openvino", "libraries/openvino.py"),
+        ("cuda", "libraries/cuda.py"),
+    ],
 )
 def test_an_engines_library_is_imported_in_one_place(library: str, file: str) -> None:
     importers = [

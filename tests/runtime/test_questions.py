@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rim_runtime import PromptEncoder, Question, QuestionError
-from rim_runtime.options import offered_options, render_options
+from rim_runtime.prompt.options import offered_options, render_options
 from rim_runtime.testing import byte_tokenizer, fake_engine, fake_manifest
 
 

@@ -4,11 +4,11 @@ import random
 
 import pytest
 import torch
-from rim_export.contract import RimSettings, derive_contract
+from rim_export.checkpoint.prompt import RimSettings, derive_contract
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from rim_edge.demo.tokenizer import build_tokenizer
-from rim_edge.train.encode import ExampleEncoder
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.puzzles.tokenizer import build_tokenizer
 
 
 @pytest.fixture(scope="session", autouse=True)

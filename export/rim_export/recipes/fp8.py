@@ -17,22 +17,15 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import torch
-from rim_runtime.manifest import Dialect, Precision
+from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.bind import ModelWeights, bind_matrices, bind_vectors
-from rim_export.recipes.embedding import Embed, bind_source_embedding
-from rim_export.recipes.graph import (
-    WeightForm,
-    constant,
-    dequantized_weight,
-    insert,
-    narrow_matrices,
-    products,
-    replace_node,
-)
+from rim_export.graph.edit import constant, insert, products, replace_node
+from rim_export.graph.trace import TracedGraph
+from rim_export.recipes.bind import WeightForm, bind_matrices, bind_vectors, dequantized_weight, narrow_matrices
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rows import SMALLEST, Grid, RowNormalizer, row_peaks
-from rim_export.trace import TracedGraph
+from rim_export.recipes.tables import Embed, bind_source_embedding
+from rim_export.weights.model_weights import ModelWeights
 
 LARGEST = 448
 """The largest E4M3 number."""

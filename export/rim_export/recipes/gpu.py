@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from rim_runtime.manifest import Compute, Dialect, Precision
+from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
-from rim_export.recipes.bf16 import BF16
-from rim_export.recipes.embedding import half_embedding
+from rim_export.recipes.floats import BF16, FP16
 from rim_export.recipes.fp8 import emulate_fp8, quantize_fp8
-from rim_export.recipes.fp16 import FP16
 from rim_export.recipes.int4 import int4_recipes
 from rim_export.recipes.int8 import emulate_int8, quantize_int8
+from rim_export.recipes.narrow_compute import TYPES, typed
 from rim_export.recipes.nvfp4 import emulate_nvfp4, quantize_nvfp4
 from rim_export.recipes.recipe import Recipe
-from rim_export.recipes.typed import TYPES, typed
+from rim_export.recipes.tables import half_embedding
 
 OWN_COMPUTE = {Precision.FP16: Compute.FP16, Precision.BF16: Compute.BF16}
 """Precisions that are a compute type themselves."""

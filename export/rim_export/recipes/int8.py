@@ -13,16 +13,17 @@ from __future__ import annotations
 import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import RemoveUnusedNodesPass
-from rim_runtime.manifest import Dialect, Precision
+from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.bind import ModelWeights, bind_matrices, bind_vectors
-from rim_export.recipes.embedding import Embed, bind_int8_embedding
-from rim_export.recipes.graph import WeightForm, dequantized_weight, narrow_matrices, products, replace_node
-from rim_export.recipes.int8_rows import LEVELS, quantize_rows, row_scales
+from rim_export.graph.edit import products, replace_node
+from rim_export.graph.trace import TracedGraph
+from rim_export.recipes.bind import WeightForm, bind_matrices, bind_vectors, dequantized_weight, narrow_matrices
+from rim_export.recipes.matrices import LEVELS, quantize_rows, row_scales
 from rim_export.recipes.merge import merge_products
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rows import Grid, RowNormalizer, row_peaks
-from rim_export.trace import TracedGraph
+from rim_export.recipes.tables import Embed, bind_int8_embedding
+from rim_export.weights.model_weights import ModelWeights
 
 GRID = Grid("int8", ir.DataType.INT8, LEVELS)
 FORM = WeightForm(GRID.dtype, quantize_rows, row_scales)

@@ -13,8 +13,9 @@ from typing import NoReturn
 import numpy as np
 import onnx_ir as ir
 
-from rim_export.bind import JOINT, static_shape
-from rim_export.trace import TracedGraph
+from rim_export.graph.edit import static_shape
+from rim_export.graph.trace import TracedGraph
+from rim_export.weights.model_weights import JOINT
 
 LEAST = 3
 """Fewer products of one activation are left alone."""

@@ -16,16 +16,17 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import torch
-from rim_runtime.manifest import Dialect, Precision
+from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.bind import ModelWeights, as_array, bind, bind_matrices, bind_vectors, lazy, static_shape
-from rim_export.recipes.embedding import Embed, bind_source_embedding
+from rim_export.graph.edit import insert, lazy, lazy_initializer, products, replace_node, static_shape
+from rim_export.graph.trace import TracedGraph
+from rim_export.recipes.bind import bind, bind_matrices, bind_vectors, narrow_matrices
 from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
-from rim_export.recipes.graph import insert, lazy_initializer, narrow_matrices, products, replace_node
-from rim_export.recipes.int4_blocks import block_count
+from rim_export.recipes.matrices import block_count
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rows import SMALLEST
-from rim_export.trace import TracedGraph
+from rim_export.recipes.tables import Embed, bind_source_embedding
+from rim_export.weights.model_weights import ModelWeights, as_array
 
 BLOCK = 16
 LARGEST = 6.0

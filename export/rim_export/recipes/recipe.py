@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from rim_runtime.manifest import Compute, Dialect, Precision
+from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
-from rim_export.bind import ModelWeights
-from rim_export.trace import TracedGraph
+from rim_export.graph.trace import TracedGraph
+from rim_export.weights.model_weights import ModelWeights
 
 Bind = Callable[[TracedGraph, ModelWeights, frozenset[str]], None]
 """Rewrites the graph and binds all weights; the matrices named last stay as wide as they were."""

@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from rim_export.recipes.graph import constant, insert
+from rim_export.graph.edit import constant, insert
 
 SMALLEST = 1e-12
 """Floor of a row's absmax: an all-zero row stays zero instead of dividing by zero."""

@@ -1,0 +1,54 @@
+"""The files of a bundle besides its graphs: tokenizer, licence, card, manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from rim_runtime.bundle.folder import TOKENIZER
+from rim_runtime.libraries.onnxruntime import import_onnxruntime
+
+from rim_export.checkpoint.folder import Checkpoint
+from rim_export.errors import CheckpointError
+
+LICENSE = "LICENSE"
+CARD = "MODEL_CARD.md"
+_LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
+
+
+def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write tokenizer.json without its added tokens: user text can never become one."""
+    source = checkpoint.path / TOKENIZER
+    try:
+        tokenizer = json.loads(source.read_text(encoding="utf-8"))
+        tokenizer["added_tokens"] = []
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{source} is not a tokenizer ({error}). Copy it again.") from None
+    tokenizer["truncation"] = tokenizer["padding"] = None
+    text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
+    (folder / TOKENIZER).write_text(text, encoding="utf-8")
+
+
+def carry_papers(checkpoint: Checkpoint, folder: Path) -> None:
+    """Carry the checkpoint's licence and card over, or write `unknown` in their place."""
+    licence = next((checkpoint.path / name for name in _LICENCE_FILES if (checkpoint.path / name).is_file()), None)
+    _carry(licence, folder / LICENSE)
+    card = checkpoint.path / "README.md"
+    _carry(card if card.is_file() else None, folder / CARD)
+
+
+def _carry(source: Path | None, target: Path) -> None:
+    if source:
+        shutil.copyfile(source, target)
+    else:
+        target.write_text("unknown\n", encoding="utf-8")
+
+
+def tool_versions() -> Mapping[str, str]:
+    """Return the versions of what makes a bundle."""
+    names = ("rim-edge", "torch", "transformers", "onnx-ir", "tokenizers")
+    versions = {name: version(name).partition("+")[0] for name in names}
+    return versions | {"onnxruntime": import_onnxruntime().__version__}  # of whichever wheel is installed

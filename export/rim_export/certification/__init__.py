@@ -1,0 +1,1 @@
+"""Whether a variant answers like the checkpoint: evaluated, compared, certified."""

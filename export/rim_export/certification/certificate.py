@@ -1,0 +1,105 @@
+"""The certificate: how each variant of a bundle compares with its checkpoint, as values and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from rim_export.certification.intervals import Interval
+from rim_export.errors import CertificateError
+
+LAYERS_NAMED = 5
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What a precision does to one layer by itself."""
+
+    layer: int
+    """The layer's number, from 0."""
+    error: float
+    """Error of its update relative to the update (RMS), from the checkpoint's own inputs."""
+
+
+@dataclass(frozen=True)
+class VariantCertificate:
+    """How one variant compares with the reference."""
+
+    variant: str
+    """The variant's name."""
+    precision: str
+    """Its precision."""
+    n: int
+    """Questions compared."""
+    flips: int
+    """Questions on which the letters differ."""
+    flips_interval: Interval
+    """95 % Clopper-Pearson interval of the share of flips."""
+    near_tie_flips: int
+    """Those of the flips whose two best letters are nearly even in the reference itself (NEAR_TIE)."""
+    agreement: float
+    """Share of questions with the same letter."""
+    worst_margin: float
+    """Smallest lead of the reference's letter over the others in the variant's logits; below 0 it is a flip."""
+    mean_kl: float
+    """Mean KL divergence of the reference's letter probabilities from the variant's, nats."""
+    mean_logit_error: float
+    """Mean absolute difference of the offered letters' logits."""
+    max_logit_error: float
+    """Largest absolute difference of the offered letters' logits."""
+    labelled: int
+    """Questions whose right letter is known."""
+    accuracy: float | None
+    """The variant's share of right letters among them."""
+    reference_accuracy: float | None
+    """The reference's share of right letters among them."""
+    accuracy_difference: float | None
+    """The variant's accuracy minus the reference's, paired."""
+    accuracy_difference_interval: Interval | None
+    """Its 95 % interval, exact given the questions on which one of the two is right (intervals.py)."""
+    costliest_layers: tuple[LayerCost, ...]
+    """The layers whose update the precision damages most, the worst first; empty for fp32."""
+    wide_layers: tuple[int, ...]
+    """Layers that were kept as wide as the graph computes."""
+    computed_with: str = ""
+    """What computed the variant's answers: the library and how."""
+
+    @property
+    def flip_share(self) -> float:
+        """Share of questions on which the letters differ."""
+        return self.flips / self.n
+
+    def check(self, max_flips: float) -> None:
+        """Raise CertificateError beyond the allowed share of flips."""
+        if self.flip_share > max_flips:
+            layers = ", ".join(f"{cost.layer} ({cost.error:.1%})" for cost in self.costliest_layers)
+            named = f" Layers that cost most, with the error of their update: {layers}." if layers else ""
+            raise CertificateError(
+                f"The {self.variant} variant answers {self.flips} of {self.n} questions otherwise than the "
+                f"checkpoint ({self.flip_share:.1%}), allowed are {max_flips:.1%}. Nothing was written.{named} "
+                "Keep costly layers wider with --keep-going, or allow more with --max-flips."
+            )
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The bundle's `certificate.json`."""
+
+    questions: str
+    """What the questions are: the shipped set's name or the file's."""
+    blocks: int
+    """Memory blocks they were asked with."""
+    max_flips: float
+    """The largest share of flips that was allowed."""
+    variants: tuple[VariantCertificate, ...]
+    """One entry a variant."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of this layout."""
+    reference: str = "fp32 arithmetic on the checkpoint's weights"
+    """What the variants were compared with."""
+
+    def to_json(self) -> str:
+        """Return the text of `certificate.json`."""
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False) + "\n"

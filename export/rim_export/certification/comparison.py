@@ -1,0 +1,143 @@
+"""Compare a variant's answers with its checkpoint's: letters, margins, divergence, paired accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rim_runtime.bundle.manifest import Variant
+from rim_runtime.prompt.options import LETTERS, offered_options
+
+from rim_export.certification.certificate import LAYERS_NAMED, LayerCost, VariantCertificate
+from rim_export.certification.intervals import Interval, paired_difference_interval, share_interval
+from rim_export.errors import CertificateError
+from rim_export.questions import LabelledQuestion
+
+Floats = NDArray[np.float32]
+Columns = NDArray[np.intp]
+NEAR_TIE = 0.1
+"""Lead of the best letter over the second, in logits, below which a flip says little: 52.5 against 47.5 %."""
+
+
+def compare(
+    variant: Variant,
+    questions: Sequence[LabelledQuestion],
+    logits: Floats,
+    reference: Floats,
+    layer_errors: Sequence[float] = (),
+) -> VariantCertificate:
+    """Compare a variant's letter logits [n, letters] with the reference's; `layer_errors` are only passed on.
+
+    Raises CertificateError where either is not a number.
+    """
+    for name, values in ((variant.name, logits), ("reference", reference)):
+        if not np.isfinite(values).all():
+            raise CertificateError(
+                f"The {name} logits are not finite on {int((~np.isfinite(values)).any(axis=1).sum())} of "
+                f"{len(values)} questions. The checkpoint's weights are damaged, or the precision is too narrow."
+            )
+    masks = np.stack([offered_columns(question.text) for question in questions])
+    ours, theirs = letters_of(logits, masks), letters_of(reference, masks)
+    error = np.where(masks, np.abs(logits - reference), 0)
+    flipped = ours != theirs
+    answers = np.array([LETTERS.find(q.answer) if q.answer else -1 for q in questions])
+    accuracy = _paired_accuracy(ours, theirs, answers)
+    return VariantCertificate(
+        variant=variant.name,
+        precision=variant.precision.value,
+        n=len(questions),
+        flips=int(flipped.sum()),
+        flips_interval=share_interval(int(flipped.sum()), len(questions)),
+        near_tie_flips=int((flipped & (margins(reference, masks) < NEAR_TIE)).sum()),
+        agreement=float((~flipped).mean()),
+        worst_margin=float(_leads(logits, masks, theirs).min()),
+        mean_kl=float(_kl(reference, logits, masks).mean()),
+        mean_logit_error=float(error.sum() / masks.sum()),
+        max_logit_error=float(error.max()),
+        labelled=accuracy.labelled,
+        accuracy=accuracy.variant,
+        reference_accuracy=accuracy.reference,
+        accuracy_difference=accuracy.difference,
+        accuracy_difference_interval=accuracy.interval,
+        costliest_layers=costliest(layer_errors)[:LAYERS_NAMED],
+        wide_layers=variant.wide_layers,
+    )
+
+
+def costliest(layer_errors: Sequence[float]) -> tuple[LayerCost, ...]:
+    """Return all layers, the worst first."""
+    costs = [LayerCost(layer, round(error, 4)) for layer, error in enumerate(layer_errors)]
+    return tuple(sorted(costs, key=lambda cost: -cost.error))
+
+
+@dataclass(frozen=True)
+class _PairedAccuracy:
+    """Accuracy of both on the questions whose right letter is known; None where there is none."""
+
+    labelled: int
+    variant: float | None = None
+    reference: float | None = None
+    difference: float | None = None
+    interval: Interval | None = None
+
+
+def _paired_accuracy(ours: Columns, theirs: Columns, answers: Columns) -> _PairedAccuracy:
+    labelled = answers >= 0
+    n = int(labelled.sum())
+    if not n:
+        return _PairedAccuracy(0)
+    right, reference_right = (ours == answers)[labelled], (theirs == answers)[labelled]
+    gained, lost = int((right & ~reference_right).sum()), int((~right & reference_right).sum())
+    return _PairedAccuracy(
+        labelled=n,
+        variant=float(right.mean()),
+        reference=float(reference_right.mean()),
+        difference=(gained - lost) / n,
+        interval=paired_difference_interval(gained, lost, n),
+    )
+
+
+def offered_columns(text: str) -> NDArray[np.bool_]:
+    """Return which letters a question offers, bool [letters]: its options, else all."""
+    offered = offered_options(text) or dict.fromkeys(LETTERS, "")
+    return np.array([letter in offered for letter in LETTERS])
+
+
+def letters_of(logits: Floats, masks: NDArray[np.bool_]) -> Columns:
+    """Return the column of the best offered letter of each row."""
+    best: Columns = np.where(masks, logits, -np.inf).argmax(axis=1)
+    return best
+
+
+def margins(logits: Floats, masks: NDArray[np.bool_]) -> Floats:
+    """Return the best offered logit minus the second best, [n]."""
+    best = np.sort(np.where(masks, logits, -np.inf), axis=1)
+    found: Floats = best[:, -1] - best[:, -2]
+    return found
+
+
+def _leads(logits: Floats, masks: NDArray[np.bool_], letters: Columns) -> Floats:
+    """Return the logit of the given letter minus the best of the other offered ones, [n]."""
+    rows = np.arange(len(logits))
+    others = np.where(masks, logits, -np.inf)
+    others[rows, letters] = -np.inf
+    leads: Floats = logits[rows, letters] - others.max(axis=1)
+    return leads
+
+
+def log_probabilities(logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the log-probabilities of the letters among the offered ones, [n, letters]."""
+    offered = np.where(masks, logits.astype(np.float64), -np.inf)
+    shifted = offered - offered.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+def _kl(reference: Floats, logits: Floats, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    p, q = log_probabilities(reference, masks), log_probabilities(logits, masks)
+    with np.errstate(invalid="ignore"):
+        terms = np.where(masks, np.exp(p) * (p - q), 0.0)
+    result: NDArray[np.float64] = terms.sum(axis=1)
+    return result

@@ -1,0 +1,177 @@
+"""The exam: the same questions for the checkpoint and for its variants; certify.py compares the answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rim_runtime.bundle.folder import Bundle, GoldenQuestion
+from rim_runtime.bundle.manifest import Head, Precision, Variant
+from rim_runtime.engines.backend import Backend
+from rim_runtime.engines.ort_cpu import OrtCpuBackend
+from rim_runtime.engines.shapes import similar_lengths
+from rim_runtime.prompt.encoder import PromptEncoder
+
+from rim_export.certification.certificate import VariantCertificate
+from rim_export.certification.comparison import compare
+from rim_export.certification.golden import choose_golden, clearly_answered
+from rim_export.certification.torch_engine import TorchBackend, needs_torch
+from rim_export.checkpoint.prompt import template_ids
+from rim_export.errors import CertificateError
+from rim_export.measure.reference import run_reference
+from rim_export.measure.streamed import TOKENS_AT_ONCE
+from rim_export.progress import Progress
+from rim_export.questions import LabelledQuestion, QuestionFileError, fits
+from rim_export.recipes.recipe import Emulate, Recipe
+from rim_export.weights.model_weights import ModelWeights
+
+LEAST_QUESTIONS = 12
+GOLDEN_POOL = 32
+"""Golden questions are chosen among this many, which the certificate leaves out."""
+WIDENED_EACH_RUN = frozenset({Precision.FP8})
+"""Precisions whose weights the CPU engine widens in every run: asked in batches, or that would take most of it."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The questions a variant has to answer, with the checkpoint's own answers."""
+
+    encoder: PromptEncoder
+    """Makes ids of questions, as the runtime does."""
+    questions: Sequence[LabelledQuestion]
+    """All questions: first the candidates for golden ones, then the certificate's."""
+    reference: NDArray[np.float32]
+    """The checkpoint's letter logits, [questions, letters]."""
+    layer_errors: Mapping[Emulate, tuple[float, ...]]
+    """For each recipe's arithmetic and layer, the relative error that it adds to the layer's update."""
+
+    def errors_of(self, recipe: Recipe) -> tuple[float, ...]:
+        """Return the error of each layer under this recipe; empty where it is the checkpoint's arithmetic."""
+        return self.layer_errors[recipe.emulate] if recipe.emulate else ()
+
+    @property
+    def pool(self) -> int:
+        """How many questions at the front are candidates for golden ones, which the certificate leaves out."""
+        return min(GOLDEN_POOL, len(self.questions) // 3)
+
+
+@dataclass(frozen=True)
+class ExamResult:
+    """How one variant did."""
+
+    logits: NDArray[np.float32]
+    """Its letter logits, [questions, letters]."""
+    comparison: VariantCertificate
+    """It against the checkpoint, on the certificate's questions."""
+    seconds: float
+    """Mean time of an answer, on this machine."""
+
+
+def fitting_questions(
+    questions: Sequence[LabelledQuestion], encoder: PromptEncoder
+) -> tuple[list[LabelledQuestion], tuple[str, ...]]:
+    """Return the questions that the bundle takes, and a note on those it does not.
+
+    Raises QuestionFileError where fewer than twelve are left.
+    """
+    fitting = [question for question in questions if fits(question.text, encoder)]
+    if len(fitting) < LEAST_QUESTIONS:
+        raise QuestionFileError(
+            f"{len(fitting)} of {len(questions)} certificate questions fit the limit of {encoder.question_limit} "
+            f"tokens, expected at least {LEAST_QUESTIONS}. Give more or shorter ones with --certify."
+        )
+    missing = len(questions) - len(fitting)
+    return fitting, (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
+
+
+def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:
+    """Raise CertificateError unless the runtime's prompts are the chat template's, token for token."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
+    for question in questions:
+        if any(token in question.text for token in added):
+            continue  # the template would turn it into a control token, we never do
+        prompt = encoder.compose(question.text)
+        if list(prompt.head + prompt.question + prompt.tail) != template_ids(tokenizer, question.text):
+            raise CertificateError(
+                f"The bundle's prompt differs from the chat template's on {question.text[:60]!r}. Nothing was "
+                "written. This tokenizer is not supported; please report it."
+            )
+
+
+def set_exam(
+    weights: ModelWeights,
+    encoder: PromptEncoder,
+    questions: Sequence[LabelledQuestion],
+    recipes: Sequence[Recipe],
+    tell: Progress,
+) -> Exam:
+    """Let the checkpoint answer all questions with all blocks, in fp32 arithmetic, and try the recipes'."""
+    prompts = [encoder.compose(question.text).ids for question in questions]
+    emulations = list(dict.fromkeys(recipe.emulate for recipe in recipes if recipe.emulate))
+    found = run_reference(weights, prompts, emulations, lambda share: tell("Running the reference", share))
+    full = weights.head is Head.FULL
+    logits = found.logits[:, list(weights.letters.values())] if full else found.logits
+    return Exam(encoder, questions, logits, found.layer_errors)
+
+
+def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress) -> ExamResult:
+    """Ask a variant every question with all blocks, as the runtime does; in torch where it has to be.
+
+    Raises CertificateError where an answer is not a number.
+    """
+    backend: Backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
+    started = time.perf_counter()
+    try:
+        logits = _ask(exam, backend, lambda share: tell(f"Asking the {variant.name} variant", share))
+    finally:
+        backend.close()
+    seconds = (time.perf_counter() - started) / len(logits)
+    pool, errors = exam.pool, exam.errors_of(recipe)
+    comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], errors)
+    comparison = replace(comparison, computed_with=backend.fingerprint.partition(",")[0])
+    return ExamResult(logits, comparison, seconds)
+
+
+def _ask(exam: Exam, backend: Backend, report: Callable[[float], None]) -> NDArray[np.float32]:
+    """Return the letter logits of all questions, [questions, letters]; each alone, where that costs little."""
+    contract = exam.encoder.contract
+    asked = [exam.encoder.encode(question.text) for question in exam.questions]
+    batches = [[number] for number in range(len(asked))]
+    if backend.precision in WIDENED_EACH_RUN or isinstance(backend, TorchBackend):
+        batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked], TOKENS_AT_ONCE)
+    found: dict[int, NDArray[np.float32]] = {}
+    for members in batches:
+        rows = _ask_batch(backend, [asked[member] for member in members], contract.blocks)
+        found |= dict(zip(members, rows, strict=True))
+        report(len(found) / len(asked))
+    return np.stack([found[number] for number in range(len(asked))])
+
+
+def _ask_batch(backend: Backend, asked: Sequence[Sequence[int]], blocks: int) -> NDArray[np.float32]:
+    lengths = np.array([len(ids) for ids in asked], np.int64)
+    padded = np.zeros((len(asked), int(lengths.max())), np.int64)
+    for row, ids in zip(padded, asked, strict=True):
+        row[: len(ids)] = ids
+    return backend.run(padded, lengths, np.full(len(asked), blocks, np.int64))
+
+
+def clear_candidates(exam: Exam, result: ExamResult, clear_margin: float) -> NDArray[np.bool_]:
+    """Return which candidates for golden questions a variant answers like the checkpoint, clearly; bool [pool]."""
+    pool = exam.pool
+    return clearly_answered(exam.questions[:pool], result.logits[:pool], exam.reference[:pool], clear_margin)
+
+
+def golden_questions(
+    exam: Exam, results: Mapping[str, ExamResult], clear_margin: float
+) -> tuple[GoldenQuestion, ...]:
+    """Choose golden questions that all variants answer clearly; `results` by the variants' names.
+
+    Raises CertificateError where there are few.
+    """
+    pool, blocks = exam.pool, exam.encoder.contract.blocks
+    answers = {name: result.logits[:pool] for name, result in results.items()}
+    return choose_golden(exam.questions[:pool], answers, exam.reference[:pool], blocks, clear_margin)

@@ -1,0 +1,1 @@
+"""A checkpoint on disk: its folder, its tensors, its family, its prompt."""

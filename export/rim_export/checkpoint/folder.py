@@ -1,0 +1,137 @@
+"""A checkpoint on disk: a plain transformers folder, opened without loading its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rim_runtime.bundle.folder import sha256_file
+
+from rim_export.checkpoint.families import check_architecture
+from rim_export.checkpoint.prompt import RimSettings
+from rim_export.checkpoint.tensors import WeightFiles
+from rim_export.errors import CheckpointError, CheckpointNotFoundError
+
+DEFAULT_MODEL = "NDIJayant/OpenMed-qwen3-1.7b-RIM"
+"""What `rim-edge export` takes without `--model` (the model card's repository)."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checked checkpoint folder of a supported architecture."""
+
+    path: Path
+    """The folder."""
+    name: str
+    """Hub id or folder name."""
+    revision: str | None
+    """The hub's commit, where the folder is in the hub's cache."""
+    config: Mapping[str, Any]
+    """config.json."""
+    weights: WeightFiles
+    """Its tensors, read one at a time."""
+
+    @classmethod
+    def open(cls, model: str | Path) -> Checkpoint:
+        """Open a local folder, or a hub id that is in the hub's cache; nothing is downloaded.
+
+        Raises CheckpointNotFoundError, CheckpointError and UnsupportedModelError.
+        """
+        path = _locate(model)
+        config = read_config(path)
+        check_architecture(config)
+        in_cache = path.parent.name == "snapshots"
+        return cls(
+            path=path,
+            name=str(model) if in_cache else path.resolve().name,
+            revision=path.name if in_cache else None,
+            config=config,
+            weights=WeightFiles.open(path),
+        )
+
+    @property
+    def rim(self) -> RimSettings | None:
+        """The `"rim"` entry of config.json; None where the checkpoint does not say."""
+        return RimSettings.from_config(self.config)
+
+    @property
+    def positions(self) -> int:
+        """`max_position_embeddings`."""
+        return int(self.config["max_position_embeddings"])
+
+    def load_tokenizer(self) -> Any:
+        """Return the transformers tokenizer. Raises CheckpointError where there is none."""
+        from transformers import AutoTokenizer
+
+        if not (self.path / "tokenizer.json").is_file():
+            raise CheckpointError(
+                f"{self.path} has no tokenizer.json, expected the model's fast tokenizer. "
+                "Copy the tokenizer files of its base model into the folder."
+            )
+        try:
+            return AutoTokenizer.from_pretrained(self.path, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"The tokenizer in {self.path} cannot be read ({error}). Copy its files again."
+            ) from None
+
+    def load_config(self) -> Any:
+        """Return the transformers config object."""
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.path, local_files_only=True)
+
+    def weights_sha256(self) -> str:
+        """Return one hash over all weight files, in name order."""
+        whole = hashlib.sha256()
+        for path in self.weights.paths:
+            whole.update(f"{path.name} {sha256_file(path)}\n".encode())
+        return whole.hexdigest()
+
+
+def _locate(model: str | Path) -> Path:
+    path = Path(model)
+    if path.is_dir():
+        return path
+    parts = str(model).split("/")
+    is_hub_id = isinstance(model, str) and len(parts) == 2 and all(parts) and not model.startswith((".", "~"))
+    if path.exists() or not is_hub_id:
+        raise CheckpointNotFoundError(
+            f"There is no checkpoint folder at {model}. Give a folder with config.json, tokenizer and weights."
+        )
+    return _locate_in_hub_cache(str(model))
+
+
+def _locate_in_hub_cache(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise CheckpointNotFoundError(
+            f"{model} is neither a local folder nor in the hub's cache, and rim-edge downloads nothing. "
+            f"On a machine with a network run 'hf download {model} --local-dir DIR', "
+            "copy DIR here, then: rim-edge export --model DIR"
+        ) from None
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Return a checkpoint's config.json. Raises CheckpointNotFoundError and CheckpointError."""
+    if not path.is_dir():
+        raise CheckpointNotFoundError(f"There is no folder {path}, expected a checkpoint. Name another.")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} is not a checkpoint: it has no config.json. Give the folder that holds it."
+        ) from None
+    except ValueError as error:
+        raise CheckpointError(f"{path / 'config.json'} is not JSON ({error}). Copy it again.") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path / 'config.json'} is not a JSON object. Copy it again.")
+    return config

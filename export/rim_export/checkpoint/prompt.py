@@ -1,0 +1,195 @@
+r"""Derive the prompt contract from a checkpoint's own tokenizer and chat template.
+
+Render the template with a sentinel in the question's place, split there. The question segment is everything
+between the last added token before the sentinel and the first one after it: inside it BPE may merge across
+the seams, outside it added tokens cut the text, so the parts' ids can be joined (DESIGN 3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rim_runtime.prompt.contract import PromptContract
+from rim_runtime.prompt.options import LETTERS
+
+from rim_export.errors import CheckpointError
+
+CARD_BLOCKS = 8
+CARD_MEMORY_TOKENS = 2
+CARD_PREFIX = "The final answer is \\boxed{"
+RIM_TOKENS = ("<rim_b>", "<rim_m>", "<rim_eb>")
+
+_SENTINEL = "\ue000question\ue000"
+
+
+@dataclass(frozen=True)
+class RimSettings:
+    """What a checkpoint does not say by nature: its blocks and its answer prefix (the card's by default)."""
+
+    blocks: int = CARD_BLOCKS
+    """K, the number of memory blocks."""
+    memory_tokens: int = CARD_MEMORY_TOKENS
+    """M, the `<rim_m>` tokens in a block."""
+    prefix: str = CARD_PREFIX
+    """The answer prefix behind the blocks."""
+    tokens: tuple[str, str, str] = RIM_TOKENS
+    """Names of the begin, memory and end tokens."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("blocks", self.blocks, 1), ("memory_tokens", self.memory_tokens, 1)):
+            if type(value) is not int or value < least:
+                raise CheckpointError(f"rim.{name} is {value!r}, expected a whole number of at least {least}.")
+        if not isinstance(self.prefix, str) or not self.prefix:
+            raise CheckpointError(f"rim.prefix is {self.prefix!r}, expected some text.")
+        if len(self.tokens) != 3 or not all(isinstance(token, str) for token in self.tokens):
+            raise CheckpointError(f"rim.tokens is {self.tokens!r}, expected three token names.")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> RimSettings | None:
+        """Read the `"rim"` entry of a config.json; None where there is none. Unknown keys are an error."""
+        entry = config.get("rim")
+        if entry is None:
+            return None
+        known = {"blocks", "memory_tokens", "prefix", "tokens"}
+        if not isinstance(entry, Mapping) or not set(entry) <= known:
+            raise CheckpointError(f'config.json has "rim": {entry!r}, expected the keys {sorted(known)} only.')
+        values = dict(entry)
+        if "tokens" in values:
+            values["tokens"] = tuple(values["tokens"])
+        return cls(**values)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the `"rim"` entry for a config.json."""
+        return {
+            "blocks": self.blocks,
+            "memory_tokens": self.memory_tokens,
+            "prefix": self.prefix,
+            "tokens": list(self.tokens),
+        }
+
+
+def derive_contract(tokenizer: Any, rim: RimSettings) -> PromptContract:
+    """Return the prompt contract of a transformers fast tokenizer that has a chat template.
+
+    Raises CheckpointError where the template is missing or changes the question, or a RiM token is missing.
+    """
+    before, after = _render(tokenizer, _SENTINEL)
+    strip = _strips(tokenizer)
+    added = _added_token_pattern(tokenizer)
+    last = max((match.end() for match in added.finditer(before)), default=0)
+    first = next((match.start() for match in added.finditer(after)), len(after))
+    begin, memory, end = rim_token_ids(tokenizer, rim.tokens)
+    contract = PromptContract(
+        head=_encode(tokenizer, before[:last]),
+        question_open=before[last:],
+        question_close=after[:first],
+        strip=strip,
+        tail=_encode(tokenizer, after[first:]),
+        block=(begin, *rim.memory_tokens * [memory], end),
+        blocks=rim.blocks,
+        prefix=_encode(tokenizer, rim.prefix),
+        prefix_text=rim.prefix,
+    )
+    _check_against_template(tokenizer, contract)
+    return contract
+
+
+def rim_token_ids(tokenizer: Any, names: tuple[str, str, str]) -> tuple[int, int, int]:
+    """Return the ids of the three RiM tokens. Raises CheckpointError naming those the tokenizer lacks."""
+    vocabulary = tokenizer.get_added_vocab()
+    missing = [name for name in names if name not in vocabulary]
+    if missing:
+        raise CheckpointError(
+            f"The tokenizer has no token {', '.join(missing)}, expected {', '.join(names)} as added tokens. "
+            "This is not a RiM checkpoint; train one with 'rim-edge train', or name its tokens in config.json "
+            '("rim": {"tokens": […]}).'
+        )
+    begin, memory, end = (int(vocabulary[name]) for name in names)
+    return begin, memory, end
+
+
+def letter_ids(tokenizer: Any) -> dict[str, int]:
+    """Return the token id of each letter A..J. Raises CheckpointError unless each is one token of its own."""
+    ids = {letter: _encode(tokenizer, letter) for letter in LETTERS}
+    split = [letter for letter, tokens in ids.items() if len(tokens) != 1]
+    if split or len({tokens[0] for tokens in ids.values()}) != len(LETTERS):
+        raise CheckpointError(
+            f"The tokenizer has no single token for the letters {split or list(LETTERS)}, expected one each. "
+            "A letter readout cannot be exported from this checkpoint."
+        )
+    return {letter: tokens[0] for letter, tokens in ids.items()}
+
+
+def template_ids(tokenizer: Any, question: str) -> list[int]:
+    """Return the model card's own route: one user turn through `apply_chat_template`, thinking disabled."""
+    encoded = tokenizer.apply_chat_template(
+        _turn(question), tokenize=True, add_generation_prompt=True, enable_thinking=False, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def _turn(question: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}]
+
+
+def _render(tokenizer: Any, content: str) -> tuple[str, str]:
+    if not tokenizer.chat_template:
+        raise CheckpointError(
+            "The checkpoint has no chat template (chat_template.jinja, or chat_template in "
+            "tokenizer_config.json). Copy its base model's template into the folder."
+        )
+    try:
+        text = tokenizer.apply_chat_template(
+            _turn(content), tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+    except Exception as error:  # noqa: BLE001 (a template may raise anything)
+        raise CheckpointError(f"The chat template fails on one user turn ({error}). Mend the template.") from None
+    before, found, after = text.partition(content.strip())
+    if not found or content.strip() in after:
+        raise CheckpointError(
+            f"The chat template shows the question {text.count(content.strip())} times, expected once, "
+            "unchanged. Such a template is not supported."
+        )
+    return before, after
+
+
+def _strips(tokenizer: Any) -> bool:
+    """Whether the template strips white space around the user's text, seen from what it renders."""
+    bare_before, bare_after = _render(tokenizer, _SENTINEL)
+    before, after = _render(tokenizer, f" \n{_SENTINEL} \n")
+    if (before, after) == (bare_before, bare_after):
+        return True
+    if (before, after) == (f"{bare_before} \n", f" \n{bare_after}"):
+        return False
+    raise CheckpointError("The chat template changes white space around the question in a way not supported.")
+
+
+def _added_token_pattern(tokenizer: Any) -> re.Pattern[str]:
+    contents = sorted((str(token) for token in tokenizer.added_tokens_decoder.values()), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, contents)) or r"(?!)")
+
+
+def _encode(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False)) if text else ()
+
+
+_PROBES = (
+    "Why?",
+    " Two  spaces, a tab\tand a line\nbreak. ",
+    "Ünïcode: 水, \U0001f600 and e\u0301",
+    "A: x\nB: y",
+)
+
+
+def _check_against_template(tokenizer: Any, contract: PromptContract) -> None:
+    for probe in _PROBES:
+        expected = tuple(template_ids(tokenizer, probe))
+        found = contract.head + _encode(tokenizer, contract.segment(probe)) + contract.tail
+        if found != expected:
+            raise CheckpointError(
+                f"The prompt cut at added tokens gives other ids than the chat template for {probe!r}: "
+                f"{len(found)} against {len(expected)}. Such a template is not supported."
+            )

@@ -1,0 +1,130 @@
+"""Trace the single-pass module into an ONNX graph without weights: names, types and shapes only."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from onnx_ir.passes import Sequential
+from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
+    CommonSubexpressionEliminationPass,
+    RemoveUnusedNodesPass,
+    TopologicalSortPass,
+)
+from rim_runtime.bundle.manifest import Head
+from rim_runtime.prompt.contract import PromptContract
+from torch import nn
+
+from rim_export.graph.readout_row import gather_readout_row_early
+from rim_export.graph.single_pass import INPUTS, Projection, SinglePass, skeleton, use_projections
+
+OPSET = 23
+READOUT = "readout.weight"
+
+
+@dataclass(frozen=True)
+class TracedGraph:
+    """A graph whose weights are still to be bound."""
+
+    model: ir.Model
+    """The graph; the initializers named below hold no values."""
+    matrices: frozenset[str]
+    """Initializers of big matrix products, [in, out]: transposed against the checkpoint."""
+    embedding: str
+    """Initializer of the embedding table, [vocabulary, hidden]."""
+    vectors: frozenset[str]
+    """Initializers taken from the checkpoint as they are (norm gains)."""
+
+
+def trace(config: Any, contract: PromptContract, letters: int, head: Head) -> TracedGraph:
+    """Return the single-pass graph of a transformers config, opset 23, batch and length dynamic.
+
+    Peak memory does not depend on the model's size: no weight is ever written.
+    """
+    language_model = skeleton(config)
+    backbone = language_model.base_model
+    use_projections(backbone)
+    outputs = letters if head is Head.LETTERS else int(config.vocab_size)
+    module = SinglePass(backbone, Projection(int(config.hidden_size), outputs), contract).eval()
+    _make_parameters_distinct(module)
+    model = _export(module, "letter_logits" if head is Head.LETTERS else "logits")
+    gather_readout_row_early(model.graph)
+    Sequential(
+        CommonSubexpressionEliminationPass(),
+        RemoveUnusedNodesPass(),
+        TopologicalSortPass(),
+        ClearMetadataAndDocStringPass(),  # node metadata holds source paths of this machine
+    )(model)
+    _describe(model)
+    return _traced(model, module)
+
+
+def _make_parameters_distinct(module: nn.Module) -> None:
+    """Fill small parameters: the exporter merges equal ones, and untouched pages are all zero."""
+    for number, parameter in enumerate(module.parameters(), start=1):
+        parameter.requires_grad_(False)
+        if parameter.numel() < 1 << 20:
+            parameter.fill_(number)
+
+
+def _export(module: nn.Module, output: str) -> ir.Model:
+    example = (
+        torch.zeros(2, 13, dtype=torch.int64),
+        torch.tensor([13, 7]),
+        torch.tensor([1, 0]),
+    )
+    shapes = ({0: "batch", 1: "length"}, {0: "batch"}, {0: "batch"})
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(INPUTS),
+            output_names=[output],
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
+    assert program is not None
+    model: ir.Model = program.model
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says about packages that no transformer needs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _describe(model: ir.Model) -> None:
+    model.producer_name = "rim-edge"
+    model.producer_version = None
+    model.graph.name = "rim_single_pass"
+    model.metadata_props.clear()
+
+
+def _traced(model: ir.Model, module: SinglePass) -> TracedGraph:
+    matrices = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Projection)}
+    tables = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Embedding)}
+    parameters = {name for name, _ in module.named_parameters()}
+    missing = parameters - set(model.graph.initializers)
+    if missing or len(tables) != 1:
+        raise AssertionError(f"the trace lost the parameters {sorted(missing)} (embeddings: {sorted(tables)})")
+    (embedding,) = tables
+    return TracedGraph(model, frozenset(matrices), embedding, frozenset(parameters - matrices - tables))

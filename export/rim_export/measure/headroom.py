@@ -1,0 +1,48 @@
+"""Whether a checkpoint's activations stay well within fp16's range.
+
+In a 16-bit graph the residual stream, norms and readout are fp32 (recipes/typed.py); fp16 are what products are
+given and give, and what attention is given. These were recorded on calibration questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rim_export.errors import HeadroomError
+from rim_export.recipes.floats import LARGEST
+
+LEAST = 4.0
+"""How many times larger than what was recorded fp16's largest number has to be."""
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """The room that is left above the largest activation."""
+
+    times: float
+    """fp16's largest number by the largest activation."""
+    where: str
+    """The product it was found at, by its weight's name."""
+
+    @property
+    def suffices(self) -> bool:
+        """Whether fp16 may be used."""
+        return self.times >= LEAST
+
+    def __str__(self) -> str:
+        return f"{LARGEST / self.times:,.0f} at {self.where}, {self.times:.1f} times below fp16's {LARGEST:,.0f}"
+
+    def check(self) -> None:
+        """Raise HeadroomError unless fp16 may be used."""
+        if not self.suffices:
+            raise HeadroomError(
+                f"The checkpoint's activations reach {self}, expected at least {LEAST:g} times. Nothing was "
+                "written. Take --precision bf16, which has the range of fp32."
+            )
+
+
+def headroom(largest: Mapping[str, float]) -> Headroom:
+    """Return the least room, from the largest size at each product by its weight's name."""
+    where = max(largest, key=largest.__getitem__)
+    return Headroom(LARGEST / max(largest[where], 1e-30), where)

@@ -1,0 +1,176 @@
+"""SmoothQuant for int8: outlier channels move from the activations into the weights that they meet.
+
+    x W = (x / s)(s W)      s = reach of x's channel ^ strength / reach of W's channel ^ (1 - strength)
+
+The division is folded into what makes x: a norm's gain, or the rows of the projection before. So the graph gets no
+operator, and since s is a power of two, fp32 arithmetic gives the same function bit for bit. The strength of each
+layer is the one whose int8 arithmetic adds the least error to the layer's update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+
+from rim_export.graph.trace import TracedGraph
+from rim_export.measure.calibration import ObservedLayer
+from rim_export.measure.reference import PROBES
+from rim_export.recipes.recipe import Emulate, Recipe
+from rim_export.weights.model_weights import ModelWeights
+
+STRENGTHS = (0.0, 0.35, 0.5, 0.65, 0.8)
+"""Strengths that are tried; 0 leaves a layer as it is."""
+_LEAST_SHARE = 1e-5
+"""Floor of a channel's reach, as a share of the largest: dead channels keep a sensible factor."""
+
+Factors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Site:
+    """An activation that can be divided where it is made."""
+
+    source: str
+    """What makes it: a norm, or a projection whose output it is linear in."""
+    products: tuple[str, ...]
+    """The projections it is given to."""
+
+
+SITES = (
+    Site("input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
+    Site("self_attn.v_proj", ("self_attn.o_proj",)),
+    Site("post_attention_layernorm", ("mlp.gate_proj", "mlp.up_proj")),
+    Site("mlp.up_proj", ("mlp.down_proj",)),
+)
+"""Those of a Qwen3 layer. Attention mixes tokens, not channels; silu(gate) × up is linear in up."""
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """Factors by the names of the graph's weights."""
+
+    columns: Factors = field(default_factory=dict)
+    """What a projection's columns are multiplied with, and its activation is divided by, [in]."""
+    rows: Factors = field(default_factory=dict)
+    """What a norm's gain or a projection's rows are divided by, [out]."""
+    strengths: tuple[float, ...] = ()
+    """The strength of each layer."""
+
+    def joined(self, other: Smoothing) -> Smoothing:
+        """Return this and the next layers' smoothing as one."""
+        return Smoothing(
+            dict(self.columns) | dict(other.columns),
+            dict(self.rows) | dict(other.rows),
+            self.strengths + other.strengths,
+        )
+
+    def apply(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a weight as the smoothed model has it; one that is not touched as it is."""
+        if name in self.columns:
+            tensor = tensor.float() * self.columns[name]
+        if name in self.rows:
+            rows = self.rows[name]
+            tensor = tensor.float() / (rows[:, None] if tensor.ndim == 2 else rows)
+        return tensor
+
+
+@dataclass(frozen=True)
+class SmoothedWeights(ModelWeights):
+    """The checkpoint's tensors with a smoothing folded in."""
+
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    """What is folded in."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return one tensor: in its own dtype, or in fp32 where it was changed."""
+        return self.smoothing.apply(name, super().read(name))
+
+
+def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
+    """Return the recipe on smoothed weights."""
+    assert recipe.emulate is not None
+    return replace(
+        recipe,
+        bind=partial(_bind_smoothed, recipe, smoothing),
+        emulate=partial(_emulate_smoothed, recipe.emulate, smoothing.columns),
+    )
+
+
+def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoothing:
+    """Return for each layer the smoothing whose arithmetic adds the least error to its update.
+
+    Each strength costs one more run of the layer on PROBES prompts.
+    """
+    found = Smoothing()
+    for seen in layers:
+        tried = [_smoothing_of(seen, strength) for strength in STRENGTHS]
+        found = found.joined(min(tried, key=partial(_error, seen, emulate)))
+    return found
+
+
+def _bind_smoothed(
+    recipe: Recipe, smoothing: Smoothing, traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]
+) -> None:
+    folded = SmoothedWeights(weights.checkpoint, weights.letters, weights.head, smoothing)
+    recipe.bind(traced, folded, wide)
+
+
+def _emulate_smoothed(
+    emulate: Emulate, columns: Factors, name: str, activations: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Rows are not divided here: a factor of a whole row changes nothing in its rounding."""
+    factors = columns.get(name)
+    if factors is None:
+        return emulate(name, activations, weight)
+    return emulate(name, activations / factors, weight * factors)
+
+
+def _error(seen: ObservedLayer, emulate: Emulate, smoothing: Smoothing) -> float:
+    product = partial(_emulate_smoothed, emulate, smoothing.columns)
+    return seen.layer.update_error(seen.before[:PROBES], seen.after[:PROBES], product)
+
+
+def _smoothing_of(seen: ObservedLayer, strength: float) -> Smoothing:
+    columns: dict[str, torch.Tensor] = {}
+    rows: dict[str, torch.Tensor] = {}
+    head_size = int(seen.layer.module.self_attn.head_dim)
+    for site in SITES if strength else ():
+        names = [seen.layer.weight_name(product) for product in site.products]
+        factors = _factors(seen, names, strength)
+        source = seen.layer.weight_name(site.source)
+        outputs = seen.layer.module.get_parameter(f"{site.source}.weight").shape[0]
+        kept = _shared_by_heads(factors, outputs, head_size)
+        rows[source] = kept
+        columns |= dict.fromkeys(names, _spread_to_heads(kept, len(factors), head_size))
+    return Smoothing(columns, rows, (strength,))
+
+
+def _factors(seen: ObservedLayer, names: Sequence[str], strength: float) -> torch.Tensor:
+    """Return one activation's factors for the products it is given to, fp32 [in]."""
+    weights = seen.layer.linears
+    columns = torch.stack([weights[name].weight.abs().amax(dim=0) for name in names]).amax(dim=0)
+    ours, theirs = _floored(seen.reaches[names[0]].channels), _floored(columns)
+    return ours**strength / theirs ** (1 - strength)
+
+
+def _floored(reach: torch.Tensor) -> torch.Tensor:
+    return reach.clamp_min(_LEAST_SHARE * float(reach.max())).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _shared_by_heads(factors: torch.Tensor, outputs: int, head_size: int) -> torch.Tensor:
+    """Return powers of two [out]: query heads that share a key head's values share its factors."""
+    shared = factors
+    if len(factors) != outputs:
+        shared = factors.view(outputs // head_size, -1, head_size).amax(dim=1).flatten()
+    return torch.exp2(shared.log2().round())
+
+
+def _spread_to_heads(kept: torch.Tensor, inputs: int, head_size: int) -> torch.Tensor:
+    """Return each query head's copy of the factors, [in]."""
+    if len(kept) == inputs:
+        return kept
+    heads = len(kept) // head_size
+    return kept.view(heads, 1, head_size).expand(heads, inputs // len(kept), head_size).flatten()

@@ -1,0 +1,205 @@
+"""The checkpoint's own layers in fp32, one of them in memory at a time.
+
+All prompts pass layer 1, then all pass layer 2, and so on, in padded batches of similar length: padding stands
+behind, attention is causal, so no row sees it. The layers are transformers' own, not those of the exported graph.
+Their linear modules can be watched, and their products replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from rim_runtime.engines.shapes import similar_lengths
+from torch import nn
+
+from rim_export.graph.single_pass import skeleton
+from rim_export.graph.trace import READOUT
+from rim_export.weights.model_weights import ModelWeights
+
+TOKENS_AT_ONCE = 768
+"""Of a batch, padding included. Two cores multiply fp32 at 95 % of their peak with this many (at 70 % with one
+prompt), and at 1.7B an activation stays below the 32 MB from which the allocator faults in every page anew."""
+
+States = Sequence[torch.Tensor]
+"""Hidden states of prompts, fp32 (length, hidden) each."""
+Product = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(name of the weight, activations [..., in], weight [out, in]) to products [..., out]."""
+Watch = Callable[[str, torch.Tensor], None]
+"""Gets the name of a weight and the activations [tokens, in] that it is about to be multiplied with."""
+
+
+@dataclass(frozen=True)
+class LoadedLayer:
+    """One layer with its weights."""
+
+    number: int
+    """From 0."""
+    module: Any
+    """transformers' module."""
+    model: Any
+    """The backbone it belongs to, for its rotary embedding."""
+
+    @property
+    def linears(self) -> Mapping[str, nn.Linear]:
+        """Its linear modules by their weights' names in the graph."""
+        return {
+            self.weight_name(name): module
+            for name, module in self.module.named_modules()
+            if isinstance(module, nn.Linear)
+        }
+
+    @property
+    def sources(self) -> Mapping[str, nn.Module]:
+        """Its linear modules, and the norms of queries and keys: whatever gives operands of attention."""
+        norms = {
+            self.weight_name(name): module
+            for name, module in self.module.named_modules()
+            if name.startswith("self_attn.") and name.endswith("norm")
+        }
+        return {**self.linears, **norms}
+
+    def weight_name(self, module: str) -> str:
+        """Return the graph's name for the weight of a module of this layer."""
+        return f"backbone.layers.{self.number}.{module}.weight"
+
+    def advance(
+        self, states: States, watch: Watch | None = None, watch_results: Watch | None = None
+    ) -> list[torch.Tensor]:
+        """Return the hidden states of each prompt behind this layer.
+
+        `watch` sees the activations of products, `watch_results` what its `sources` give.
+        """
+        found: dict[int, torch.Tensor] = {}
+        for members in similar_lengths([len(one) for one in states], TOKENS_AT_ONCE):
+            before = [states[member] for member in members]
+            with self._watched(watch, watch_results, before) if watch else nullcontext():
+                after = self._run(_padded(before))
+            found |= {member: row[: len(states[member])] for member, row in zip(members, after, strict=True)}
+        return [found[member] for member in range(len(states))]
+
+    def _run(self, states: torch.Tensor) -> torch.Tensor:
+        positions = torch.arange(states.shape[1])[None]
+        output = self.module(
+            states,
+            attention_mask=None,
+            position_ids=positions,
+            position_embeddings=self.model.rotary_emb(states, positions),
+        )
+        result: torch.Tensor = output[0] if isinstance(output, tuple) else output
+        return result
+
+    @contextmanager
+    def _watched(self, watch: Watch, watch_results: Watch | None, states: States) -> Iterator[None]:
+        """Show what products are given and sources give, without the padding of these states' batch."""
+        real = _padded([torch.ones(len(one), dtype=torch.bool) for one in states])
+        hooks = [
+            module.register_forward_pre_hook(lambda _, inputs, name=name: watch(name, inputs[0][real]))
+            for name, module in self.linears.items()
+        ]
+        if watch_results:
+            hooks += [
+                module.register_forward_hook(lambda _, __, output, name=name: watch_results(name, output[real]))
+                for name, module in self.sources.items()
+            ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @contextmanager
+    def replaced(self, product: Product) -> Iterator[None]:
+        """Let `product` compute what the linear modules would."""
+        own = {module: module.forward for module in self.linears.values()}
+        for name, module in self.linears.items():
+            module.forward = partial(_multiply, product, name, module)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            for module, forward in own.items():
+                module.forward = forward  # type: ignore[method-assign]
+
+    def update_error(self, before: States, after: States, product: Product) -> float:
+        """Return the error of the layer's update with other products, relative to the update (RMS)."""
+        with self.replaced(product):  # one batch, so that each weight is rounded once
+            rough = self._run(_padded(before))
+        pairs = zip(rough, after, strict=True)
+        wrong = sum(((found[: len(exact)] - exact) ** 2).sum().item() for found, exact in pairs)
+        whole = sum(((exact - start) ** 2).sum().item() for exact, start in zip(after, before, strict=True))
+        return float((wrong / max(whole, 1e-30)) ** 0.5)
+
+
+def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """[length, …] each to [rows, longest, …], zeros behind."""
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+
+
+def fast_product(weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the product with a weight [out, in], fp32, through oneDNN where torch has it.
+
+    torch multiplies fp32 through MKL, which leaves AMD's AVX-512 unused: 186 GFLOPS on two cores, oneDNN 441.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return partial(nn.functional.linear, weight=weight)
+    packed = weight.detach().to_mkldnn()
+    return lambda activations: nn.functional.linear(activations.to_mkldnn(), packed).to_dense()
+
+
+def _multiply(product: Product, name: str, module: nn.Linear, activations: torch.Tensor) -> torch.Tensor:
+    return product(name, activations, module.weight)
+
+
+class StreamedModel:
+    """A checkpoint as a pass over its layers.
+
+    Peak memory: one layer in fp32, the embedding table in its own dtype, and whatever states a caller keeps.
+    """
+
+    def __init__(self, weights: ModelWeights) -> None:
+        self._weights = weights
+        self._model = skeleton(weights.checkpoint.load_config()).base_model
+
+    def embed(self, prompts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """Return the embedded prompts."""
+        table = self._weights.read("backbone.embed_tokens.weight")
+        return [table[torch.tensor(prompt)].float() for prompt in prompts]
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return len(self._model.layers)
+
+    def layers(self) -> Iterator[LoadedLayer]:
+        """Yield each layer with its weights, which are gone when the next one is taken."""
+        room: dict[str, torch.Tensor] = {}  # for every layer again: not all that is freed is given back
+        for number, module in enumerate(self._model.layers):
+            self._load(module, f"backbone.layers.{number}", room)
+            layer = LoadedLayer(number, module, self._model)
+            for linear in layer.linears.values():
+                linear.forward = fast_product(linear.weight)  # type: ignore[method-assign, assignment]
+            yield layer
+            for linear in layer.linears.values():
+                del linear.forward
+            module.to("meta")
+
+    def read_out(self, hidden: States) -> torch.Tensor:
+        """Return the readout behind each prompt's last token, fp32 (prompts, letters or vocabulary)."""
+        self._load(self._model.norm, "backbone.norm", {})
+        rows = self._model.norm(torch.stack([states[-1] for states in hidden]))  # (N, H)
+        logits: torch.Tensor = rows @ self._weights.read(READOUT).float().T
+        return logits
+
+    def _load(self, module: nn.Module, prefix: str, room: dict[str, torch.Tensor]) -> None:
+        """Give a module its weights in fp32, in this room where it has tensors of their shapes."""
+        for name in module.state_dict():
+            weight = self._weights.read(f"{prefix}.{name}")
+            if name not in room or room[name].shape != weight.shape:
+                room[name] = torch.empty(weight.shape, dtype=torch.float32)
+            room[name].copy_(weight)
+        module.load_state_dict(room, assign=True)
+        module.requires_grad_(False)

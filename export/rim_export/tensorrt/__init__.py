@@ -1,0 +1,1 @@
+"""TensorRT plans in a bundle: which GPUs, which rules, and the building."""

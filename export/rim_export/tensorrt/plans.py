@@ -1,0 +1,165 @@
+"""TensorRT plans in a bundle: built from its 16-bit graphs, for GPUs that need not be here.
+
+TensorRT-RTX builds one file for all targets. The classic library, where it is installed beside a GPU, adds one for
+that GPU. Same graph, targets, profiles and release: the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import onnx_ir as ir
+from rim_runtime.bundle.folder import Bundle, sha256_file
+from rim_runtime.bundle.manifest import Compute, FileEntry, Plan, Precision, Profile, Variant, graph_sha256
+from rim_runtime.engines.names import EngineName
+from rim_runtime.libraries.tensorrt import Library, TensorRt, import_tensorrt, is_installed, platform_name
+from rim_runtime.machine.gpu import look
+from rim_runtime.tensorrt.build import build_buffer, default_profiles
+
+from rim_export.settings import ExportOptions
+from rim_export.tensorrt.lint import require_legal
+from rim_export.tensorrt.targets import TargetChoice, choose_targets
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done, 0..1."""
+
+NEEDED_FOR = "Building TensorRT plans"
+SECONDS_EACH, SECONDS_PER_GB = 1.5, 6.0
+"""Of a profile: what it takes by itself, and for each GB of weights."""
+MEMORY_PER_BYTE, MEMORY_LEAST = 3.5, 400_000_000
+"""Peak memory by the weights' bytes, and the library's own."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a build will take, from the weights' bytes; measured at 28 layers on two cores (docs/tensorrt.md)."""
+
+    seconds: float
+    """Time."""
+    memory_bytes: int
+    """Peak resident memory."""
+
+    def __str__(self) -> str:
+        return f"about {max(self.seconds, 1):,.0f} s and {self.memory_bytes / 1e9:,.1f} GB of memory"
+
+
+def estimate(weight_bytes: int, profiles: int) -> Estimate:
+    """Estimate the build of one plan."""
+    seconds = profiles * (SECONDS_EACH + SECONDS_PER_GB * weight_bytes / 1e9)
+    return Estimate(seconds, int(MEMORY_LEAST + MEMORY_PER_BYTE * weight_bytes))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be built."""
+
+    targets: tuple[str, ...]
+    """GPUs that were asked for; none: the default ones."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built."""
+
+    plans: tuple[Plan, ...]
+    """Entries of the manifest; the files are in the bundle's folder."""
+    notes: tuple[str, ...]
+    """What it is for, what was left out, and what it took."""
+
+
+def check_order(options: ExportOptions) -> Order | None:
+    """Return what the options ask for, None if no plan; now, because plans are built last.
+
+    Raises MissingExtraError, EngineUnavailableError and TargetError.
+    """
+    if options.engine is not EngineName.TRT:
+        return None
+    import_tensorrt(Library.RTX, NEEDED_FOR)
+    own = {Precision.BF16: Compute.BF16}  # the others take fp16, if they can
+    choose_targets(options.targets, options.precision, own.get(options.precision, Compute.FP16))
+    return Order(options.targets)
+
+
+def build_plans(bundle: Bundle, variants: Sequence[Variant], order: Order | None, tell: Progress) -> Built:
+    """Build plans of the 16-bit variants, whose files are in the bundle's folder, and write them beside.
+
+    Raises GraphRuleError, TargetError and EngineUnavailableError.
+    """
+    plans: list[Plan] = []
+    notes: list[str] = []
+    for variant in variants:
+        if order and variant.compute is not Compute.FP32:
+            choice = choose_targets(order.targets, variant.precision, variant.compute)
+            started = time.perf_counter()
+            plans += build_variant_plans(bundle, variant, choice.targets, tell)
+            notes.append(_told(variant, choice, time.perf_counter() - started))
+    return Built(tuple(plans), tuple(notes))
+
+
+def _told(variant: Variant, choice: TargetChoice, seconds: float) -> str:
+    dropped = f"; {', '.join(choice.dropped)} left out, without {variant.precision}" if choice.dropped else ""
+    experiment = " An experiment: nobody has run it." if variant.precision is Precision.NVFP4 else ""
+    return (
+        f"The plan of {variant.name} is for {', '.join(choice.targets)}{dropped}; built in {seconds:,.0f} s, and "
+        f"not run: that takes such a GPU.{experiment}"
+    )
+
+
+def build_variant_plans(
+    bundle: Bundle, variant: Variant, targets: Sequence[str], tell: Progress
+) -> tuple[Plan, ...]:
+    """Build the plans of one variant and write them into the bundle's folder. Raises as build_plans does."""
+    require_legal(ir.load(bundle.path / variant.graph), variant.name)
+    profiles = default_profiles(bundle.manifest.limits)
+    expected = estimate((bundle.path / variant.data).stat().st_size, len(profiles))
+    content = graph_sha256(_entry(bundle.path / variant.graph), _entry(bundle.path / variant.data))
+    plans = []
+    for tensorrt, built_for in _builders(targets):
+        label = f"Building a {tensorrt.library} plan of {variant.name}, {expected}"
+        tell(label, 0.0)
+        graph = bundle.path / variant.graph
+        plan = build_buffer(tensorrt, graph, built_for, profiles, partial(tell, label))
+        plans.append(_write(bundle.path, variant, tensorrt, built_for, (plan, profiles, content)))
+    return tuple(plans)
+
+
+def _builders(targets: Sequence[str]) -> list[tuple[TensorRt, tuple[str, ...]]]:
+    """Return each library that can build here, and what for."""
+    found = [(import_tensorrt(Library.RTX, NEEDED_FOR), tuple(targets))]
+    here = look().first if is_installed(Library.CLASSIC) else None
+    if here:
+        found.append((import_tensorrt(Library.CLASSIC, NEEDED_FOR), (here.target,)))
+    return found
+
+
+def _write(
+    folder: Path,
+    variant: Variant,
+    tensorrt: TensorRt,
+    targets: tuple[str, ...],
+    made: tuple[memoryview, tuple[Profile, ...], str],
+) -> Plan:
+    plan, profiles, content = made
+    name = f"model.{variant.name}.{tensorrt.library}-{tensorrt.version}.{'+'.join(targets)}.plan"
+    (folder / name).write_bytes(plan)
+    entry = _entry(folder / name)
+    return Plan(
+        file=name,
+        sha256=entry.sha256,
+        bytes=entry.bytes,
+        variant=variant.name,
+        graph_sha256=content,
+        library=tensorrt.library,
+        library_version=tensorrt.version,
+        platform=platform_name(),
+        targets=targets,
+        profiles=profiles,
+    )
+
+
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(path.stat().st_size, sha256_file(path))

@@ -1,0 +1,1 @@
+"""A checkpoint's tensors for graphs, and the files they are written to."""

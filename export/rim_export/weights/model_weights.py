@@ -1,0 +1,63 @@
+"""The checkpoint's tensors under the names of the traced graph, read one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+import torch
+from rim_runtime.bundle.manifest import Head
+
+from rim_export.checkpoint.folder import Checkpoint
+from rim_export.errors import CheckpointError
+from rim_export.graph.edit import static_shape
+from rim_export.graph.trace import READOUT, TracedGraph
+
+JOINT = "+"
+"""Joins the names of weights that one product has side by side (recipes/merge.py)."""
+
+
+@dataclass(frozen=True)
+class ModelWeights:
+    """The checkpoint's tensors under the names of the traced graph, in the checkpoint's layout [out, in]."""
+
+    checkpoint: Checkpoint
+    """Where they are read."""
+    letters: Mapping[str, int]
+    """Letter to token id: the rows of a letter head."""
+    head: Head
+    """Which rows the readout has."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return one tensor of the graph in its own dtype. Raises CheckpointError if it is missing."""
+        if JOINT in name:
+            return torch.cat([self.read(part) for part in name.split(JOINT)])
+        if name != READOUT:
+            return self.checkpoint.weights.read(name.replace("backbone.", "model.", 1))
+        tied = self.checkpoint.config.get("tie_word_embeddings", False)
+        rows = self.checkpoint.weights.read("model.embed_tokens.weight" if tied else "lm_head.weight")
+        return rows if self.head is Head.FULL else rows[list(self.letters.values())]
+
+    def check(self, traced: TracedGraph) -> None:
+        """Read one row of every tensor. Raises CheckpointError for a missing name or a wrong shape."""
+        for name in (*sorted(traced.matrices), traced.embedding, *sorted(traced.vectors)):
+            shape = static_shape(traced.model.graph.initializers[name])
+            expected = shape[::-1] if name in traced.matrices else shape
+            found = tuple(self.read(name).shape)
+            if found != expected:
+                raise CheckpointError(
+                    f"The checkpoint's tensor for {name} has shape {list(found)}, config.json says "
+                    f"{list(expected)}. Weights and config.json do not belong together."
+                )
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a contiguous numpy array; bfloat16 and float8 as their ml_dtypes, which numpy lacks."""
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype is torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    if tensor.dtype is torch.float8_e4m3fn:
+        return tensor.view(torch.uint8).numpy().view(ml_dtypes.float8_e4m3fn)
+    return tensor.numpy()

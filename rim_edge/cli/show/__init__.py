@@ -1,0 +1,1 @@
+"""What people look at: answers, and how a run goes."""

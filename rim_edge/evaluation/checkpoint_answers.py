@@ -1,0 +1,125 @@
+"""Answers of a checkpoint by the unpacked single-pass prompt: the route that the exported graph takes.
+
+Letters are the most likely ones at the prefix's last token, among those a question offers. Open answers are
+decoded greedily behind the prefix, up to the closing brace; a chain of written steps, behind the bare prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_export.checkpoint.folder import read_config
+from rim_export.checkpoint.prompt import RimSettings, derive_contract
+from rim_runtime.prompt.options import LETTERS
+
+from rim_edge.evaluation.items import ANSWER_TOKENS, Item, canonical
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.model.checkpoint import read_checkpoint
+from rim_edge.model.cpu import through_onednn
+
+_BATCH = 64
+"""Prompts in one pass; small, because a model that is scored while it trains shares its memory."""
+
+
+def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
+    """Return (model in fp32, encoder) of a checkpoint; blocks and prefix are the card's where it names none."""
+    rim = RimSettings.from_config(read_config(folder)) or RimSettings()
+    model, tokenizer = read_checkpoint(folder)
+    through_onednn(model)
+    return model.eval(), ExampleEncoder(tokenizer, derive_contract(tokenizer, rim))
+
+
+def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+    """Return the answer to every item with so many blocks, in the form that items compare."""
+    if all(item.letters for item in items):
+        return letters_read(model, encoder, items, blocks)
+    prompts = [_prompt(encoder, item.question, blocks) for item in items]
+    return [boxed(text) for text in _decoded(model, encoder, prompts, ANSWER_TOKENS)]
+
+
+def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+    """Return the most likely of each item's letters, at the prefix's last token."""
+    prompts = [_prompt(encoder, item.question, blocks) for item in items]
+    rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
+    logits = [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
+    return best_letters(torch.cat(logits), items)
+
+
+def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:
+    """Return each item's most likely letter among its own, from logits [items, letters A..J]."""
+    offered = torch.tensor([[letter in item.letters for letter in LETTERS] for item in items])
+    best = logits.cpu().masked_fill(~offered, -torch.inf).argmax(-1)
+    return [LETTERS[index] for index in best.tolist()]
+
+
+def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], tokens: int) -> list[str]:
+    """Return the answer behind steps that the model writes itself, in at most `tokens` tokens; "" without one."""
+    opening = encoder.contract.prefix_text
+    written = _decoded(model, encoder, [encoder.prompt(item.question) for item in items], tokens)
+    return [boxed(text.rpartition(opening)[2]) if opening in text else "" for text in written]
+
+
+def boxed(text: str) -> str:
+    """Return what stands in front of the closing brace, in the form that items compare."""
+    return canonical(text.partition("}")[0])
+
+
+def _prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, ...]:
+    contract = encoder.contract
+    return encoder.prompt(question) + blocks * contract.block + contract.prefix
+
+
+@torch.no_grad()
+def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Tensor) -> torch.Tensor:
+    """Return the letters' logits [prompts, letters]; padding comes last, so causal attention needs no mask."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[*prompt, *(width - len(prompt)) * [0]] for prompt in prompts], device=model.device)
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # (prompts, width, hidden)
+    ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
+    last = hidden[torch.arange(len(prompts), device=model.device), ends]
+    logits: torch.Tensor = model.get_output_embeddings()(last)[:, rows.to(model.device)]
+    return logits.float().cpu()
+
+
+def _decoded(model: Any, encoder: ExampleEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
+    """Return the text that the model writes greedily behind every prompt."""
+    return [encoder.decode(ids) for ids in decoded(model, prompts, encoder.end_of_turn, tokens)]
+
+
+def decoded(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
+    """Return the ids that the model writes behind every prompt, `tokens` at most, without the `end` token."""
+    written: list[list[int]] = [[] for _ in prompts]
+    by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    for at in range(0, len(prompts), _BATCH):
+        places = by_length[at : at + _BATCH]
+        rows = _written(model, [prompts[place] for place in places], end, tokens)
+        for place, row in zip(places, rows, strict=True):
+            written[place] = row[: row.index(end)] if end in row else row
+    return written
+
+
+@torch.no_grad()
+def _written(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
+    """Return what is written behind some prompts, until every row has ended."""
+    padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
+    ids = _rows([[*pad * [0], *prompt] for pad, prompt in zip(padding, prompts, strict=True)], model)
+    seen = _rows([[*pad * [0], *len(prompt) * [1]] for pad, prompt in zip(padding, prompts, strict=True)], model)
+    positions, cache = (seen.cumsum(-1) - 1).clamp(min=0), None
+    columns: list[list[int]] = []
+    running = torch.ones(len(prompts), dtype=torch.bool)
+    while running.any() and len(columns) < tokens:
+        place = {"attention_mask": seen, "position_ids": positions}
+        out = model(input_ids=ids, **place, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache, best = out.past_key_values, out.logits[:, -1].argmax(-1)
+        columns.append(best.tolist())
+        running &= best.cpu() != end
+        ids, positions = best[:, None], positions[:, -1:] + 1
+        seen = torch.cat([seen, torch.ones_like(ids)], -1)
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _rows(values: list[list[int]], model: Any) -> torch.Tensor:
+    return torch.tensor(values, device=model.device)

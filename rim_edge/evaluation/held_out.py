@@ -1,0 +1,79 @@
+"""What a run is scored on behind its stages and never trained on: rows of a file, or fresh puzzles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rim_edge.data.files import ReadFile, read_file
+from rim_edge.errors import DataError
+from rim_edge.evaluation.items import ANSWER_TOKENS, Item, items_of
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.puzzles.fresh import fresh_puzzles
+from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile
+
+PUZZLES_SEED = 2_000
+"""Of the fresh puzzles; training draws from a stream of its own."""
+PUZZLES = 1_000
+"""How many of them."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Items to score, and what was found on the way to them."""
+
+    name: str
+    """The file's name, or what was made."""
+    items: tuple[Item, ...]
+    """What is scored."""
+    skipped: int = 0
+    """Bad rows, left out with --skip-bad."""
+    first_bad: str | None = None
+    """Why the first of them is bad."""
+    too_long: int = 0
+    """Rows left out because the model has not so many positions."""
+    trained_on: int = 0
+    """Scored rows whose question is in the training data too."""
+
+
+def held_out_puzzles() -> HeldOut:
+    """Return fresh puzzles."""
+    puzzles = fresh_puzzles(PUZZLES, PUZZLES_SEED)
+    return HeldOut(
+        "fresh puzzles", tuple(Item(puzzle.question, puzzle.answer, puzzle.letters) for puzzle in puzzles)
+    )
+
+
+def read_eval_file(file: EvalFile, bad_rows: BadRows) -> ReadFile:
+    """Read a file's first rows. Raises DataError with file, line and reason."""
+    read = read_file(DataFile(file.path), bad_rows)
+    return ReadFile(read.file, read.examples[: file.rows], read.skipped, read.first_bad)
+
+
+def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFile], positions: int) -> HeldOut:
+    """Return the items of rows that fit the model, and how many of them are trained on. Raises DataError."""
+    items = items_of(read.examples)
+    kept = tuple(item for item in items if _tokens(item, encoder) <= positions)
+    if not kept:
+        raise DataError(f"No row of {read.file.path} fits the model's {positions} positions. Pass another file.")
+    known = {_plain(example.question) for file in training for example in file.examples}
+    return HeldOut(
+        name=read.file.path.name,
+        items=kept,
+        skipped=read.skipped,
+        first_bad=read.first_bad,
+        too_long=len(items) - len(kept),
+        trained_on=sum(_plain(item.question) in known for item in kept),
+    )
+
+
+def _tokens(item: Item, encoder: ExampleEncoder) -> int:
+    """Return the positions that an item takes with all blocks."""
+    contract = encoder.contract
+    said = 0 if item.letters else ANSWER_TOKENS
+    return len(encoder.prompt(item.question)) + len(contract.block) * contract.blocks + len(contract.prefix) + said
+
+
+def _plain(question: str) -> str:
+    """Return a question's text without what white space it has."""
+    return " ".join(question.split())

@@ -1,0 +1,50 @@
+"""Items of an evaluation: a question, its right answer, the letters it may be answered with. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rim_runtime.prompt.options import LETTERS, offered_options
+
+from rim_edge.data.rows import Example
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question to be scored."""
+
+    question: str
+    """The user's text, options included."""
+    answer: str
+    """The right answer: a letter, or canonical text."""
+    letters: str
+    """The letters it is answered with; empty for an open answer."""
+
+
+def items_of(examples: Sequence[Example]) -> list[Item]:
+    """Return the items of examples: offered letters, all letters where the answer is one, else an open answer."""
+    return [_item(example) for example in examples]
+
+
+def canonical(text: str) -> str:
+    """Return an answer in the form that is compared: white space and thousands' commas gone, numbers alike."""
+    plain = " ".join(text.split()).replace(",", "").removeprefix("$")
+    try:
+        number = float(plain)
+    except ValueError:
+        return plain
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def _item(example: Example) -> Item:
+    offered = "".join(offered_options(example.question))
+    if offered:
+        return Item(example.question, example.answer, offered)
+    if len(example.answer) == 1 and example.answer in LETTERS:
+        return Item(example.question, example.answer, LETTERS)
+    return Item(example.question, canonical(example.answer), "")
+
+
+ANSWER_TOKENS = 24
+"""An open answer that is longer is wrong."""

@@ -1,0 +1,1 @@
+"""RiM: readouts after memory blocks, packed into one pass."""

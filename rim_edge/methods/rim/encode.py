@@ -1,0 +1,138 @@
+"""From an example to token ids: the prompt, and what each stage reads out behind how many blocks.
+
+The prompt's ids come from the same contract as at inference. Prefix and answer are encoded separately and
+joined as ids, because BPE would merge `{` with the answer's first characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from rim_runtime.prompt.contract import PromptContract
+from rim_runtime.prompt.options import offered_options
+
+from rim_edge.data.rows import Example, Span
+from rim_edge.recipe.curriculum import Stage
+from rim_edge.recipe.switches import Alignment, Objective, Visibility
+
+_REMEMBERED = 4096
+"""Texts whose ids are kept: steps and answers come again and again."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Text that is scored behind a block."""
+
+    after: int
+    """How many blocks it sees, 0..; it starts right behind the last of them."""
+    ids: tuple[int, ...]
+    """Its tokens."""
+    labelled: tuple[bool, ...]
+    """Which of them are scored; each is predicted one position earlier in the unpacked order."""
+    step: int
+    """Its place t among the example's readouts, from 1; loss weights depend on it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded example, ready to pack."""
+
+    prompt: tuple[int, ...]
+    """x: head, question segment, tail."""
+    blocks: int
+    """Memory blocks behind the prompt."""
+    readouts: tuple[Readout, ...]
+    """What is scored."""
+    visibility: Visibility = Visibility.QUESTION
+    """What the readouts may attend to."""
+    choices: bool = False
+    """Whether the question offers options."""
+
+
+class ExampleEncoder:
+    """Encodes examples for a stage by the prompt contract of a tokenizer."""
+
+    def __init__(self, tokenizer: Any, contract: PromptContract) -> None:
+        self.contract = contract
+        self._tokenizer = tokenizer
+        self.end_of_turn = int(tokenizer.eos_token_id)
+        self._encoded = lru_cache(_REMEMBERED)(self._encode)
+        self._end = (*self.encode("}"), self.end_of_turn)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Return the ids of a text that stands alone; added tokens in it stay text."""
+        return self._encoded(text)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids."""
+        return str(self._tokenizer.decode(list(ids)))
+
+    def prompt(self, question: str) -> tuple[int, ...]:
+        """Return x: everything in front of the blocks."""
+        contract = self.contract
+        return contract.head + self.encode(contract.segment(question)) + contract.tail
+
+    def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
+        """Encode an example for a stage, of which `progress` (0..1) is done."""
+        readouts = self._readouts(example, stage, progress)
+        blocks = max(readout.after for readout in readouts)
+        choices = bool(offered_options(example.question))
+        return Sample(self.prompt(example.question), blocks, readouts, stage.visibility, choices)
+
+    def _readouts(self, example: Example, stage: Stage, progress: float) -> tuple[Readout, ...]:
+        match stage.objective:
+            case Objective.TEXT:
+                return (self._text(example.spans or _written(example.steps), example.answer),)
+            case Objective.STEPS:
+                return self._steps(example, stage.alignment)
+            case Objective.ANSWER:
+                first = self._answer(example.answer, 1)
+                blocks = range(1, self.contract.blocks + 1)
+                return tuple(replace(first, after=after, step=after) for after in blocks)
+            case Objective.DIRECT:
+                return (self._answer(example.answer, 0),)
+            case Objective.FADING:
+                gone = removed_steps(len(example.steps), progress)
+                return (self._text(_written(example.steps[gone:]), example.answer),)
+            case Objective.CHAIN:
+                chain = self._text(_written(example.steps), example.answer)
+                # nobody opens the box for a model that writes its steps: it has to say the prefix too
+                return (replace(chain, labelled=len(chain.ids) * (True,)),)
+
+    def _text(self, spans: Sequence[Span], said: str) -> Readout:
+        pieces = [(self.encode(span.text), span.labelled) for span in spans]
+        answer = self._answer(said, 0)
+        ids = [token for piece, _ in pieces for token in piece]
+        labelled = [flag for piece, flag in pieces for _ in piece]
+        return Readout(0, (*ids, *answer.ids), (*labelled, *answer.labelled), 1)
+
+    def _steps(self, example: Example, alignment: Alignment) -> tuple[Readout, ...]:
+        """One readout a block. Without steps there is one block, which says the answer."""
+        told = example.steps[1:] if alignment is Alignment.NEXT_STEP else example.steps
+        encoded = [self.encode(step) for step in told]
+        steps = [_whole(ids, after) for after, ids in enumerate(encoded, start=1)]
+        return (*steps, self._answer(example.answer, len(steps) + 1))
+
+    def _answer(self, answer: str, after: int) -> Readout:
+        prefix, said = self.contract.prefix, (*self.encode(answer), *self._end)
+        labelled = (*len(prefix) * (False,), *len(said) * (True,))
+        return Readout(after, prefix + said, labelled, max(after, 1))
+
+
+def _whole(ids: Sequence[int], after: int) -> Readout:
+    return Readout(after, tuple(ids), len(ids) * (True,), after)
+
+
+def removed_steps(count: int, progress: float) -> int:
+    """Return how many of `count` written steps are gone: step t at t / (count + 1) of the stage."""
+    return min(int(progress * (count + 1)), count)
+
+
+def _written(steps: Sequence[str]) -> tuple[Span, ...]:
+    return tuple(Span(f"{step}\n", True) for step in steps)

@@ -1,0 +1,113 @@
+"""The losses: weights of the readouts, and their negative log-likelihood.
+
+Stage 1: L1(s) = -Σ_t λ_t(s) · log p(r_t), λ_t(s) = max(0, 1 - s / (S·t/T)), with this sample's own T.
+Stage 2: L2 = -Σ_k α_k · log p(y | k blocks), α_k = 2k / (K(K+1)).
+log p of a readout is the sum over its labelled tokens. A batch's loss is the weighted sum over its readouts,
+divided by what `Stage.normalisation` says of the whole batch, whichever process or pass holds which of its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own convention)
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rim_edge.methods.rim.encode import Sample
+from rim_edge.methods.rim.packing import PackedBatch
+from rim_edge.recipe.curriculum import Stage
+from rim_edge.recipe.switches import Anneal, BlockWeights, LastStep, Normalisation, Objective
+
+CHUNK_LOGITS = 2**25
+"""Logits that are held at once (128 MiB in fp32); more labels meet the head in several turns."""
+
+
+def anneal_weight(step: int, total: int, place: int, count: int) -> float:
+    """Return λ of readout `place` (1..count) at step `step` (0..total-1) of a stage of `total` steps."""
+    return max(0.0, 1.0 - step / (total * place / count))
+
+
+def block_weight(kind: BlockWeights, place: int, count: int) -> float:
+    """Return α of the answer behind block `place` (1..count); they sum to 1."""
+    match kind:
+        case BlockWeights.RISING:
+            return 2.0 * place / (count * (count + 1))
+        case BlockWeights.FLAT:
+            return 1.0 / count
+        case BlockWeights.LAST:
+            return float(place == count)
+
+
+def readout_weights(samples: Sequence[Sample], stage: Stage, step: int) -> Tensor:
+    """Return the loss weight of every readout of a batch: float32 [readouts]."""
+    weights = [
+        _weight(stage, step, readout.step, len(sample.readouts)) * _sample_weight(sample, stage)
+        for sample in samples
+        for readout in sample.readouts
+    ]
+    return torch.tensor(weights)
+
+
+def batch_size(samples: Sequence[Sample], normalisation: Normalisation) -> int:
+    """Return what these samples add to the number that the batch's loss is divided by."""
+    if normalisation is Normalisation.TOKENS:
+        return sum(sum(readout.labelled) for sample in samples for readout in sample.readouts)
+    return len(samples)
+
+
+def _weight(stage: Stage, step: int, place: int, count: int) -> float:
+    if stage.objective is Objective.ANSWER:
+        return block_weight(stage.block_weights, place, count)
+    kept = place == count and stage.last_step is LastStep.KEEP
+    if stage.objective is not Objective.STEPS or stage.anneal is Anneal.UNIFORM or kept:
+        return 1.0
+    if stage.anneal is Anneal.LINEAR:
+        return anneal_weight(step, stage.steps, 1, 1)
+    return anneal_weight(step, stage.steps, place, count)
+
+
+def _sample_weight(sample: Sample, stage: Stage) -> float:
+    weight = stage.choice_weight if sample.choices else 1.0
+    return weight / len(sample.readouts) if stage.normalisation is Normalisation.READOUTS else weight
+
+
+def labelled_states(model: Any, batch: PackedBatch) -> Tensor:
+    """Return the hidden states at the predictors, [labels, hidden]: only these positions meet the head."""
+    hidden = model.base_model(
+        input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state  # (rows, width, hidden)
+    return hidden.flatten(0, 1).index_select(0, batch.predictors)  # type: ignore[no-any-return]
+
+
+def labelled_logits(model: Any, batch: PackedBatch) -> Tensor:
+    """Return the logits at the predictors, float32 [labels, vocabulary]."""
+    logits: Tensor = model.get_output_embeddings()(labelled_states(model, batch))
+    return logits.float()
+
+
+def readout_nll(model: Any, batch: PackedBatch, readouts: int) -> Tensor:
+    """Return -log p of every readout, float32 [readouts]: the sum over its labelled tokens.
+
+    The head is applied to as many labels at once as CHUNK_LOGITS allows; further chunks are computed again in the
+    backward pass instead of being kept.
+    """
+    head, wanted = model.get_output_embeddings(), labelled_states(model, batch)
+    chunk = max(1, CHUNK_LOGITS // model.config.vocab_size)
+    if len(wanted) <= chunk:
+        nll = _token_nll(head, wanted, batch.targets)
+    else:
+        parts = zip(torch.split(wanted, chunk), torch.split(batch.targets, chunk), strict=True)
+        nll = torch.cat([checkpoint(_token_nll, head, *part, use_reentrant=False) for part in parts])
+    return sum_by_readout(nll, batch, readouts)
+
+
+def sum_by_readout(nll: Tensor, batch: PackedBatch, readouts: int) -> Tensor:
+    """Return float32 [readouts] from the labels' -log p, float32 [labels]."""
+    return torch.zeros(readouts, dtype=nll.dtype, device=nll.device).index_add(0, batch.readout, nll)
+
+
+def _token_nll(head: Any, states: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(head(states).float(), targets, reduction="none")  # (labels,)

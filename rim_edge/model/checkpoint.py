@@ -1,0 +1,98 @@
+"""Reading and writing checkpoints: plain transformers folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_export.checkpoint.prompt import RimSettings
+from rim_export.errors import CheckpointError
+from rim_runtime.errors import StorageError
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+
+def write_checkpoint(
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    rim: RimSettings,
+    dtype: torch.dtype,
+    *,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Write config (with its "rim" entry), safetensors in `dtype` and tokenizer into an existing folder.
+
+    `weights` None means the model's whole state. Raises StorageError where the disk refuses.
+    """
+    state = model.state_dict() if weights is None else weights
+    weights = {name: tensor.detach().to(dtype) for name, tensor in state.items()}
+    with _quiet(), _disk_errors():
+        model.save_pretrained(folder, state_dict=weights)
+        tokenizer.save_pretrained(folder)
+    config_file = folder / "config.json"
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    config |= {"dtype": str(dtype).removeprefix("torch."), "rim": rim.to_config()}
+    config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors as they are into one safetensors file. Raises StorageError where the disk refuses."""
+    with _disk_errors():
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def read_checkpoint(folder: Path) -> tuple[Any, Any]:
+    """Return (model in fp32, tokenizer) of a local transformers folder."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, attn_implementation="sdpa"
+            )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
+    return model, tokenizer
+
+
+def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors without those that share another's memory: a tied head is no matrix of its own."""
+    first: dict[int, str] = {}
+    return {name: tensor for name, tensor in tensors.items() if first.setdefault(tensor.data_ptr(), name) == name}
+
+
+def saved_dtype(config: Mapping[str, Any]) -> torch.dtype:
+    """Return the dtype that a checkpoint's config names; fp32 where it names none."""
+    name = config.get("dtype", config.get("torch_dtype"))
+    found = getattr(torch, name, None) if isinstance(name, str) else None
+    return found if isinstance(found, torch.dtype) else torch.float32
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Tell of a full disk as such: safetensors hides its error in words."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise StorageError(f"The weights could not be written ({error}). Free some space and go on.") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from drawing its own progress bars, which it does without a terminal too."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

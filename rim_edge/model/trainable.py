@@ -1,0 +1,160 @@
+"""The model that is trained: from scratch or from a checkpoint, with its RiM tokens, and what learns set free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_export.checkpoint.folder import read_config
+from rim_export.checkpoint.prompt import RimSettings, rim_token_ids
+from torch import nn
+
+from rim_edge.errors import CurriculumError
+from rim_edge.model.checkpoint import read_checkpoint, saved_dtype, stored_once, write_checkpoint
+from rim_edge.model.vocabulary import freeze_vocabulary, thaw_vocabulary
+from rim_edge.recipe.recipe import Lora, Recipe, Trains
+
+
+@dataclass(frozen=True)
+class Student:
+    """The model that is trained, and what belongs to it."""
+
+    model: Any
+    """A transformers causal language model in fp32; what learns requires gradients."""
+    tokenizer: Any
+    """Its tokenizer, RiM tokens included."""
+    rim: RimSettings
+    """Blocks and prefix."""
+    dtype: torch.dtype
+    """Of the saved weights: the source's own."""
+    trains: Trains
+    """What learns."""
+    adapted: Any = None
+    """peft's wrapper, where adapters learn."""
+
+    @property
+    def padding(self) -> int:
+        """The id that fills rows."""
+        tokenizer = self.tokenizer
+        return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+
+def make_student(recipe: Recipe, model: Path | None, seed: int) -> Student:
+    """Return the model to train. Raises CheckpointError, and CurriculumError where there is none to start from."""
+    torch.manual_seed(seed)
+    if model is None:
+        return _from_scratch(recipe)
+    config = read_config(model)
+    rim = RimSettings.from_config(config) or recipe.rim
+    loaded, tokenizer = read_checkpoint(model)
+    _add_rim_tokens(loaded, tokenizer, rim)
+    return _set_free(Student(loaded, tokenizer, rim, saved_dtype(config), recipe.trains), recipe)
+
+
+def write_student(folder: Path, student: Student) -> None:
+    """Write the trained model as a plain checkpoint; the student is used up: adapters merged, vocabulary whole."""
+    model = student.model if student.adapted is None else merge_adapters(student.adapted)
+    if student.trains is not Trains.EVERYTHING:
+        thaw_vocabulary(model)
+    weights = stored_once(model.state_dict())
+    write_checkpoint(folder, model, student.tokenizer, student.rim, student.dtype, weights=weights)
+
+
+def _set_free(student: Student, recipe: Recipe) -> Student:
+    """Decide what learns."""
+    if recipe.trains is Trains.EVERYTHING:
+        return student
+    adapted = None
+    if recipe.trains is Trains.LORA:
+        adapted = add_adapters(student.model, recipe.lora)
+    freeze_vocabulary(student.model, rim_token_ids(student.tokenizer, student.rim.tokens))
+    return Student(student.model, student.tokenizer, student.rim, student.dtype, student.trains, adapted)
+
+
+def _from_scratch(recipe: Recipe) -> Student:
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from rim_edge.puzzles.tokenizer import build_tokenizer
+
+    if recipe.scratch is None:
+        raise CurriculumError(f"The recipe '{recipe.name}' has no model of its own. Pass --model DIR.")
+    if recipe.trains is not Trains.EVERYTHING:
+        raise CurriculumError(f"A model from scratch trains everything, found trains = '{recipe.trains}'.")
+    tokenizer = build_tokenizer()
+    config = Qwen3Config(
+        **recipe.scratch.config,
+        vocab_size=len(tokenizer),
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        attn_implementation="sdpa",
+    )
+    model = Qwen3ForCausalLM(config)
+    torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, recipe.scratch.embedding_std)
+    return Student(model, tokenizer, recipe.rim, getattr(torch, recipe.scratch.dtype), recipe.trains)
+
+
+def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:
+    """Add the RiM tokens that the tokenizer lacks; the embedding grows only where it has no unused rows.
+
+    Their embeddings start near the mean of the vocabulary, a tenth of its deviation apart: rows that nobody ever
+    used may be anything, and equal ones would stay equal.
+    """
+    known = tokenizer.get_added_vocab()
+    added = [token for token in rim.tokens if token not in known]
+    if not added:
+        return
+    words = len(tokenizer)
+    tokenizer.add_tokens(added, special_tokens=True)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        matrix = model.get_input_embeddings().weight
+        mean, deviation = matrix[:words].mean(0), matrix[:words].std(0)
+        new = tokenizer.convert_tokens_to_ids(added)
+        matrix[new] = mean + 0.1 * deviation * torch.randn(len(new), matrix.shape[1])
+
+
+_MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def add_adapters(model: Any, lora: Lora) -> Any:
+    """Freeze the model's layers, give each of their matrices an adapter in place, and return peft's wrapper.
+
+    Raises CurriculumError for a rank that is no lower than the matrices' own.
+    """
+    from peft import LoraConfig, LoraModel
+
+    full = min(min(module.weight.shape) for name, module in model.named_modules() if name.endswith(_MATRICES))
+    if lora.rank > full:
+        raise CurriculumError(
+            f"lora.rank is {lora.rank}, expected {full} at most: the model has matrices that are no larger. "
+            "Lower the rank, or train whole layers (--lora-rank 0)."
+        )
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.rank * lora.scale,
+        lora_dropout=0.5,  # any value above 0 makes the module; every stage sets its own
+        target_modules=list(_MATRICES),
+        bias="none",
+    )
+    return LoraModel(model, config, "default")
+
+
+def merge_adapters(wrapper: Any) -> Any:
+    """Add the adapters to their matrices and return the plain model."""
+    return wrapper.merge_and_unload()
+
+
+def set_dropout(model: nn.Module, rate: float) -> None:
+    """Set the dropout of the adapters where there are some, else that of the attention."""
+    adapters = [module for name, module in model.named_modules() if ".lora_dropout." in name]
+    for module in adapters:
+        if isinstance(module, nn.Dropout):
+            module.p = rate
+    if not adapters:
+        for module in model.modules():
+            if hasattr(module, "attention_dropout"):
+                module.attention_dropout = rate  # type: ignore[assignment]

@@ -1,0 +1,1 @@
+"""What is trained, as values: stages, switches, resources, presets, TOML."""

@@ -1,0 +1,134 @@
+"""The curriculum as values: stages that are trained one after the other, each with a fresh optimizer.
+
+Sources: rim-method, sections 5 and 6. Where they are silent the field's docstring says what was chosen.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+from rim_edge.errors import CurriculumError
+from rim_edge.recipe.bounds import not_negative, positive, share, whole
+from rim_edge.recipe.switches import (
+    Alignment,
+    Anneal,
+    BlockWeights,
+    LastStep,
+    Normalisation,
+    Objective,
+    Schedule,
+    Visibility,
+)
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Goes on with a stage that has not solved its task; seeds differ by hundreds of steps in when they do."""
+
+    loss: float
+    """Solved when the mean loss of the last steps, 20 at most, is below this."""
+    at_most: int
+    """Never more steps than these in the whole stage."""
+
+    def __post_init__(self) -> None:
+        not_negative("extension", "loss", self.loss)
+        whole("extension", "at_most", self.at_most, 1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the curriculum."""
+
+    name: str
+    """Shown in progress and metrics."""
+    objective: Objective
+    """What it trains."""
+    steps: int
+    """Optimizer steps, at least."""
+    learning_rate: float
+    """Peak learning rate of AdamW."""
+    schedule: Schedule = Schedule.CONSTANT
+    """Behind the warm-up."""
+    warmup_share: float = 0.04
+    """Share of the steps in which the rate rises from zero."""
+    weight_decay: float = 0.0
+    """AdamW's, on matrices only."""
+    dropout: float = 0.0
+    """Of the adapters' inputs where LoRA trains, of the attention elsewhere; the sources do not say which."""
+    alignment: Alignment = Alignment.NEXT_STEP
+    """Stage 1: which step a block says."""
+    anneal: Anneal = Anneal.LINEAR_RELATIVE
+    """Stage 1: how the steps' weights fall."""
+    last_step: LastStep = LastStep.KEEP
+    """Stage 1: whether the answer's weight falls too."""
+    block_weights: BlockWeights = BlockWeights.RISING
+    """Stage 2: how much the answer behind each block weighs."""
+    choice_weight: float = 1.0
+    """Factor of the loss of multiple-choice examples; the card's v2 raises it in stage 2 (inferred)."""
+    visibility: Visibility = Visibility.QUESTION
+    """What a readout may attend to."""
+    normalisation: Normalisation = Normalisation.TOKENS
+    """What a batch's loss is divided by; the sources do not say."""
+    extension: Extension | None = None
+    """Whether the stage goes on when its steps are done but its task is not."""
+
+    def __post_init__(self) -> None:
+        place = f"Stage '{self.name}'"
+        whole(place, "steps", self.steps, 1)
+        positive(place, "learning_rate", self.learning_rate)
+        share(place, "warmup_share", self.warmup_share)
+        not_negative(place, "weight_decay", self.weight_decay)
+        share(place, "dropout", self.dropout)
+        positive(place, "choice_weight", self.choice_weight)
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """The stages and what they share."""
+
+    stages: tuple[Stage, ...]
+    """Trained in this order."""
+    batch_size: int = 64
+    """Examples in an optimizer step, over all processes."""
+    clip_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's moments."""
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise CurriculumError("curriculum: stages is empty, expected at least one.")
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise CurriculumError(
+                f"curriculum: the stages are called {names}, expected a name of its own for each."
+            )
+        whole("curriculum", "batch_size", self.batch_size, 1)
+        positive("curriculum", "clip_norm", self.clip_norm)
+        for value in self.betas:
+            share("curriculum", "betas", value)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of all stages together."""
+        return sum(stage.steps for stage in self.stages)
+
+    def scaled(self, steps: int) -> Curriculum:
+        """Return the same curriculum in exactly `steps` steps, shared out in proportion, one at least a stage."""
+        if steps < len(self.stages):
+            raise CurriculumError(
+                f"Got {steps} steps for {len(self.stages)} stages, expected at least one each. "
+                f"Pass --steps {len(self.stages)} or more."
+            )
+        ends, total = [0], 0
+        for stage in self.stages:
+            total += stage.steps
+            ends.append(max(round(steps * total / self.steps), ends[-1] + 1))
+        for index in range(len(self.stages), 0, -1):
+            ends[index] = min(ends[index], steps - (len(self.stages) - index))
+        shares = [end - start for start, end in itertools.pairwise(ends)]
+        stages = [
+            replace(stage, steps=count, extension=None) for stage, count in zip(self.stages, shares, strict=True)
+        ]
+        return replace(self, stages=tuple(stages))

@@ -1,0 +1,138 @@
+"""A recipe: everything that a run is made of, except the model, the place to write to, and the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from rim_export.checkpoint.prompt import RimSettings
+
+from rim_edge.errors import CurriculumError
+from rim_edge.recipe.bounds import positive, whole
+from rim_edge.recipe.curriculum import Curriculum
+from rim_edge.recipe.inputs import DataFile, EvalFile
+
+
+class Trains(StrEnum):
+    """Which weights learn."""
+
+    LORA = "lora"
+    """Low-rank adapters of the layers' matrices, merged when saved, and the three RiM embeddings."""
+    FULL = "full"
+    """All layers and the three RiM embeddings; the vocabulary stays frozen, as in the paper."""
+    EVERYTHING = "everything"
+    """The vocabulary too: for models from scratch."""
+
+
+class Arithmetic(StrEnum):
+    """In what the forward pass computes; trained weights and their moments are fp32 always."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Sharding(StrEnum):
+    """How several processes hold the model."""
+
+    NONE = "none"
+    """Each one all of it (DDP)."""
+    LAYERS = "layers"
+    """Each one a share of every layer, of its gradients and of its moments (FSDP2)."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters."""
+
+    rank: int = 128
+    """Of every adapter (the paper's 128)."""
+    scale: float = 1.0
+    """What the adapters' product is multiplied with (alpha / rank); no source states it."""
+
+    def __post_init__(self) -> None:
+        whole("lora", "rank", self.rank, 1)
+        positive("lora", "scale", self.scale)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long an example may be."""
+
+    tokens: int = 2048
+    """Tokens of its packed row, in the longest of the stages; the memory of a pass grows with their square."""
+    steps: int = 32
+    """Written steps; each takes a block in stage 1 (the paper's data has 13 at most)."""
+
+    def __post_init__(self) -> None:
+        whole("limits", "tokens", self.tokens, 1)
+        whole("limits", "steps", self.steps, 0)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use; none of it changes what is learned beyond rounding."""
+
+    micro_batch: int | None = None
+    """Examples in one pass of one process; their gradients add up to the batch's. None: all it has."""
+    arithmetic: Arithmetic = Arithmetic.FP32
+    """Of the forward pass."""
+    recompute: bool = False
+    """Whether layers are computed again in the backward pass instead of kept (activation checkpointing)."""
+    sharding: Sharding = Sharding.NONE
+    """How several processes hold the model; one process holds it whole."""
+    save_every: int = 200
+    """Optimizer steps between two saved states that a run can be resumed from."""
+
+    def __post_init__(self) -> None:
+        if self.micro_batch is not None:
+            whole("resources", "micro_batch", self.micro_batch, 1)
+        whole("resources", "save_every", self.save_every, 1)
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A small Qwen3 from scratch, with the demo's tokenizer."""
+
+    config: Mapping[str, object]
+    """Its configuration, without the vocabulary."""
+    embedding_std: float
+    """The embedding is drawn with this deviation."""
+    dtype: str
+    """Floating type of the saved weights."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named recipe."""
+
+    name: str
+    """What `--preset` calls it, or the file's name."""
+    curriculum: Curriculum
+    """What is trained."""
+    rim: RimSettings = field(default_factory=RimSettings)
+    """Blocks and prefix, for a model that does not bring its own."""
+    trains: Trains = Trains.FULL
+    """Which weights learn."""
+    lora: Lora = field(default_factory=Lora)
+    """The adapters, where they do."""
+    limits: Limits = field(default_factory=Limits)
+    """Which examples are too long."""
+    resources: Resources = field(default_factory=Resources)
+    """What the run may use."""
+    data: tuple[DataFile, ...] = ()
+    """Files of rows; `--data` takes their place."""
+    eval: EvalFile | None = None
+    """Rows to score behind each stage; `--eval` takes their place."""
+    scratch: Scratch | None = field(default=None, metadata={"in_file": False})
+    """For a model from scratch; None where the recipe needs `--model`."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise CurriculumError("recipe: name is empty, expected some text.")
+
+    def with_rank(self, rank: int) -> Recipe:
+        """Return the recipe with adapters of this rank; 0 means whole layers."""
+        if rank == 0:
+            return replace(self, trains=Trains.FULL)
+        return replace(self, trains=Trains.LORA, lora=replace(self.lora, rank=rank))

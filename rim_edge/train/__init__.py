@@ -1,1 +1,0 @@
-"""Training of RiM models: curriculum, examples, packing, losses, loop, checkpoint. Needs torch."""

@@ -1,0 +1,127 @@
+"""From files of rows to a source of examples, and what was left out on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rim_edge.data.files import ReadFile
+from rim_edge.data.rows import Example
+from rim_edge.data.sources import ExampleSource, MixtureSource, RowSource
+from rim_edge.errors import DataError
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.rim.packing import packed_length
+from rim_edge.recipe.curriculum import Curriculum
+from rim_edge.recipe.recipe import Limits, Recipe
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of a file's rows."""
+
+    name: str
+    """The file's name."""
+    used: int
+    """Rows that are trained on."""
+    skipped: int
+    """Bad rows, left out with --skip-bad."""
+    first_bad: str | None
+    """Why the first of them is bad."""
+    dropped: Mapping[str, int]
+    """Rows over a limit, by reason."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Examples and their report."""
+
+    source: ExampleSource
+    """Gives them."""
+    reports: tuple[FileReport, ...]
+    """One a file."""
+
+
+def gather(
+    files: Sequence[ReadFile], encoder: ExampleEncoder, recipe: Recipe, positions: int, seed: int
+) -> Gathered:
+    """Leave out what is too long, and make one source of what is left.
+
+    Raises DataError where nothing is left of a file, and where some files have a weight and others have none.
+    """
+    fits = [fitting(file.examples, encoder, recipe.curriculum, recipe.limits, positions) for file in files]
+    reports = [
+        FileReport(file.file.path.name, len(fit.examples), file.skipped, file.first_bad, fit.dropped)
+        for file, fit in zip(files, fits, strict=True)
+    ]
+    for file, report in zip(files, reports, strict=True):
+        if not report.used:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
+            raise DataError(f"No row of {file.file.path} fits the limits: {reasons}. Raise them ([limits]).")
+    parts = [fit.examples for fit in fits]
+    weights = [file.file.weight for file in files]
+    if all(weight is None for weight in weights):
+        return Gathered(RowSource([example for part in parts for example in part], seed), tuple(reports))
+    given = [weight for weight in weights if weight is not None]
+    if len(given) < len(weights):
+        raise DataError(f"{len(given)} of {len(weights)} data files have a weight, expected all or none of them.")
+    return Gathered(MixtureSource(parts, given, seed), tuple(reports))
+
+
+_ANSWER_END = 2
+"""Tokens behind an answer: the closing brace and the end of the turn."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is left of some examples."""
+
+    examples: tuple[Example, ...]
+    """Those that fit, in order."""
+    dropped: Mapping[str, int]
+    """How many do not, by reason."""
+
+
+def fitting(
+    examples: Sequence[Example], encoder: ExampleEncoder, curriculum: Curriculum, limits: Limits, positions: int
+) -> Fitting:
+    """Leave out what is over the limits, or beyond the model's `positions`."""
+    kept: list[Example] = []
+    dropped: Counter[str] = Counter()
+    for example in examples:
+        if reason := _reason(example, encoder, curriculum, limits, positions):
+            dropped[reason] += 1
+        else:
+            kept.append(example)
+    return Fitting(tuple(kept), dict(dropped))
+
+
+def longest_possible(example: Example, encoder: ExampleEncoder) -> int:
+    """Return a number of tokens that no stage's packed row exceeds, without tokenizing.
+
+    A token of byte-level BPE has a byte at least, and NFC lengthens UTF-8 by a factor of 3 at most (UAX #15).
+    """
+    contract = encoder.contract
+    readouts = max(contract.blocks, len(example.steps) + 1)
+    frame = contract.fixed_tokens + _bytes(contract.question_open) + _bytes(contract.question_close)
+    said = readouts * (len(contract.block) + len(contract.prefix) + _ANSWER_END + 3 * _bytes(example.answer))
+    return frame + said + 3 * _bytes(example.question) + sum(3 * _bytes(step) + 1 for step in example.steps)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _reason(
+    example: Example, encoder: ExampleEncoder, curriculum: Curriculum, limits: Limits, positions: int
+) -> str | None:
+    if len(example.steps) > limits.steps:
+        return f"more than {limits.steps} steps"
+    if longest_possible(example, encoder) <= min(limits.tokens, positions):
+        return None
+    block = len(encoder.contract.block)
+    samples = [encoder.sample(example, stage) for stage in curriculum.stages]
+    if max(packed_length(sample, block) for sample in samples) > limits.tokens:
+        return f"more than {limits.tokens} tokens"
+    last = max(len(s.prompt) + r.after * block + len(r.ids) for s in samples for r in s.readouts)
+    return f"beyond the model's {positions} positions" if last > positions else None

@@ -1,0 +1,283 @@
+"""One training run from its inputs to the checkpoint on disk: what `rim-edge train` does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_export.checkpoint.folder import read_config
+from rim_export.checkpoint.prompt import derive_contract
+from rim_runtime.bundle.folder import sha256_file
+from rim_runtime.machine.storage import new_folder, refuse_existing
+
+from rim_edge.data.files import ReadFile, read_file
+from rim_edge.data.puzzle_source import PuzzleSource
+from rim_edge.errors import CurriculumError, DataError
+from rim_edge.evaluation.held_out import HeldOut, held_out_puzzles, hold_out, read_eval_file
+from rim_edge.evaluation.plot import draw_accuracy
+from rim_edge.evaluation.scores import RunScores, majority, stage_scores
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.model.trainable import Student, make_student, write_student
+from rim_edge.recipe.arms import Arm, for_arm
+from rim_edge.recipe.curriculum import Curriculum
+from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile
+from rim_edge.recipe.recipe import Recipe
+from rim_edge.training.callbacks import Audience, Found, recorded
+from rim_edge.training.gather import FileReport, Gathered, gather
+from rim_edge.training.loop import Watch, train
+from rim_edge.training.processes import Processes
+from rim_edge.training.stage_scores import right_answers
+from rim_edge.training.state import METRICS, Moment, SavedRuns, StageResult
+from rim_edge.training.step import Run
+from rim_edge.training.summary import write_summary
+
+PICTURE = "accuracy.svg"
+"""The run's scores, drawn."""
+_NOBODY = Audience()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, from what, and where to put it."""
+
+    recipe: Recipe
+    """Curriculum, blocks, what learns, limits, and the model from scratch if there is one."""
+    out: Path
+    """The checkpoint folder to write."""
+    model: Path | None = None
+    """A transformers folder to start from; None starts from scratch."""
+    data: tuple[DataFile, ...] = ()
+    """Files of rows; none means the recipe's, and without those puzzles, for the demo preset."""
+    steps: int | None = None
+    """Optimizer steps of all stages together; None keeps the recipe's."""
+    arm: Arm = Arm.RIM
+    """RiM, or one of its controls."""
+    seed: int = 0
+    """Of weights, order, puzzles and dropout."""
+    threads: int | None = None
+    """CPU threads; None leaves torch's choice."""
+    bad_rows: BadRows = BadRows.REFUSE
+    """What happens to rows that cannot be used."""
+    eval: EvalFile | None = None
+    """Rows to score behind each stage; None means the recipe's, and without those puzzles, if they are trained."""
+    tensorboard: Path | None = None
+    """Where TensorBoard's events go, into a folder called as the output's; None writes none."""
+    resume: bool = False
+    """Whether to go on from the last saved moment, where there is one."""
+
+    @property
+    def curriculum(self) -> Curriculum:
+        """What is trained: the recipe's, in so many steps, as the arm trains it."""
+        whole = self.recipe.curriculum
+        return for_arm(whole if self.steps is None else whole.scaled(self.steps), self.arm)
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """The files of rows."""
+        return self.data or self.recipe.data
+
+    @property
+    def eval_file(self) -> EvalFile | None:
+        """The file of rows to score."""
+        return self.eval or self.recipe.eval
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run gives."""
+
+    checkpoint: Path
+    """The folder."""
+    stages: tuple[StageResult, ...]
+    """How each stage ended."""
+    data: tuple[FileReport, ...]
+    """What was read of each file, and what left out."""
+    resumed_at: int
+    """Optimizer steps that an earlier process had done; 0 for a run in one go."""
+    scores: RunScores | None
+    """How the model answered behind its stages, its weights as they were trained; None if it was not asked."""
+    no_picture: str | None
+    """Why the scores are not drawn; None where they are."""
+
+    @property
+    def accuracy_by_blocks(self) -> tuple[float, ...] | None:
+        """Behind the last stage that is scored, with 0, 1, … blocks."""
+        if self.scores is None:
+            return None
+        return tuple(score.accuracy for score in self.scores.stages[-1].by_blocks)
+
+    @property
+    def picture(self) -> Path | None:
+        """The scores, drawn."""
+        return self.checkpoint / PICTURE if self.no_picture is None else None
+
+
+def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
+    """Train, score and write the checkpoint; None in every process of a run but the first.
+
+    Bad inputs are refused before anything is trained.
+    """
+    refuse_existing(job.out)
+    inputs = _read(job)
+    saved = SavedRuns.beside(job.out, _identity(job))
+    if not job.resume:
+        saved.refuse_unfinished()
+    processes = Processes(job.recipe.resources.sharding)
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    outcome = None
+    if processes.is_first:
+        with saved.in_use() as metrics:
+            audience.doing("reading the model and the data")
+            prepared = _prepare(job, inputs, processes)
+            audience.found(Found(prepared.reports, prepared.held_out))
+            audience.doing("beginning")
+            outcome = _lead(job, prepared, saved, metrics, audience)
+    else:
+        prepared = _prepare(job, inputs, processes)
+        train(prepared.run, Watch(behind=_scored_by(prepared, _NOBODY)), _start(job, saved, prepared.student))
+    processes.end()
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    files: tuple[ReadFile, ...]
+    scored: ReadFile | None
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    student: Student
+    run: Run
+    reports: tuple[FileReport, ...]
+    held_out: HeldOut | None
+
+
+def _read(job: Job) -> _Inputs:
+    """Read the files, and refuse a job without data or model, before a large model is loaded."""
+    recipe = job.recipe
+    if not job.files and recipe.scratch is None:
+        raise DataError(f"The recipe '{recipe.name}' has no data of its own. Pass --data FILE.")
+    files = tuple(read_file(file, job.bad_rows) for file in job.files)
+    if job.model is None and recipe.scratch is None:
+        raise CurriculumError(f"The recipe '{recipe.name}' has no model of its own. Pass --model DIR.")
+    scored = None if job.eval_file is None else read_eval_file(job.eval_file, job.bad_rows)
+    return _Inputs(files, scored)
+
+
+def _prepare(job: Job, inputs: _Inputs, processes: Processes) -> _Prepared:
+    student = make_student(job.recipe, job.model, job.seed)
+    encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
+    positions = student.model.config.max_position_embeddings
+    gathered = Gathered(PuzzleSource(job.seed), ())
+    if inputs.files:
+        recipe = replace(job.recipe, curriculum=job.curriculum)
+        gathered = gather(inputs.files, encoder, recipe, positions, job.seed)
+    run = Run(
+        model=student.model,
+        encoder=encoder,
+        source=gathered.source,
+        curriculum=job.curriculum,
+        padding=student.padding,
+        resources=job.recipe.resources,
+        seed=job.seed,
+        processes=processes,
+    )
+    held_out = None if processes.is_sharded else _held_out(inputs, encoder, positions)
+    return _Prepared(student, run, gathered.reports, held_out)
+
+
+def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
+    """Return what is scored: the file's rows; without one, puzzles where puzzles are trained."""
+    if inputs.scored is not None:
+        return hold_out(inputs.scored, encoder, inputs.files, positions)
+    return None if inputs.files else held_out_puzzles()
+
+
+def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audience: Audience) -> Outcome:
+    """Train as the process that writes."""
+    start = _start(job, saved, prepared.student)
+    events = job.tensorboard and job.tensorboard / job.out.name
+    with recorded(audience, metrics, events, start.done) as listening:
+        watch = Watch(
+            report=listening.step,
+            save=lambda moment, weights: saved.save(moment, weights, metrics),
+            behind=_scored_by(prepared, listening),
+        )
+        stages = train(prepared.run, watch, start)
+    audience.doing("writing the checkpoint")
+    scores = _scores(prepared.held_out, stages)
+    no_picture = _no_picture(job, prepared.run, scores)
+    outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, no_picture)
+    with new_folder(job.out) as folder:
+        write_student(folder, prepared.student)
+        shutil.copyfile(metrics, folder / METRICS)
+        if scores is not None and no_picture is None:
+            draw_accuracy(scores, folder / PICTURE)
+        write_summary(folder, job, prepared.run, outcome)
+    return outcome
+
+
+def _no_picture(job: Job, run: Run, scores: RunScores | None) -> str | None:
+    """Return why there is no picture of accuracy by blocks, if there is none."""
+    if scores is not None:
+        several = any(len(stage.by_blocks) > 1 for stage in scores.stages)
+        return None if several else f"the arm {job.arm} is trained and scored with 0 blocks alone"
+    if run.processes.is_sharded:
+        return "not scored, because the processes share the layers out; rim-edge eval scores the checkpoint"
+    if job.files and job.eval_file is None:
+        return "not scored; pass --eval FILE, rows that are not trained on"
+    return f"not scored, because the arm {job.arm} writes its steps; rim-edge eval --chain scores those"
+
+
+def _scored_by(prepared: _Prepared, audience: Audience) -> Callable[[Moment], Moment]:
+    """Return what scores a stage that has just been finished, and tells and keeps it."""
+    run, held_out = prepared.run, prepared.held_out
+
+    def behind(moment: Moment) -> Moment:
+        stage = run.curriculum.stages[len(moment.finished) - 1]
+        right = () if held_out is None else right_answers(run, held_out.items, stage, audience.doing)
+        if held_out is not None and right:
+            audience.scored(stage_scores(stage.name, right, len(held_out.items)))
+        return moment.scored(right)
+
+    return behind
+
+
+def _scores(held_out: HeldOut | None, stages: Sequence[StageResult]) -> RunScores | None:
+    if held_out is None or not any(stage.right for stage in stages):
+        return None
+    n = len(held_out.items)
+    return RunScores(
+        name=held_out.name,
+        stages=tuple(stage_scores(stage.name, stage.right, n) for stage in stages if stage.right),
+        majority=majority([item.answer for item in held_out.items]),
+    )
+
+
+def _start(job: Job, saved: SavedRuns, student: Student) -> Moment:
+    latest = saved.latest() if job.resume else None
+    return Moment() if latest is None else saved.restore(latest, student.model)
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """Return what a run must have in common with the one it resumes; resources may differ."""
+    recipe = job.recipe
+    return {
+        "recipe": recipe.name,
+        "blocks": recipe.rim.to_config(),
+        "trains": [recipe.trains, asdict(recipe.lora)],
+        "limits": asdict(recipe.limits),
+        "curriculum": asdict(job.curriculum),
+        "arm": job.arm,
+        "seed": job.seed,
+        "model": None if job.model is None else dict(read_config(job.model)),
+        "data": [[sha256_file(file.path), file.weight, file.steps] for file in job.files],
+        "bad rows": job.bad_rows,
+        "eval": job.eval_file and [sha256_file(job.eval_file.path), job.eval_file.rows],
+    }

@@ -1,0 +1,36 @@
+"""Memory that runs out, told with what a recipe can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from rim_edge.errors import ShortMemoryError
+from rim_edge.recipe.recipe import Resources, Sharding
+
+
+@contextmanager
+def telling_of_shortage(resources: Resources) -> Iterator[None]:
+    """Turn torch's error for want of memory, a GPU's or the machine's, into one that names the remedies.
+
+    Raises ShortMemoryError. A system that kills the process instead, as Linux may, says nothing.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        raise ShortMemoryError(f"Memory ran out ({reason}). {_remedies(resources)}") from None
+
+
+def _remedies(resources: Resources) -> str:
+    passes = "a smaller" if resources.micro_batch else "some"
+    remedies = [f"[resources] {passes} micro_batch", "[limits] fewer tokens"]
+    if not resources.recompute:
+        remedies.insert(1, "recompute = true")
+    if resources.sharding is Sharding.NONE:
+        remedies.append('or, over several GPUs, sharding = "layers"')
+    return f"Go on with --resume and a recipe with {', '.join(remedies)}."

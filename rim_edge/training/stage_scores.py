@@ -1,0 +1,48 @@
+"""Scores behind a stage, with the weights as they are trained, by every process together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from rim_edge.evaluation.checkpoint_answers import answers_read
+from rim_edge.evaluation.items import Item
+from rim_edge.recipe.curriculum import Stage
+from rim_edge.recipe.recipe import Arithmetic
+from rim_edge.recipe.switches import Objective
+from rim_edge.training.step import Run
+
+_WITH_BLOCKS = (Objective.STEPS, Objective.ANSWER)
+_WITHOUT = (Objective.DIRECT, Objective.FADING)
+
+
+def budgets(stage: Stage, blocks: int) -> range:
+    """Return the numbers of blocks that a stage is scored with: those that it trains an answer for, and 0.
+
+    None for plain text, and none for written steps: they are read otherwise (`rim-edge eval --chain`).
+    """
+    if stage.objective in _WITH_BLOCKS:
+        return range(blocks + 1)
+    return range(1 if stage.objective in _WITHOUT else 0)
+
+
+def right_answers(run: Run, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]) -> tuple[int, ...]:
+    """Return how many items are answered right with 0, 1, … blocks; each process asks its share of them."""
+    mine = items[run.processes.number :: run.processes.count]
+    run.model.eval()
+    found, most = [], run.encoder.contract.blocks
+    for blocks in budgets(stage, most):
+        doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
+        found.append(sum(run.processes.gather(_right(run, mine, blocks))))
+    run.model.train()
+    return tuple(found)
+
+
+def _right(run: Run, items: Sequence[Item], blocks: int) -> int:
+    if not items:
+        return 0
+    bf16 = run.resources.arithmetic is Arithmetic.BF16
+    with torch.autocast(run.processes.device.type, torch.bfloat16, enabled=bf16):
+        read = answers_read(run.model, run.encoder, items, blocks)
+    return sum(found == item.answer for found, item in zip(read, items, strict=True))

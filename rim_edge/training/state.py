@@ -1,0 +1,199 @@
+"""Where a run stands: what is needed, besides the weights, to go on from there to the same losses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_runtime.errors import TargetExistsError
+from rim_runtime.machine.storage import new_folder, storage_errors
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from rim_edge.errors import CurriculumError
+from rim_edge.model.checkpoint import write_tensors
+
+RECENT = 20
+"""Steps whose losses tell how a stage is doing."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended."""
+
+    name: str
+    """The stage's name."""
+    steps: int
+    """Optimizer steps done."""
+    loss: float
+    """Mean loss of the last steps, 20 at most."""
+    seconds: float
+    """Wall time, of the last process to train it where it was resumed."""
+    right: tuple[int, ...] = ()
+    """Right answers behind it with 0, 1, … memory blocks, of what the run is scored on; empty where it is not."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point between two optimizer steps."""
+
+    finished: tuple[StageResult, ...] = ()
+    """The stages that are done."""
+    losses: tuple[float, ...] = ()
+    """Of the stage that is being trained: the last steps' losses, 20 at most."""
+    steps: int = 0
+    """Of that stage: optimizer steps done."""
+    optimizer: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict, repr=False)
+    """Of that stage: the optimizer's state by parameter; empty before its first step."""
+
+    @property
+    def done(self) -> int:
+        """Optimizer steps of all stages."""
+        return sum(stage.steps for stage in self.finished) + self.steps
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the last steps; there must be some."""
+        return sum(self.losses) / len(self.losses)
+
+    def after(self, loss: float) -> Moment:
+        """Return the moment one step later."""
+        return replace(self, steps=self.steps + 1, losses=(*self.losses, loss)[-RECENT:], optimizer={})
+
+    def behind(self, name: str, seconds: float) -> Moment:
+        """Return the moment in which this stage is finished."""
+        return Moment((*self.finished, StageResult(name, self.steps, self.loss, seconds)))
+
+    def scored(self, right: tuple[int, ...]) -> Moment:
+        """Return the moment with the right answers behind the stage that was finished last."""
+        *before, last = self.finished
+        return replace(self, finished=(*before, replace(last, right=right)))
+
+
+def what_learns(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters that learn, by name: the weights that belong to a moment."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+_WEIGHTS, _OPTIMIZER, _MOMENT, METRICS = (
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "moment.json",
+    "metrics.jsonl",
+)
+
+
+@dataclass(frozen=True)
+class SavedRuns:
+    """The folder of a run's saved moments."""
+
+    folder: Path
+    """`<out>.progress`."""
+    identity: Mapping[str, Any]
+    """What the run is, as JSON: a moment of another run is refused."""
+
+    @classmethod
+    def beside(cls, out: Path, identity: Mapping[str, Any]) -> SavedRuns:
+        """Return the folder that belongs to an output."""
+        return cls(out.with_name(f"{out.name}.progress"), json.loads(json.dumps(identity)))
+
+    def latest(self) -> Path | None:
+        """Return the last saved moment, if there is one."""
+        return max(self.folder.glob("step-*"), default=None)
+
+    def refuse_unfinished(self) -> None:
+        """Raise TargetExistsError if there is a saved moment, which a new run would lose."""
+        if found := self.latest():
+            raise TargetExistsError(
+                f"{found} is a saved moment of a run that was interrupted. Pass --resume to go on from there, "
+                f"or delete {self.folder}."
+            )
+
+    @contextmanager
+    def in_use(self) -> Iterator[Path]:
+        """Make the folder for a run that goes on, and give its file of metrics, with what the saved moment has.
+
+        It goes when the block is done, and also when the block fails before a moment is saved; a process that was
+        killed leaves it. Raises StorageError.
+        """
+        metrics, latest = self.folder / METRICS, self.latest()
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            metrics.write_bytes(b"" if latest is None else (latest / METRICS).read_bytes())
+        for half_written in self.folder.glob(".step-*"):
+            shutil.rmtree(half_written, ignore_errors=True)
+        try:
+            with storage_errors(self.folder):
+                yield metrics
+        except BaseException:
+            if self.latest() is None:
+                self._remove()
+            raise
+        self._remove()
+
+    def save(self, moment: Moment, weights: Mapping[str, Tensor], metrics: Path) -> None:
+        """Write a moment with its weights, then remove the ones before it.
+
+        Raises StorageError, and then those are still there.
+        """
+        target = self.folder / f"step-{moment.done:08d}"
+        before = list(self.folder.glob("step-*"))
+        state = {
+            "run": self.identity,
+            "finished": [asdict(result) for result in moment.finished],
+            "losses": moment.losses,
+            "steps": moment.steps,
+        }
+        with new_folder(target) as work:
+            write_tensors(work / _WEIGHTS, weights)
+            write_tensors(work / _OPTIMIZER, _flat(moment.optimizer))
+            (work / _MOMENT).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+            shutil.copyfile(metrics, work / METRICS)
+        for folder in before:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def restore(self, saved: Path, model: torch.nn.Module) -> Moment:
+        """Give the model the saved weights and return the moment. Raises CurriculumError for another run's."""
+        state = json.loads((saved / _MOMENT).read_text(encoding="utf-8"))
+        self._check(saved, state.pop("run"))
+        weights, learning = load_file(saved / _WEIGHTS), what_learns(model)
+        with torch.no_grad():
+            for name, parameter in learning.items():
+                parameter.copy_(weights[name])
+        finished = tuple(_stage_result(result) for result in state["finished"])
+        optimizer = _nested(load_file(saved / _OPTIMIZER))
+        return Moment(finished, tuple(state["losses"]), state["steps"], optimizer)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _check(self, saved: Path, run: Mapping[str, Any]) -> None:
+        changed = sorted(key for key in {*run, *self.identity} if run.get(key) != self.identity.get(key))
+        if changed:
+            raise CurriculumError(
+                f"{saved} was saved by a run with another {', '.join(changed)}. "
+                f"Start it as it was started then, or delete {self.folder} to begin anew."
+            )
+
+
+def _stage_result(saved: Mapping[str, Any]) -> StageResult:
+    return StageResult(**{**saved, "right": tuple(saved.get("right", ()))})
+
+
+def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{number}.{key}": value for number, values in state.items() for key, value in values.items()}
+
+
+def _nested(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in flat.items():
+        number, _, key = name.partition(".")
+        state[int(number)][key] = value
+    return dict(state)

@@ -1,0 +1,154 @@
+"""Everything that the training loop works on, as one value."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rim_edge.data.sources import ExampleSource
+from rim_edge.methods.rim.encode import ExampleEncoder, Sample
+from rim_edge.methods.rim.losses import batch_size, readout_nll, readout_weights
+from rim_edge.methods.rim.packing import PackedBatch, pack, packed_length
+from rim_edge.model.cpu import through_onednn
+from rim_edge.recipe.curriculum import Curriculum, Stage
+from rim_edge.recipe.recipe import Arithmetic, Resources
+from rim_edge.training.processes import Processes
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a training run consists of."""
+
+    model: Any
+    """A transformers causal language model in fp32; what requires gradients is trained in place."""
+    encoder: ExampleEncoder
+    """Makes ids of examples."""
+    source: ExampleSource
+    """Gives the examples."""
+    curriculum: Curriculum
+    """What is trained, and for how long."""
+    padding: int
+    """The id that fills rows."""
+    resources: Resources = field(default_factory=Resources)
+    """What it may use."""
+    seed: int = 0
+    """Of dropout."""
+    processes: Processes = field(default_factory=Processes)
+    """Who trains."""
+
+
+class Scorer(torch.nn.Module):
+    """Gives -log p of every readout of a packed batch; the model's products are made fast, in place."""
+
+    def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
+        super().__init__()
+        through_onednn(model)
+        self.model = model
+        self._bf16 = arithmetic is Arithmetic.BF16
+
+    def forward(self, batch: PackedBatch, readouts: int) -> Tensor:
+        """Return float32 [readouts]."""
+        with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=self._bf16):
+            return readout_nll(self.model, batch, readouts)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the passes of a step found."""
+
+    loss: float
+    """The weighted loss of the whole batch."""
+    nll: tuple[float, ...]
+    """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
+    tokens: int
+    """Of the whole batch's packed rows, over all processes."""
+    padding: int
+    """What filled the rows up, beyond those."""
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """What one pass found."""
+
+    loss: float
+    sums: _Sums
+    tokens: int
+    padding: int
+
+
+_Sums = dict[int, tuple[float, int]]
+"""By the readouts' place: the sum of their -log p, and how many they are."""
+
+
+def take(run: Run, module: torch.nn.Module, stage: Stage, step: int) -> Taken:
+    """Draw the batch of step `step` and add the gradients of its loss to the model's."""
+    examples = run.source.draw(run.curriculum.batch_size, stage.objective)
+    mine = run.processes.share(examples)
+    samples = [run.encoder.sample(example, stage, step / stage.steps) for example in mine]
+    divisor = sum(run.processes.gather(batch_size(samples, stage.normalisation)))
+    parts = _parts(samples, run)
+    idle = run.processes.passes(len(parts)) - len(parts)
+    found = []
+    for number, part in enumerate(parts, start=1):
+        with run.processes.backward(module, last=number == len(parts)):
+            found.append(_pass(run, module, part, (stage, step), divisor))
+    for _ in range(idle):
+        _idle_pass(run, module, parts[0])
+    every = [one for process in run.processes.gather(found) for one in process]
+    return Taken(
+        loss=sum(passed.loss for passed in every),
+        nll=_means([passed.sums for passed in every]),
+        tokens=sum(passed.tokens for passed in every),
+        padding=sum(passed.padding for passed in every),
+    )
+
+
+def _pass(
+    run: Run, module: torch.nn.Module, samples: Sequence[Sample], place: tuple[Stage, int], divisor: int
+) -> _Passed:
+    """One forward and backward pass; gradients are averaged over processes, so each counts as many times."""
+    device = run.processes.device
+    batch = pack(samples, run.encoder.contract.block, run.padding).to(device)
+    weights = readout_weights(samples, *place).to(device)
+    nll = module(batch, len(weights))
+    loss = (weights * nll).sum() / divisor
+    (loss * run.processes.count).backward()
+    tokens = sum(packed_length(sample, len(run.encoder.contract.block)) for sample in samples)
+    return _Passed(loss.item(), _by_place(nll.detach(), samples), tokens, batch.ids.numel() - tokens)
+
+
+def _idle_pass(run: Run, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
+    """Go through the layers for nothing but the other processes' sake, which hold shares of them in theirs."""
+    batch = pack(samples, run.encoder.contract.block, run.padding).to(run.processes.device)
+    (0.0 * module(batch, sum(len(sample.readouts) for sample in samples)).sum()).backward()
+
+
+def _parts(samples: Sequence[Sample], run: Run) -> list[Sequence[Sample]]:
+    """Cut the samples into passes, by length so that little of them is padding."""
+    size = run.resources.micro_batch
+    if size is None or size >= len(samples):
+        return [samples]
+    block = len(run.encoder.contract.block)
+    ordered = sorted(samples, key=lambda sample: packed_length(sample, block))
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+def _by_place(nll: Tensor, samples: Sequence[Sample]) -> _Sums:
+    places = [readout.step for sample in samples for readout in sample.readouts]
+    sums: dict[int, list[float]] = defaultdict(list)
+    for place, value in zip(places, nll.tolist(), strict=True):
+        sums[place].append(value)
+    return {place: (sum(values), len(values)) for place, values in sums.items()}
+
+
+def _means(parts: Sequence[_Sums]) -> tuple[float, ...]:
+    totals: dict[int, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+    for part in parts:
+        for place, (value, count) in part.items():
+            totals[place] = (totals[place][0] + value, totals[place][1] + count)
+    return tuple(totals[place][0] / totals[place][1] for place in sorted(totals))

@@ -1,1 +1,0 @@
-"""What can run a bundle's graph: one file an engine."""

@@ -1,0 +1,199 @@
+"""A bundle on disk: load it, save one, and check that its files are what its manifest says (DESIGN 5).
+
+manifest.json · model.<variant>.onnx + .onnx.data · tokenizer.json · golden.jsonl · certificate.json ·
+LICENSE · MODEL_CARD.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
+from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
+
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+GOLDEN = "golden.jsonl"
+CERTIFICATE = "certificate.json"
+REQUIRED = (TOKENIZER, GOLDEN, CERTIFICATE)
+
+Progress = Callable[[str], None]
+"""Gets a line of text before whatever takes long."""
+
+
+@dataclass(frozen=True)
+class GoldenQuestion:
+    """A question that every variant answers like the reference, with a clear margin."""
+
+    question: str
+    """The whole text, options included."""
+    blocks: int
+    """Memory blocks it was asked with."""
+    letter: str
+    """The reference's letter."""
+    log_probabilities: tuple[float, ...]
+    """The reference's log-probabilities over all letters, in the manifest's order."""
+
+    def to_json(self) -> str:
+        """Return the line of `golden.jsonl`."""
+        return json.dumps(
+            {
+                "question": self.question,
+                "blocks": self.blocks,
+                "letter": self.letter,
+                "log_probabilities": list(self.log_probabilities),
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, line: str) -> GoldenQuestion:
+        """Read a line of `golden.jsonl`. Raises ValueError, KeyError or TypeError for anything else."""
+        row = json.loads(line)
+        question, blocks, letter = row["question"], row["blocks"], row["letter"]
+        if not (isinstance(question, str) and isinstance(letter, str)):
+            raise TypeError("question and letter are not both texts")
+        return cls(question, blocks, letter, tuple(map(float, row["log_probabilities"])))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest was read and whose files are there; `verify` checks their content."""
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    """What it says about itself."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read a bundle's manifest and check that its files are there, with the right sizes.
+
+        Raises BundleNotFoundError, BundleVersionError and BundleCorruptError, in this order.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleNotFoundError(
+                f"There is no bundle at {folder}, expected a folder. Make one with: rim-edge export -o {folder}"
+            )
+        try:
+            text = (folder / MANIFEST).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise BundleNotFoundError(
+                f"{folder} is not a bundle: it has no {MANIFEST}. Make one with 'rim-edge export'."
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleCorruptError(f"{folder / MANIFEST} cannot be read ({error}). Copy it again.") from None
+        bundle = cls(folder, Manifest.from_json(text, str(folder / MANIFEST)))
+        bundle._check_files()
+        return bundle
+
+    def _check_files(self) -> None:
+        files = self.manifest.files
+        needed = {*REQUIRED, *(name for v in self.manifest.variants for name in (v.graph, v.data))}
+        if unlisted := sorted(needed - set(files)):
+            raise BundleCorruptError(f"{self.path / MANIFEST} lists no {', '.join(unlisted)}. Export it again.")
+        for name, entry in files.items():
+            if Path(name).name != name or name in ("", ".", ".."):
+                raise BundleCorruptError(
+                    f"{self.path / MANIFEST} lists {name!r}, which is no plain file name. Do not use this bundle."
+                )
+            self._check_size(name, entry)
+
+    def _check_size(self, name: str, entry: FileEntry) -> None:
+        path = self.path / name
+        if not path.is_file():
+            raise BundleCorruptError(f"{path} is missing, its manifest lists it. Copy the bundle again.")
+        size = path.stat().st_size
+        if size != entry.bytes:
+            raise BundleCorruptError(
+                f"{path} has {size:,} bytes, its manifest says {entry.bytes:,}. Copy the bundle again."
+            )
+
+    def verify(self, progress: Progress | None = None) -> None:
+        """Hash every file. Raises BundleCorruptError for the first whose content is not the manifest's."""
+        for name in self.manifest.files:
+            if progress:
+                progress(name)
+            self.verify_file(name)
+
+    def verify_file(self, name: str) -> None:
+        """Hash one file of the manifest. Raises BundleCorruptError if its content is another."""
+        expected = self.manifest.files[name].sha256
+        try:
+            found = sha256_file(self.path / name)
+        except OSError as error:
+            raise BundleCorruptError(
+                f"{self.path / name} cannot be read ({error.strerror}). Check its permissions, or copy it again."
+            ) from None
+        if found != expected:
+            raise BundleCorruptError(
+                f"{self.path / name} was altered: its SHA-256 is {found[:12]}…, its manifest says "
+                f"{expected[:12]}…. Copy or export the bundle again."
+            )
+
+    def variant(self, precision: Precision | None = None, dialects: Sequence[Dialect] = tuple(Dialect)) -> Variant:
+        """Return the variant of this precision (None: the default one) in the first of these dialects it has.
+
+        Raises BundleNotFoundError.
+        """
+        readable = [variant for variant in self.manifest.variants if variant.dialect in dialects]
+        wanted = precision or (readable[0].precision if readable else None)
+        found = [variant for variant in readable if variant.precision is wanted]
+        if not found:
+            has = ", ".join(variant.name for variant in self.manifest.variants)
+            what = f"{precision} variant" if precision else f"variant in the dialect {' or '.join(dialects)}"
+            raise BundleNotFoundError(
+                f"{self.path} has no {what}, it has {has}. Export one with --precision {precision or 'int8'}."
+            )
+        return min(found, key=lambda variant: dialects.index(variant.dialect))
+
+    def golden_questions(self) -> tuple[GoldenQuestion, ...]:
+        """Read `golden.jsonl`. Raises BundleCorruptError."""
+        path = self.path / GOLDEN
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut inside a question
+            golden = tuple(GoldenQuestion.from_json(line) for line in lines if line)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleCorruptError(f"{path} cannot be read ({error!r}). Export the bundle again.") from None
+        if not golden:
+            raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
+        return golden
+
+    def certificate(self) -> Mapping[str, Any]:
+        """Read `certificate.json`: how each variant compares with the checkpoint. Raises BundleCorruptError."""
+        path = self.path / CERTIFICATE
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(f"{path} cannot be read ({error}). Export the bundle again.") from None
+        if not isinstance(body, dict):
+            raise BundleCorruptError(f"{path} is {body!r}, expected a JSON object. Export the bundle again.")
+        return body
+
+    def unlisted_files(self) -> tuple[str, ...]:
+        """Return what lies in the folder without being part of the bundle; nothing reads it."""
+        listed = {MANIFEST, *self.manifest.files}
+        return tuple(sorted(path.name for path in self.path.iterdir() if path.name not in listed))
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` over the files that are in `folder`; it lists them all with sizes and hashes."""
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def file_entries(folder: Path) -> Mapping[str, FileEntry]:
+    """Return sizes and hashes of all files in a folder, by name, the manifest left out."""
+    paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    return {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in paths}
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

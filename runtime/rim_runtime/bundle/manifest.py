@@ -1,0 +1,313 @@
+"""The bundle's manifest: what a bundle says about itself, and nothing else (DESIGN 5).
+
+`manifest.json` is canonical JSON of one Manifest plus `manifest_sha256`, the hash of the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from rim_runtime.errors import BundleCorruptError, BundleVersionError, InputError
+from rim_runtime.prompt.contract import PromptContract
+from rim_runtime.prompt.options import LETTERS
+
+SCHEMA_VERSION = 1
+
+
+class Precision(StrEnum):
+    """Number formats a variant can have (DESIGN 8)."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
+    FP8 = "fp8"
+    INT4 = "int4"
+    NVFP4 = "nvfp4"
+    """An experiment for sm_120: no engine of this release has run it."""
+
+
+def parse_precision(name: str) -> Precision:
+    """Return the precision of this name. Raises InputError."""
+    known = [precision.value for precision in Precision]
+    if name not in known:
+        raise InputError(f"There is no precision {name!r}, expected one of {', '.join(known)}.")
+    return Precision(name)
+
+
+class Compute(StrEnum):
+    """What a graph computes in between its narrow products: attention, activations, residuals."""
+
+    FP32 = "fp32"
+    """Every CPU engine runs it; TensorRT has no attention for it."""
+    FP16 = "fp16"
+    """GPU engines run it, and ONNX Runtime on the CPU, more exactly."""
+    BF16 = "bf16"
+    """GPU engines run it; ONNX Runtime has no kernels for it on the CPU."""
+
+
+class Dialect(StrEnum):
+    """Which operators a graph is written in."""
+
+    PORTABLE = "portable"
+    """Standard operators alone: every engine reads it."""
+    ORT = "ort"
+    """With ONNX Runtime's own operators, for its CPU engine."""
+
+
+class Head(StrEnum):
+    """Which rows of the output projection are in the graph."""
+
+    LETTERS = "letters"
+    """Output `letter_logits` [batch, letters]."""
+    FULL = "full"
+    """Output `logits` [batch, vocabulary], for research."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the bundle comes from."""
+
+    model: str
+    """Name of the checkpoint: a hub id or the folder's name, never an absolute path."""
+    revision: str | None
+    """The hub's commit, where known."""
+    architecture: str
+    """`model_type` of the checkpoint's config.json."""
+    weights_sha256: str
+    """Hash over the checkpoint's weight files, in name order."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a question may be, in tokens."""
+
+    question_tokens: int
+    """Longest question segment: max_length minus the fixed tokens."""
+    max_length: int
+    """Longest whole prompt."""
+    model_positions: int
+    """`max_position_embeddings` of the checkpoint."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One graph of the bundle: a precision in a dialect."""
+
+    name: str
+    """The variant's name, as in `model.<name>.onnx`."""
+    precision: Precision
+    """Number format of weights and activations in the big matrix products."""
+    head: Head
+    """Which output the graph has."""
+    graph: str
+    """File name of the ONNX graph."""
+    data: str
+    """File name of its external data."""
+    wide_layers: tuple[int, ...] = ()
+    """Layers that are kept in fp32, because the precision cost too much there."""
+    dialect: Dialect = Dialect.PORTABLE
+    """Operators of the graph."""
+    compute: Compute = Compute.FP32
+    """What it computes in between its products; TensorRT takes 16 bits alone."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Shapes of `question_ids`, [batch, length], that one optimization profile of a plan takes, inclusive."""
+
+    least_length: int
+    """Shortest padded question, in tokens."""
+    most_length: int
+    """Longest padded question, in tokens; what the profile is tuned for."""
+    most_batch: int
+    """Most questions at once; at least 1, which is what the profile is tuned for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A TensorRT engine built from one of the variants. A plan is code: DESIGN 5 says which are loaded."""
+
+    file: str
+    """Its file name."""
+    sha256: str
+    """SHA-256 of the file, hexadecimal."""
+    bytes: int
+    """Size of the file."""
+    variant: str
+    """Name of the variant it was built from."""
+    graph_sha256: str
+    """`graph_sha256` of that variant, at the time of building."""
+    library: str
+    """`tensorrt-rtx` or `tensorrt`."""
+    library_version: str
+    """Exact release: no other one runs it."""
+    platform: str
+    """Where it was built, as in `linux-x86_64`."""
+    targets: tuple[str, ...]
+    """GPUs it was built for, as in `sm_89`."""
+    profiles: tuple[Profile, ...]
+    """Its optimization profiles, by their numbers in the engine; shorter questions first."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size and hash of one file of the bundle."""
+
+    bytes: int
+    """Size in bytes."""
+    sha256: str
+    """SHA-256 of the content, hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a runtime needs to know about a bundle besides the files themselves."""
+
+    name: str
+    """The bundle's name."""
+    source: Source
+    """Where it comes from."""
+    tools: Mapping[str, str]
+    """Versions of what made it."""
+    prompt: PromptContract
+    """The prompt contract."""
+    letters: Mapping[str, int]
+    """Letter to token id, in the order of the columns of `letter_logits`."""
+    limits: Limits
+    """How long a question may be."""
+    variants: tuple[Variant, ...]
+    """The graphs, the default one first."""
+    files: Mapping[str, FileEntry]
+    """Every other file of the bundle by name."""
+    plans: tuple[Plan, ...] = ()
+    """TensorRT engines that were built from the graphs."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of this layout."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash over its canonical JSON: it changes with anything in the bundle."""
+        return _hash(dataclasses.asdict(self))
+
+    def graph_sha256(self, variant: Variant) -> str:
+        """Return the hash of a variant's content: its graph's and its weights' hashes, hashed."""
+        return graph_sha256(self.files[variant.graph], self.files[variant.data])
+
+    def to_json(self) -> str:
+        """Return the text of `manifest.json`, its own hash included."""
+        body = dataclasses.asdict(self)
+        return json.dumps(body | {"manifest_sha256": self.sha256}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Manifest:
+        """Read a manifest; `where` names the file in errors.
+
+        Raises BundleVersionError for another schema, then BundleCorruptError for a hash or field that is wrong.
+        """
+        try:
+            body = json.loads(text)
+            _hash(body)  # half a surrogate pair is no text
+        except (ValueError, RecursionError) as error:
+            raise BundleCorruptError(f"{where} is not JSON ({error}). Copy or export the bundle again.") from None
+        if not isinstance(body, dict) or "schema_version" not in body:
+            raise BundleCorruptError(
+                f"{where} is not a rim-edge manifest: it has no schema_version. "
+                "Take a folder that 'rim-edge export' made."
+            )
+        version = body["schema_version"]
+        if type(version) is not int or version != SCHEMA_VERSION:
+            raise BundleVersionError(
+                f"{where} has schema version {version!r}, this release reads {SCHEMA_VERSION}. "
+                "Upgrade rim-edge, or export the bundle with this release."
+            )
+        stated = body.pop("manifest_sha256", None)
+        if stated != _hash(body):
+            raise BundleCorruptError(
+                f"{where} was altered: its manifest_sha256 is not the hash of its content. "
+                "Copy or export the bundle again."
+            )
+        manifest = _build(cls, body, where)
+        manifest._check_values(where)
+        return manifest
+
+    def _check_values(self, where: str) -> None:
+        """Raise BundleCorruptError for values of the right type that no bundle can have."""
+        limits, fixed = self.limits, self.prompt.fixed_tokens
+        ids = (*self.prompt.head, *self.prompt.tail, *self.prompt.block, *self.prompt.prefix)
+        wrong = {
+            "letters": list(self.letters) != list(LETTERS)[: len(self.letters)] or len(self.letters) < 2,
+            "variants": not self.variants,
+            "limits": not 1 <= limits.question_tokens <= limits.max_length - fixed
+            or limits.max_length > limits.model_positions,
+            "prompt": self.prompt.blocks < 0 or not self.prompt.prefix or min(ids) < 0,
+            "plans": not all(self._is_own(plan) for plan in self.plans),
+        }
+        if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
+            raise BundleCorruptError(
+                f"{where} has impossible values in {', '.join(bad)}. Export the bundle again."
+            )
+
+    def _is_own(self, plan: Plan) -> bool:
+        """Whether a plan's file and variant are this bundle's, and its profiles can be."""
+        listed = self.files.get(plan.file) == FileEntry(plan.bytes, plan.sha256)
+        possible = all(1 <= one.least_length <= one.most_length and one.most_batch >= 1 for one in plan.profiles)
+        known = plan.variant in {variant.name for variant in self.variants}
+        return listed and known and possible and bool(plan.profiles) and bool(plan.targets)
+
+
+def graph_sha256(graph: FileEntry, data: FileEntry) -> str:
+    """Return one hash for a graph and its external data."""
+    return hashlib.sha256(f"{graph.sha256} {data.sha256}".encode()).hexdigest()
+
+
+def _hash(body: Mapping[str, Any]) -> str:
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], value: Any, where: str) -> T:
+    """Build a frozen dataclass from JSON, checking every field's name and type; defaults may be missing."""
+    hints = get_type_hints(kind)
+    fields = dataclasses.fields(cast("type[Any]", kind))
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if not isinstance(value, dict) or not needed <= set(value) <= set(hints):
+        found = sorted(value) if isinstance(value, dict) else value
+        raise BundleCorruptError(f"{where}: {kind.__name__} has {found}, expected the keys {sorted(hints)}.")
+    return kind(
+        **{name: _convert(hint, value[name], f"{where}: {name}") for name, hint in hints.items() if name in value}
+    )
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(cast("type[Any]", hint), value, where)
+    if origin in (Union, UnionType):
+        inner = next(kind for kind in arguments if kind is not NoneType)
+        return None if value is None else _convert(inner, value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(hint, type) and issubclass(hint, StrEnum) and value in [member.value for member in hint]:
+        return hint(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise BundleCorruptError(f"{where} is {value!r}, expected {_describe(hint)}.")
+
+
+def _describe(hint: Any) -> str:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return "one of " + ", ".join(member.value for member in hint)
+    return getattr(hint, "__name__", str(hint))

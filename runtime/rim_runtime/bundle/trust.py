@@ -1,0 +1,53 @@
+"""Bundles whose plans this machine was told to load: a TensorRT plan is code.
+
+A bundle is known by its manifest's hash, which changes with every file it lists. The list is kept in the home
+folder; one that cannot be read trusts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+
+from rim_runtime.bundle.manifest import Manifest
+from rim_runtime.errors import InputError
+from rim_runtime.machine.folders import trust_file
+from rim_runtime.machine.storage import write_file
+
+
+def is_trusted(manifest: Manifest) -> bool:
+    """Whether this machine was told to trust exactly this bundle."""
+    try:
+        return manifest.sha256 in _read()
+    except InputError:
+        return False
+
+
+def trust(manifest: Manifest) -> None:
+    """Trust a bundle from now on. Raises InputError (the list cannot be read) and StorageError."""
+    _write(_read() | {manifest.sha256: manifest.name})
+
+
+def untrust(manifest: Manifest) -> bool:
+    """Trust a bundle no longer; return whether it was trusted. Raises what `trust` raises."""
+    known = _read()
+    if manifest.sha256 not in known:
+        return False
+    _write({sha256: name for sha256, name in known.items() if sha256 != manifest.sha256})
+    return True
+
+
+def _read() -> dict[str, str]:
+    try:
+        body = json.loads(trust_file().read_text(encoding="utf-8"))
+        return {str(sha256): str(name) for sha256, name in body["bundles"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{trust_file()} cannot be read ({error!r}), expected the list of trusted bundles. "
+            "Delete it and trust them again: rim-edge bundle trust BUNDLE"
+        ) from None
+
+
+def _write(known: dict[str, str]) -> None:
+    write_file(trust_file(), json.dumps({"schema_version": 1, "bundles": known}, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""What can run a bundle's graph: one file an engine, and what they share."""

@@ -1,0 +1,238 @@
+"""The GPU engines on this machine: what each needs, checked before anything slow is done, and its opening."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.manifest import Profile, Variant
+from rim_runtime.engines.backend import Backend
+from rim_runtime.engines.graph import Graph
+from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.libraries import tensorrt
+from rim_runtime.libraries.onnxruntime import (
+    GPU_COMMAND,
+    has_cuda_provider,
+    import_onnxruntime,
+    installed_wheels,
+    refuse_two_wheels,
+)
+from rim_runtime.libraries.tensorrt import Library, TensorRt
+from rim_runtime.machine import gpu
+from rim_runtime.machine.folders import plans_folder
+from rim_runtime.machine.gpu import Gpu, Gpus
+from rim_runtime.tensorrt.device import Device, DeviceError
+from rim_runtime.tensorrt.plans import Here
+
+CUDA, DRIVER = (13, 0), "580"
+"""CUDA that all our GPU libraries are built with, and the first driver that knows it."""
+SPARE_BYTES, SHARE = 1_000_000_000, 1.1
+"""Memory beside the weights: the libraries' own and activations; and what loading takes of the weights' size."""
+RTX_CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1))
+"""The targets of TensorRT-RTX 1.7.1; 9.0 (H100, H200) and 10.0 are not among them."""
+CLASSIC_CAPABILITIES = (*RTX_CAPABILITIES, (8, 7), (9, 0), (10, 0), (10, 3))
+ORT_CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0), (12, 0), (12, 1))
+"""What onnxruntime-gpu 1.31 has code for; 8.7 and 12.1 run that of 8.6 and 12.0. There is none for later ones."""
+
+
+@dataclass(frozen=True)
+class GpuNeed:
+    """What one library needs."""
+
+    engine: str
+    """The engine it serves, as in EngineName."""
+    library: str
+    """The library with its version."""
+    capabilities: tuple[tuple[int, int], ...]
+    """Compute capabilities it has code for."""
+    otherwise: str
+    """What to do with a GPU of another one."""
+
+
+def require_ort_cuda() -> str:
+    """Return what `ort-cuda` would run on. Raises UnavailableError that names what is missing."""
+    return _ort_cuda()[1]
+
+
+def open_ort_cuda(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
+    """Open ONNX Runtime on the first GPU. Raises what OrtCudaBackend raises, and UnavailableError."""
+    found, _ = _ort_cuda()
+    need = _ort_need(installed_wheels())
+    require_memory(need, require_gpu(need, found), _weights(bundle, variant))
+    if progress:
+        progress(f"loading {variant.name} to the GPU")
+    from rim_runtime.engines.ort_cuda import OrtCudaBackend
+
+    return OrtCudaBackend(bundle, variant, import_onnxruntime(), found)
+
+
+def _ort_cuda() -> tuple[Gpus, str]:
+    wheels = installed_wheels()
+    refuse_two_wheels(wheels)
+    need, found = _ort_need(wheels), gpu.look()
+    chosen = require_gpu(need, found)  # before the wheel: without a GPU, another wheel is no help
+    if not has_cuda_provider():
+        have = " ".join(map(" ".join, wheels.items()))
+        away = f"pip uninstall -y {' '.join(wheels)} && " if wheels else ""
+        raise MissingExtraError(
+            f"onnxruntime-gpu{f' (found {have})' if have else ''}", away + GPU_COMMAND, "The engine ort-cuda"
+        )
+    return found, _runs_on(need, chosen, found)
+
+
+def _ort_need(wheels: dict[str, str]) -> GpuNeed:
+    version = wheels.get("onnxruntime-gpu", "")
+    return GpuNeed(
+        "ort-cuda", f"onnxruntime-gpu {version}".strip(), ORT_CAPABILITIES, "Use a CPU engine, or another GPU."
+    )
+
+
+def require_trt() -> str:
+    """Return what `trt` would run on. Raises UnavailableError that names what is missing."""
+    need, _, found = _trt()
+    return _runs_on(need, require_gpu(need, found), found)
+
+
+def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
+    """Open a plan of a variant on the first GPU, and build one if there is none to trust.
+
+    Raises EngineUnavailableError, MissingExtraError and BundleCorruptError.
+    """
+    need, library, found = _trt()
+    chosen = require_gpu(need, found)
+    require_memory(need, chosen, _weights(bundle, variant))
+    from rim_runtime.engines.trt import TrtBackend
+    from rim_runtime.tensorrt.build import build_plan, default_profiles
+    from rim_runtime.tensorrt.plans import obtain_plan
+
+    trt = tensorrt.import_tensorrt(library, "The engine trt")
+    here = _here(library, trt.version, chosen, found)
+
+    def build(graph: Path, profiles: Sequence[Profile]) -> bytes:
+        if progress:
+            progress(f"building a plan of {variant.name} for {chosen.name}, once")
+        return build_plan(trt, graph, (chosen.target,), profiles)
+
+    plan = obtain_plan(bundle, variant, here, default_profiles(bundle.manifest.limits), build)
+    fingerprint = f"{need.library}, {chosen.name} {chosen.target}, driver {found.driver}, {variant.name}"
+    return TrtBackend(
+        Graph.of(bundle, variant),
+        plan.content,
+        plan.profiles,
+        _device(trt, here),
+        precision=variant.precision,
+        fingerprint=fingerprint,
+        notes=plan.notes,
+    )
+
+
+def trt_here() -> Here:
+    """Return what a plan has to fit on this machine, without importing TensorRT. Raises UnavailableError."""
+    need, library, found = _trt()
+    return _here(library, tensorrt.installed_version(library) or "unknown", require_gpu(need, found), found)
+
+
+def missing_cuda_libraries() -> tuple[str, ...]:
+    """Return which of the libraries that `ort-cuda` links cannot be loaded; loads the others."""
+    from rim_runtime.engines.ort_cuda import missing_libraries, preload
+
+    preload(import_onnxruntime())
+    return missing_libraries()
+
+
+def _trt() -> tuple[GpuNeed, Library, Gpus]:
+    """Return what the better of the installed libraries needs: RTX, unless the GPU is none of its own."""
+    found = gpu.look()
+    installed = [library for library in Library if tensorrt.is_installed(library)]
+    needs = {library: _trt_need(library) for library in installed or Library}
+    if found.first is None:
+        require_gpu(next(iter(needs.values())), found)  # raises: without a GPU, a library is no help
+    if not installed:
+        raise MissingExtraError(
+            "tensorrt_rtx",
+            f"{tensorrt.COMMANDS[Library.RTX]}  (a data-centre GPU: {tensorrt.COMMANDS[Library.CLASSIC]})",
+            "The engine trt",
+        )
+    if not _has_cuda_python():
+        raise MissingExtraError("cuda-bindings", tensorrt.COMMANDS[Library.RTX], "The engine trt")
+    able = [x for x in installed if found.first and found.first.capability in needs[x].capabilities]
+    library = (able or installed)[0]
+    return needs[library], library, found
+
+
+def _trt_need(library: Library) -> GpuNeed:
+    text = f"{library} {tensorrt.installed_version(library) or ''}".strip()
+    if library is Library.RTX:
+        other = f"Use ort-cuda, or classic TensorRT: {tensorrt.COMMANDS[Library.CLASSIC]}"
+        return GpuNeed("trt", text, RTX_CAPABILITIES, other)
+    return GpuNeed("trt", text, CLASSIC_CAPABILITIES, "Use ort-cuda, or a CPU engine.")
+
+
+def _has_cuda_python() -> bool:
+    try:
+        return find_spec("cuda.bindings") is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
+
+
+def _device(trt: TensorRt, here: Here) -> Device:
+    """Take the GPU; what TensorRT-RTX compiles on it is kept by release, driver and GPU."""
+    from rim_runtime.tensorrt.cuda_device import CudaDevice
+
+    kernels = plans_folder() / f"kernels {here.library} {here.version} {here.driver} {here.target}".replace(
+        " ", "-"
+    )
+    try:
+        return CudaDevice(trt, kernels if here.library == Library.RTX else None)
+    except DeviceError as error:
+        raise EngineUnavailableError(
+            f"trt cannot take the GPU ({error}). Look at it with: rim-edge doctor"
+        ) from error
+
+
+def _here(library: Library, version: str, chosen: Gpu, found: Gpus) -> Here:
+    return Here(library, version, tensorrt.platform_name(), chosen.target, found.driver or "unknown")
+
+
+def _runs_on(need: GpuNeed, chosen: Gpu, found: Gpus) -> str:
+    return f"{need.library} on {chosen.name} ({chosen.target}, driver {found.driver or 'unknown'})"
+
+
+def _weights(bundle: Bundle, variant: Variant) -> int:
+    return bundle.manifest.files[variant.data].bytes
+
+
+def require_gpu(need: GpuNeed, found: Gpus) -> Gpu:
+    """Return the GPU to use. Raises EngineUnavailableError that names what is missing and what mends it."""
+    gpu = found.first
+    if found.cuda is not None and found.cuda < CUDA:
+        raise EngineUnavailableError(
+            f"{need.engine} needs CUDA {_dotted(CUDA)}, the driver {found.driver or 'here'} knows "
+            f"{_dotted(found.cuda)}. Install NVIDIA's driver {DRIVER} or later."
+        )
+    if gpu is None:
+        raise EngineUnavailableError(f"{need.engine} finds no GPU to run on. {found.trouble}")
+    if gpu.capability not in need.capabilities:
+        listed = ", ".join(map(_dotted, need.capabilities))
+        raise EngineUnavailableError(
+            f"{gpu.name} has compute capability {_dotted(gpu.capability)}, {need.library} has code for {listed}. "
+            f"{need.otherwise}"
+        )
+    return gpu
+
+
+def require_memory(need: GpuNeed, gpu: Gpu, weights: int) -> None:
+    """Raise EngineUnavailableError if the GPU cannot hold weights of this many bytes."""
+    wanted = int(SHARE * weights) + SPARE_BYTES
+    if gpu.memory_bytes < wanted:
+        raise EngineUnavailableError(
+            f"{gpu.name} has {gpu.memory_bytes / 1e9:,.1f} GB of memory, {need.engine} needs about "
+            f"{wanted / 1e9:,.1f} GB for this variant. Take a narrower precision, or another engine."
+        )
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

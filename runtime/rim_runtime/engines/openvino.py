@@ -1,0 +1,105 @@
+"""OpenVINO on the CPU. Tensors as in graph.py.
+
+Graphs are compiled at every load: a blob that OpenVINO 2026.4 kept and loaded again answered differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Precision, Variant
+from rim_runtime.engines.backend import MANY, Floats, Ints, Use
+from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
+from rim_runtime.errors import EngineClosedError, EngineUnavailableError
+from rim_runtime.libraries.openvino import import_openvino
+from rim_runtime.machine.cpu import this_cpu
+
+SETTINGS = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "INFERENCE_PRECISION_HINT": "f32",  # left alone, it computes in bf16 wherever the processor can
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # weight-only stays weight-only: activations are not rounded
+    "ENABLE_CPU_PINNING": "NO",  # the host program's cores are not ours to choose
+}
+"""How every graph is compiled: what the graph says is what is computed."""
+TYPES = {"i64": "int64", "f32": "float32"}
+"""OpenVINO's names of the types we use."""
+
+
+class OpenVinoBackend:
+    """A graph compiled by OpenVINO's CPU plugin. Every call has an infer request of its own."""
+
+    name = "openvino"
+    batch_tokens = CPU_BATCH_TOKENS
+
+    def __init__(self, bundle: Bundle, variant: Variant, use: Use = MANY) -> None:
+        """Compile a variant.
+
+        Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the
+        graph is not ours) and InputError (threads).
+        """
+        check_threads(use.threads)
+        library = import_openvino()
+        self.precision: Precision = variant.precision
+        self.fingerprint = f"openvino {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
+        self._graph = Graph.of(bundle, variant)
+        self._compiled: Any = _compile(library, self._graph.path, use.threads)
+        self._graph.check_interface(_types(self._compiled.inputs), _types(self._compiled.outputs))
+
+    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
+        """Return the letters' logits, float32 [batch, letters]."""
+        compiled = self._compiled
+        if compiled is None:
+            raise EngineClosedError
+        feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
+        try:
+            logits = compiled.create_infer_request().infer(feed)[self._graph.output]
+        except Exception as error:  # its errors share no other base
+            raise run_failed(self.name, question_ids, error) from error
+        return self._graph.letters(logits, len(question_ids))
+
+    def close(self) -> None:
+        """Let go of the graph; runs in other threads hold it until they are done."""
+        self._compiled = None
+
+
+def _compile(library: Any, graph: str, threads: int | None) -> Any:
+    cores = threads or this_cpu().cores
+    settings = SETTINGS | ({"INFERENCE_NUM_THREADS": str(cores)} if cores else {})
+    try:
+        core = library.Core()
+        model = core.read_model(graph)
+        _repeat_key_heads(library, model)
+        return core.compile_model(model, "CPU", settings)
+    except Exception as error:  # its errors share no other base
+        raise EngineUnavailableError(
+            f"openvino {library.__version__} cannot load {graph} ({first_line(error)}). "
+            "Use another engine or precision, or install the version this release is tested with."
+        ) from error
+
+
+def _repeat_key_heads(library: Any, model: Any) -> None:
+    """Give every query head a key and value head of its own.
+
+    OpenVINO 2026.4 reads ONNX's Attention with fewer key than query heads, and then cannot run it.
+    """
+    ops = library.opset13
+    first, heads_axis = ops.constant(np.int64(0)), ops.constant(np.int64(1))
+    for attention in model.get_ops():
+        if attention.get_type_name() != "ScaledDotProductAttention":
+            continue
+        query, *others = (attention.input_value(slot) for slot in range(3))
+        heads, key_heads = (
+            ops.gather(ops.shape_of(value, output_type="i64"), heads_axis, first) for value in (query, others[0])
+        )
+        query_heads = ops.range(first, heads, heads_axis, output_type="i64")
+        used = ops.divide(query_heads, ops.divide(heads, key_heads))  # the key head of each query head
+        for slot, value in enumerate(others, start=1):
+            attention.input(slot).replace_source_output(ops.gather(value, used, heads_axis).output(0))
+
+
+def _types(ports: Any) -> dict[str, str]:
+    names = {port.get_any_name(): port.get_element_type().get_type_name() for port in ports}
+    return {name: TYPES.get(kind, kind) for name, kind in names.items()}

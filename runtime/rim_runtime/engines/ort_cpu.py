@@ -1,0 +1,129 @@
+"""ONNX Runtime on the CPU. Tensors as in graph.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Precision, Variant
+from rim_runtime.engines.backend import MANY, Answers, Floats, Ints, Use
+from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
+from rim_runtime.errors import EngineClosedError, EngineUnavailableError
+from rim_runtime.libraries.onnxruntime import import_onnxruntime
+from rim_runtime.machine.cpu import this_cpu
+
+SPIN_US = "100"
+"""How long idle worker threads spin. Spanning the gaps between operators is as fast as ONNX Runtime's default
+on free cores, and about 25 % faster where other programs want the cores too; nothing spins after an answer."""
+SESSION_ENTRIES: Mapping[Precision, Mapping[str, str]] = {
+    Precision.FP8: {
+        "session.disable_quant_qdq": "1",
+        "optimization.disable_specified_optimizers": "ConstantFolding",
+    },
+}
+"""What a precision needs of a session. fp8 products would be fused to int8 ones, and then refused; and all weights
+would be widened to fp32 at load, and stay so: four times their bytes."""
+ONE_ANSWER: Mapping[Precision, Mapping[str, str]] = {
+    Precision.INT8: {"session.disable_prepacking": "1"},
+}
+"""What starts sooner by more than it makes one answer slower: 1.0 s against 0.07 s (1.7B, two cores). int4
+takes 4.5 times as long unpacked."""
+TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
+"""ONNX Runtime's names of the types we use."""
+
+
+class OrtCpuBackend:
+    """A session of ONNX Runtime's CPU provider."""
+
+    name = "ort-cpu"
+    batch_tokens = CPU_BATCH_TOKENS
+
+    def __init__(self, bundle: Bundle, variant: Variant, use: Use = MANY) -> None:
+        """Open a session on a variant.
+
+        Raises MissingExtraError, EngineUnavailableError (the session cannot be made), BundleCorruptError (the
+        graph is not ours) and InputError (threads).
+        """
+        check_threads(use.threads)
+        library = import_onnxruntime()
+        self.precision: Precision = variant.precision
+        entries = _session_entries(library, variant.precision, use.answers)
+        said = ", ".join([variant.name, *(f"{key}={value}" for key, value in entries.items())])
+        self.fingerprint = f"onnxruntime {library.__version__} CPU, {this_cpu().fingerprint}, {said}"
+        self._graph = Graph.of(bundle, variant)
+        self._session: Any = _open_session(library, self._graph.path, use.threads, entries)
+        self._graph.check_interface(*map(_types, (self._session.get_inputs(), self._session.get_outputs())))
+
+    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
+        """Return the letters' logits, float32 [batch, letters]."""
+        session = self._session
+        if session is None:
+            raise EngineClosedError
+        feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
+        try:
+            (logits,) = session.run([self._graph.output], feed)
+        except Exception as error:  # its errors share no other base
+            raise run_failed(self.name, question_ids, error) from error
+        return self._graph.letters(logits, len(question_ids))
+
+    def close(self) -> None:
+        """Let go of the session; runs in other threads hold it until they are done."""
+        self._session = None
+
+
+def _session_entries(library: Any, precision: Precision, answers: Answers) -> dict[str, str]:
+    """Return the session options that change how products are computed."""
+    entries = dict(SESSION_ENTRIES.get(precision, {}))
+    if precision is Precision.INT8 and saturates(library):
+        entries[SAFE_PRODUCTS] = "1"
+    if answers is Answers.ONE:
+        entries |= ONE_ANSWER.get(precision, {})
+    return entries
+
+
+def _open_session(library: Any, graph: str, threads: int | None, entries: Mapping[str, str]) -> Any:
+    options = library.SessionOptions()
+    options.log_severity_level = 3  # errors only: its warnings are for who makes graphs
+    options.intra_op_num_threads = threads or this_cpu().cores or 0  # 0: its own count of physical cores
+    options.enable_mem_pattern = False  # questions differ in length: a plan for each costs memory, saves no time
+    options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    try:
+        return library.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors share no other base
+        raise EngineUnavailableError(
+            f"onnxruntime {library.__version__} cannot load {graph} ({first_line(error)}). "
+            "Install the version this release is tested with, or export the bundle again."
+        ) from error
+
+
+def _types(nodes: Any) -> dict[str, str]:
+    return {node.name: TYPES.get(node.type, node.type) for node in nodes}
+
+
+SAFE_PRODUCTS = "session.x64quantprecision"
+"""The session option that asks for the safe form."""
+EXACT = {"avx512_vnni", "avx_vnni", "amx_int8"}
+"""Features that make products exact: with one of them, there is nothing to try."""
+_PRODUCT = bytes.fromhex(
+    "08083a620a180a01610a0162120179220d4d61744d756c496e74656765721201675a150a016112100a0e0802120a0a0312016d0a0312016b"
+    "5a150a016212100a0e0803120a0a0312016b0a0312016e62150a017912100a0e0806120a0a0312016d0a0312016e42040a00100a"
+)
+"""An ONNX graph: y = MatMulInteger(a uint8 [m, k], b int8 [k, n]), int32. A test makes it anew and compares."""
+
+
+def saturates(library: Any) -> bool:
+    """Whether a product of the largest numbers comes out too small; `library` is onnxruntime."""
+    if EXACT & set(this_cpu().features or ()):
+        return False
+    options = library.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = library.InferenceSession(_PRODUCT, options, providers=["CPUExecutionProvider"])
+    largest, inputs = (255, 127), 8
+    feed = {"a": np.full((4, inputs), largest[0], np.uint8), "b": np.full((inputs, 16), largest[1], np.int8)}
+    (sums,) = session.run(None, feed)
+    return bool((sums != largest[0] * largest[1] * inputs).any())

@@ -1,0 +1,126 @@
+"""Every engine by its name: whether it can run here, and how it is opened."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.manifest import Variant
+from rim_runtime.engines.backend import Backend, Use
+from rim_runtime.engines.names import EngineName
+from rim_runtime.engines.ort_cpu import OrtCpuBackend, saturates
+from rim_runtime.errors import UnavailableError
+from rim_runtime.libraries.onnxruntime import has_cuda_provider, import_onnxruntime
+from rim_runtime.libraries.openvino import import_openvino
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """Whether one engine can run on this machine."""
+
+    name: EngineName
+    """Which one."""
+    available: bool
+    """Whether it can."""
+    reason: str
+    """Its library and version, or what is in the way and what to do."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    installed: Callable[[], bool]
+    """Looks for the library without importing it: importing may take longer than answering."""
+    require: Callable[[], str]
+    """Returns what would run; raises UnavailableError, before anything slow is done for the engine."""
+    open: Callable[[Bundle, Variant, Use, Progress | None], Backend]
+
+
+def _openvino_version() -> str:
+    return f"openvino {import_openvino().__version__}, its usage reporting kept out"
+
+
+def _onnxruntime_version() -> str:
+    library = import_onnxruntime()
+    safe = "; int8 in a slower form, for this processor has no VNNI" if saturates(library) else ""
+    return f"onnxruntime {library.__version__}{safe}"
+
+
+# Engines are imported where they are opened, because most loads do without all but one.
+def _open_openvino(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+    from rim_runtime.engines.openvino import OpenVinoBackend
+
+    return OpenVinoBackend(bundle, variant, use)
+
+
+def _open_ort_cpu(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+    return OrtCpuBackend(bundle, variant, use)
+
+
+def _require_ort_cuda() -> str:
+    from rim_runtime.engines.gpu_engines import require_ort_cuda
+
+    return require_ort_cuda()
+
+
+def _open_ort_cuda(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+    from rim_runtime.engines.gpu_engines import open_ort_cuda
+
+    return open_ort_cuda(bundle, variant, progress)
+
+
+def _require_trt() -> str:
+    from rim_runtime.engines.gpu_engines import require_trt
+
+    return require_trt()
+
+
+def _open_trt(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+    from rim_runtime.engines.gpu_engines import open_trt
+
+    return open_trt(bundle, variant, progress)
+
+
+_KINDS: Mapping[EngineName, _Kind] = {
+    EngineName.TRT: _Kind(lambda: _is_here("tensorrt_rtx") or _is_here("tensorrt"), _require_trt, _open_trt),
+    EngineName.ORT_CUDA: _Kind(has_cuda_provider, _require_ort_cuda, _open_ort_cuda),
+    EngineName.OPENVINO: _Kind(lambda: _is_here("openvino"), _openvino_version, _open_openvino),
+    EngineName.ORT_CPU: _Kind(lambda: _is_here("onnxruntime"), _onnxruntime_version, _open_ort_cpu),
+}
+
+
+def is_installed(name: EngineName) -> bool:
+    """Whether an engine's library is here, without importing it."""
+    return _KINDS[name].installed()
+
+
+def require_engine(name: EngineName) -> str:
+    """Return what would run. Raises UnavailableError if it cannot run here, before anything slow is done."""
+    return _KINDS[name].require()
+
+
+def open_backend(
+    name: EngineName, bundle: Bundle, variant: Variant, use: Use, progress: Progress | None = None
+) -> Backend:
+    """Load a variant on an engine. Raises UnavailableError, BundleCorruptError or InputError."""
+    return _KINDS[name].open(bundle, variant, use, progress)
+
+
+def engine_statuses() -> tuple[EngineStatus, ...]:
+    """Say of every engine whether it can run here; imports libraries and asks the driver to find out."""
+    return tuple(_status(name) for name in EngineName if name is not EngineName.AUTO)
+
+
+def _status(name: EngineName) -> EngineStatus:
+    try:
+        return EngineStatus(name, True, require_engine(name))
+    except UnavailableError as error:
+        return EngineStatus(name, False, str(error))
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # a host program put a module without a specification in its place
+        return True

@@ -1,0 +1,126 @@
+"""Which variants of a bundle an engine runs, and which of them were made for it.
+
+| engine | made for it | runs as well |
+| --- | --- | --- |
+| trt | fp8, int8, int4, fp16, bf16 in 16-bit arithmetic | nvfp4, an experiment |
+| ort-cuda | bf16, fp16 | fp32 |
+| ort-cpu | int8, int4, fp32 in fp32 arithmetic, either dialect | fp8, fp16: checks, wider and slower |
+| openvino | int8, int4, fp32 in fp32 arithmetic | fp8 |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Compute, Dialect, Precision, Variant
+from rim_runtime.engines.names import EngineName
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The variants of one engine."""
+
+    made_for: tuple[Precision, ...]
+    """Precisions that were made for it, in any order: a bundle's own order decides."""
+    runs: tuple[Precision, ...]
+    """Precisions that it runs as well."""
+    computes: tuple[Compute, ...]
+    """Arithmetic between the products that it has kernels for, the better first."""
+    dialects: tuple[Dialect, ...]
+    """Dialects that it reads, the better first."""
+    export: str
+    """The command that makes a variant for it."""
+
+    def takes(self, variant: Variant) -> bool:
+        """Whether the engine can run the variant at all."""
+        known = variant.precision in (*self.made_for, *self.runs)
+        return known and variant.compute in self.computes and variant.dialect in self.dialects
+
+    def suits(self, variant: Variant) -> bool:
+        """Whether the variant was made for this engine."""
+        return self.takes(variant) and variant.precision in self.made_for
+
+    def __str__(self) -> str:
+        precisions = ", ".join((*self.made_for, *self.runs))
+        return f"{' or '.join(self.dialects)} {precisions} in {' or '.join(self.computes)} arithmetic"
+
+
+_NARROW = (Precision.FP8, Precision.INT8, Precision.INT4)
+_WIDE = (Precision.BF16, Precision.FP16)
+FITS = {
+    EngineName.TRT: Fit(
+        (*_NARROW, *_WIDE),
+        (Precision.NVFP4,),
+        (Compute.FP16, Compute.BF16),
+        (Dialect.PORTABLE,),
+        "rim-edge export --engine trt",
+    ),
+    EngineName.ORT_CUDA: Fit(
+        _WIDE,
+        (Precision.FP32,),
+        (Compute.BF16, Compute.FP16, Compute.FP32),
+        (Dialect.PORTABLE,),
+        "rim-edge export --engine ort-cuda",
+    ),
+    EngineName.OPENVINO: Fit(
+        (Precision.INT8, Precision.INT4, Precision.FP32),
+        (Precision.FP8,),
+        (Compute.FP32,),
+        (Dialect.PORTABLE,),
+        "rim-edge export --engine openvino",
+    ),
+    EngineName.ORT_CPU: Fit(
+        (Precision.INT8, Precision.INT4, Precision.FP32),
+        (Precision.FP8, Precision.FP16),
+        (Compute.FP32, Compute.FP16),
+        (Dialect.ORT, Dialect.PORTABLE),
+        "rim-edge export",
+    ),
+}
+"""By engine, in the order in which `auto` steps down."""
+Capability = tuple[int, int]
+FIRST_CAPABILITY = {
+    Precision.BF16: (8, 0),
+    Precision.INT4: (8, 0),
+    Precision.FP8: (8, 9),
+    Precision.NVFP4: (12, 0),
+}
+"""The first compute capability whose GPUs have a number format; those that are missing here need none."""
+
+
+def needed_capability(variant: Variant) -> Capability:
+    """Return the first compute capability that can run a variant."""
+    types = (variant.precision, Precision(variant.compute))
+    return max(FIRST_CAPABILITY.get(one, (0, 0)) for one in types)
+
+
+def choose(
+    bundle: Bundle, engine: EngineName, precision: Precision | None = None, capability: Capability | None = None
+) -> Variant | None:
+    """Return the variant that an engine runs: of this precision, or the bundle's first that was made for it.
+
+    Where none was made for it, the first that it runs; None where it runs none. On a GPU of this compute
+    capability only what it has the number formats for.
+    """
+    fit = FITS[engine]
+    able = [
+        variant
+        for variant in bundle.manifest.variants
+        if fit.takes(variant)
+        and precision in (None, variant.precision)
+        and (capability is None or needed_capability(variant) <= capability)
+    ]
+    best = [v for v in able if fit.suits(v)] or able
+    if not best:
+        return None
+    return min((v for v in best if v.precision is best[0].precision), key=lambda v: _rank(fit, v))
+
+
+def suited(bundle: Bundle, engine: EngineName) -> bool:
+    """Whether the bundle holds a variant that was made for this engine."""
+    return any(FITS[engine].suits(variant) for variant in bundle.manifest.variants)
+
+
+def _rank(fit: Fit, variant: Variant) -> tuple[int, int]:
+    return fit.computes.index(variant.compute), fit.dialects.index(variant.dialect)

@@ -1,0 +1,184 @@
+"""`auto`: down the rungs trt, ort-cuda, and the engines of the CPU, to the first that opens and answers right.
+
+Of several engines of the CPU it is the one that answers this bundle's golden questions soonest here: measured at
+the first load, then remembered for as long as libraries, processor, threads and bundle stay the same. For one
+answer alone it is the last, which starts soonest. An engine that cannot run or fails the golden questions is
+stepped over, and every load says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rim_runtime.engines.backend import Answers
+from rim_runtime.engines.names import EngineName
+from rim_runtime.engines.registry import require_engine
+from rim_runtime.errors import EngineFailedError, RimError, SelfTestError, UnavailableError
+from rim_runtime.libraries.onnxruntime import installed_wheels
+from rim_runtime.libraries.openvino import openvino_version
+from rim_runtime.loading import selftest
+from rim_runtime.loading.selftest import GoldenRun, Opened, Wish, open_tested
+from rim_runtime.machine.cpu import this_cpu
+
+LEAST_GAIN, LEAST_GAIN_S = 0.05, 0.010
+"""Share and seconds by which an engine must beat the last rung. Less is noise, or nothing a user feels, while the
+last rung starts sooner; and the certificate was measured on it."""
+
+STEPPED_OVER = (UnavailableError, SelfTestError, EngineFailedError)
+"""What makes `auto` try the next engine; anything else is the bundle's or the caller's fault."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is remembered of a choice."""
+
+    engine: EngineName
+    """Which one it was."""
+    stepped_over: tuple[str, ...]
+    """Why others were not."""
+
+
+@dataclass(frozen=True)
+class _Trial:
+    engine: EngineName
+    run: GoldenRun | None = None
+    """How it did; None where it failed."""
+    trouble: RimError | None = None
+    """Why it failed."""
+    lasting: bool = True
+    """Whether it would fail again: a broken installation may be repaired without a new version."""
+
+
+def open_best(wish: Wish) -> Opened:
+    """Open the best of several engines. Raises the last rung's error if none works."""
+    told = list(wish.rungs.stepped_over)
+    last: RimError | None = None
+    for name in wish.rungs.gpu:
+        try:
+            opened = _open_gpu(name, wish)
+        except STEPPED_OVER as error:
+            told.append(f"auto stepped over {name}: {error}")
+            last = error
+        else:
+            return replace(opened, notes=(*told, *opened.notes))
+    if not wish.rungs.cpu:
+        assert last is not None
+        raise last
+    for variant in wish.rungs.cpu.values():
+        wish.check(variant)
+    opened = _open_cpu(wish)
+    return replace(opened, notes=(*told, *opened.notes))
+
+
+def _open_gpu(name: EngineName, wish: Wish) -> Opened:
+    """Open a GPU engine, unless it failed the golden questions here before: loading it again would take long."""
+    variant = wish.variant(name)
+    facts = (wish.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {selftest.release()}")
+    failed = wish.records.recall("failures", *facts)
+    if isinstance(failed, str):
+        raise SelfTestError(failed)
+    wish.check(variant)
+    try:
+        return open_tested(name, wish)
+    except SelfTestError as error:
+        wish.records.keep("failures", str(error), *facts)
+        raise
+
+
+def _open_cpu(wish: Wish) -> Opened:
+    if len(wish.rungs.cpu) == 1:
+        return open_tested(next(iter(wish.rungs.cpu)), wish)
+    if wish.use.answers is Answers.ONE:
+        with suppress(*STEPPED_OVER):  # the measurement below names its trouble
+            return open_tested(list(wish.rungs.cpu)[-1], wish)  # starts soonest, which decides for one answer
+    facts = _facts(wish)
+    known = _recall(facts, wish)
+    if known:
+        try:
+            opened = open_tested(known.engine, wish)
+        except STEPPED_OVER:  # something changed that the facts do not show
+            pass
+        else:
+            return replace(opened, notes=(*known.stepped_over, *opened.notes))
+    return _measure(facts, wish)
+
+
+def _measure(facts: tuple[str, ...], wish: Wish) -> Opened:
+    share = selftest.BUDGET_S / len(wish.rungs.cpu)
+    trials = [_try(name, wish, share) for name in wish.rungs.cpu]
+    passed = {trial.engine: trial.run for trial in trials if trial.run}
+    troubles = [trial for trial in trials if trial.trouble]
+    if not passed:
+        raise _last_trouble(trials)
+    best, why = _fastest(passed)
+    stepped_over = tuple(f"auto stepped over {trial.engine}: {trial.trouble}" for trial in troubles)
+    if all(trial.lasting for trial in troubles):
+        wish.records.keep("choices", {"engine": best, "stepped_over": stepped_over}, *facts)
+    cut_short = passed[best].note
+    return Opened(wish.open(best), (*stepped_over, *why, *([cut_short] if cut_short else [])))
+
+
+def _try(name: EngineName, wish: Wish, budget_s: float) -> _Trial:
+    """Time one engine alone: several alive at once would share cores and memory."""
+    try:
+        require_engine(name)
+    except UnavailableError as error:
+        return _Trial(name, trouble=error, lasting=False)
+    try:
+        backend = wish.open(name)
+        try:
+            run = selftest.timed_self_test(
+                wish.bundle, wish.encoder, backend, wish.records, budget_s, wish.progress
+            )
+        finally:
+            backend.close()
+    except STEPPED_OVER as error:
+        return _Trial(name, trouble=error, lasting=not isinstance(error, EngineFailedError))
+    return _Trial(name, run=run)
+
+
+def _fastest(passed: Mapping[EngineName, GoldenRun]) -> tuple[EngineName, tuple[str, ...]]:
+    """Return the engine with the least median over the questions all had time for, or the last rung; and why."""
+    common = min(len(run.seconds) for run in passed.values())
+    medians = {engine: float(np.median(run.seconds[:common])) for engine, run in passed.items()}
+    fastest, last = min(medians, key=medians.__getitem__), list(passed)[-1]
+    gain = medians[last] - medians[fastest]
+    best = fastest if gain >= max(LEAST_GAIN * medians[last], LEAST_GAIN_S) else last
+    if len(passed) == 1:
+        return best, ()
+    times = ", ".join(f"{engine} {1000 * seconds:.1f} ms" for engine, seconds in medians.items())
+    why = "" if best is fastest else f"; {fastest} gains too little for its slower start"
+    return best, (f"auto took {best}: on {common} golden questions the median answer was {times}{why}.",)
+
+
+def _last_trouble(trials: Sequence[_Trial]) -> RimError:
+    last = trials[-1].trouble
+    assert last is not None
+    for trial in trials[:-1]:
+        last.add_note(f"{trial.engine} was tried before it: {trial.trouble}")
+    return last
+
+
+def _recall(facts: tuple[str, ...], wish: Wish) -> Choice | None:
+    """Return the choice that was made for these facts; None for none, or for one that cannot be."""
+    match wish.records.recall("choices", *facts):
+        case {"engine": str(name), "stepped_over": [*told]} if name in wish.rungs.cpu:
+            return Choice(EngineName(name), tuple(map(str, told)))
+    return None
+
+
+def _facts(wish: Wish) -> tuple[str, ...]:
+    """Return everything the choice depends on, without importing any engine's library."""
+    cpu = this_cpu()
+    return (
+        wish.bundle.manifest.sha256,
+        ", ".join(f"{engine} {variant.name}" for engine, variant in wish.rungs.cpu.items()),
+        " ".join(["onnxruntime", *map(" ".join, installed_wheels().items())]),
+        f"openvino {openvino_version()}",
+        f"{cpu.fingerprint}, {wish.use.threads or cpu.cores} threads",
+        f"rim-edge {selftest.release()}",
+    )

@@ -1,0 +1,104 @@
+"""From a folder to parts that may answer: the checks of a load, in their order.
+
+schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time they meet
+(`auto` with several engines: from rung to rung; those of the CPU asked in turns, the first time; ladder.py)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rim_runtime.bundle.folder import TOKENIZER, Bundle, Progress
+from rim_runtime.bundle.integrity import _check_file
+from rim_runtime.bundle.manifest import Manifest, Variant, parse_precision
+from rim_runtime.engines.backend import Backend, Use
+from rim_runtime.engines.names import parse_engine
+from rim_runtime.libraries.onnxruntime import Telemetry, telemetry
+from rim_runtime.libraries.openvino import host_reports
+from rim_runtime.loading.candidates import rungs_for
+from rim_runtime.loading.selftest import Opened, Wish, open_tested
+from rim_runtime.machine.folders import cache_folder
+from rim_runtime.machine.records import Records
+from rim_runtime.prompt.encoder import PromptEncoder
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The parts of an engine, checked."""
+
+    manifest: Manifest
+    """What the bundle says about itself."""
+    encoder: PromptEncoder
+    """Its tokenizer and prompt contract."""
+    backend: Backend
+    """The graph on an engine."""
+    notes: tuple[str, ...]
+    """What the user should know about this load."""
+
+
+def load_parts(
+    path: str | Path, engine: str, precision: str | None, use: Use, progress: Progress | None
+) -> Loaded:
+    """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
+    wish_for = parse_engine(engine)
+    wanted = None if precision is None else parse_precision(precision)
+    bundle = Bundle.load(path)
+    rungs = rungs_for(wish_for, bundle, wanted)
+    records = Records(cache_folder())
+    for file in _common_files(bundle.manifest):
+        _check_file(bundle, file, records, progress)
+    encoder = load_encoder(bundle)
+
+    def check(variant: Variant) -> None:
+        for file in (variant.graph, variant.data):
+            _check_file(bundle, file, records, progress)
+
+    opened = _open(Wish(bundle, rungs, encoder, use, records, progress, check))
+    return Loaded(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
+
+
+def _open(wish: Wish) -> Opened:
+    names = (*wish.rungs.gpu, *wish.rungs.cpu)
+    if len(names) == 1:
+        wish.check(wish.variant(names[0]))
+        opened = open_tested(names[0], wish)
+        return replace(opened, notes=(*wish.rungs.stepped_over, *opened.notes))
+    from rim_runtime.loading.fallback import (  # here, because most machines have one engine and start sooner
+        open_best,
+    )
+
+    return open_best(wish)
+
+
+def load_encoder(bundle: Bundle) -> PromptEncoder:
+    """Return the encoder of a bundle, its tokenizer's hash checked. Raises BundleCorruptError."""
+    bundle.verify_file(TOKENIZER)
+    manifest = bundle.manifest
+    return PromptEncoder.load(manifest.prompt, bundle.path / TOKENIZER, manifest.limits.question_tokens)
+
+
+def _common_files(manifest: Manifest) -> list[str]:
+    """Return the files that belong to no variant and are no plan; those are checked before they are opened."""
+    own = {file for variant in manifest.variants for file in (variant.graph, variant.data)}
+    return [file for file in manifest.files if file not in own | {plan.file for plan in manifest.plans}]
+
+
+def _notes(records: Records) -> tuple[str, ...]:
+    notes = []
+    if records.trouble:
+        notes.append(
+            f"The cache folder {records.folder} cannot be written ({records.trouble}), so the bundle is tested "
+            "at every load. Set RIM_EDGE_HOME to a folder that can."
+        )
+    if telemetry() is Telemetry.HOST:
+        notes.append(
+            "onnxruntime was imported before rim_runtime with its usage reporting on, which cannot be undone. "
+            "Set ORT_DISABLE_TELEMETRY=1 before the import."
+        )
+    if host_reports():
+        notes.append(
+            "openvino was imported before rim_runtime with its usage reporting, which cannot be undone. "
+            "Load the engine before the import, or uninstall openvino-telemetry."
+        )
+    return tuple(notes)

@@ -1,0 +1,201 @@
+"""The golden questions show whether this engine, on this machine, answers like the checkpoint did.
+
+Asked the first time a bundle meets an engine, and remembered. Letters decide; logits may differ a little.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rim_runtime.answer import read_letters
+from rim_runtime.bundle.folder import Bundle, GoldenQuestion, Progress
+from rim_runtime.bundle.manifest import Variant
+from rim_runtime.engines.backend import Backend, Floats, Use
+from rim_runtime.engines.names import EngineName
+from rim_runtime.engines.registry import open_backend
+from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
+from rim_runtime.loading.candidates import Rungs
+from rim_runtime.machine.records import Records
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.prompt.options import offered_options
+
+BUDGET_S = 5.0
+"""No question is started that would likely end after this; at least one is always asked."""
+
+
+@functools.cache
+def release() -> str:
+    """Return the version of rim-edge, or `unknown` in a frozen application without package metadata."""
+    from importlib import metadata  # slow to import
+
+    try:
+        return metadata.version("rim-edge")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be opened, whichever engine it will be."""
+
+    bundle: Bundle
+    """The bundle."""
+    rungs: Rungs
+    """The engines to try, and which of the bundle's graphs each would run."""
+    encoder: PromptEncoder
+    """Its encoder."""
+    use: Use
+    """What the engine is for."""
+    records: Records
+    """What is remembered of earlier loads."""
+    progress: Callable[[str], None] | None
+    """Told what takes long."""
+    check: Callable[[Variant], None]
+    """Hashes a variant's files; to be called before it is opened. Raises BundleCorruptError."""
+
+    def variant(self, name: EngineName) -> Variant:
+        """Return what an engine would run."""
+        return (self.rungs.gpu | self.rungs.cpu)[name]
+
+    def open(self, name: EngineName) -> Backend:
+        """Open one of the engines, untested."""
+        return open_backend(name, self.bundle, self.variant(name), self.use, self.progress)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine that passed the golden questions."""
+
+    backend: Backend
+    """The engine itself."""
+    notes: tuple[str, ...]
+    """What the user should know about how it was found."""
+
+
+def open_tested(name: EngineName, wish: Wish) -> Opened:
+    """Open one engine; the golden questions are asked unless they were before. Raises what that raises."""
+    backend = wish.open(name)
+    try:
+        note = self_test(wish.bundle, wish.encoder, backend, wish.records, wish.progress)
+    except BaseException:
+        backend.close()
+        raise
+    said: tuple[str, ...] = getattr(backend, "notes", ())  # GPU engines have something to say at times
+    return Opened(backend, (*said, *([note] if note else [])))
+
+
+@dataclass(frozen=True)
+class GoldenRun:
+    """How an engine did on as many golden questions as there was time for."""
+
+    seconds: tuple[float, ...]
+    """Time of each question, asked alone; the questions come in the bundle's order."""
+    of: int
+    """How many golden questions the bundle has."""
+
+    @property
+    def note(self) -> str | None:
+        """What the user should know, if there was no time for all."""
+        asked = len(self.seconds)
+        if asked == self.of:
+            return None
+        return f"The self-test had time for {asked} of {self.of} golden questions; all agreed."
+
+
+def self_test(
+    bundle: Bundle, encoder: PromptEncoder, backend: Backend, records: Records, progress: Progress | None = None
+) -> str | None:
+    """Ask the golden questions unless this bundle passed them here before; return a note, if there is one.
+
+    Raises SelfTestError that names how many differed and what to fall back to.
+    """
+    facts = _facts(bundle, backend)
+    if records.has("selftests", *facts):
+        return None
+    run = ask_golden(bundle, encoder, backend, BUDGET_S, progress)
+    records.add("selftests", *facts)
+    return run.note
+
+
+def timed_self_test(
+    bundle: Bundle,
+    encoder: PromptEncoder,
+    backend: Backend,
+    records: Records,
+    budget_s: float,
+    progress: Progress | None = None,
+) -> GoldenRun:
+    """Ask the golden questions for their times, tested before or not; the first question warms up, untimed.
+
+    Raises SelfTestError.
+    """
+    _ask(bundle, encoder, backend, bundle.golden_questions()[0])
+    run = ask_golden(bundle, encoder, backend, budget_s, progress)
+    records.add("selftests", *_facts(bundle, backend))
+    return run
+
+
+def ask_golden(
+    bundle: Bundle, encoder: PromptEncoder, backend: Backend, budget_s: float, progress: Progress | None
+) -> GoldenRun:
+    """Ask golden questions until the time is up. Raises SelfTestError where a letter differs."""
+    golden = bundle.golden_questions()
+    agreed: list[bool] = []
+    seconds: list[float] = []
+    start = time.perf_counter()
+    for question in golden:
+        elapsed = time.perf_counter() - start
+        if agreed and elapsed + elapsed / len(agreed) > budget_s:
+            break
+        if progress:
+            progress(f"self-test {len(agreed) + 1} of {len(golden)}, once for this bundle on this machine")
+        logits, taken = _ask(bundle, encoder, backend, question)
+        seconds.append(taken)
+        agreed.append(_agrees(bundle, logits, question))
+    if not all(agreed):
+        raise SelfTestError(_message(bundle, backend, agreed))
+    return GoldenRun(tuple(seconds), len(golden))
+
+
+def _facts(bundle: Bundle, backend: Backend) -> tuple[str, ...]:
+    return bundle.manifest.sha256, backend.fingerprint, f"rim-edge {release()}"
+
+
+def _ask(bundle: Bundle, encoder: PromptEncoder, backend: Backend, golden: GoldenQuestion) -> tuple[Floats, float]:
+    """Return a question's logits, float32 [letters], and the seconds the engine took."""
+    try:
+        ids = encoder.encode(golden.question)
+        encoder.contract.check_blocks(golden.blocks)
+    except InputError as error:
+        raise BundleCorruptError(
+            f"{bundle.path}: a golden question cannot be asked ({error}) Export the bundle again."
+        ) from None
+    inputs = np.array([ids]), np.array([len(ids)]), np.array([golden.blocks])
+    start = time.perf_counter()
+    (logits,) = backend.run(*inputs)
+    return logits, time.perf_counter() - start
+
+
+def _agrees(bundle: Bundle, logits: Floats, golden: GoldenQuestion) -> bool:
+    return bool(np.isfinite(logits).all()) and _letter(bundle, logits, golden.question) == golden.letter
+
+
+def _letter(bundle: Bundle, logits: Floats, question: str) -> str:
+    letters = tuple(bundle.manifest.letters)
+    offered = [letter for letter in offered_options(question) if letter in letters]
+    return read_letters(logits, letters, offered)[0]
+
+
+def _message(bundle: Bundle, backend: Backend, agreed: list[bool]) -> str:
+    others = [v.precision for v in bundle.manifest.variants if v.precision != backend.precision]
+    fallback = f"Use this bundle's {others[0]} variant" if others else "Take a bundle of another precision"
+    return (
+        f"{agreed.count(False)} of {len(agreed)} golden questions were answered differently here by "
+        f"{backend.name} at {backend.precision} than by the checkpoint, expected none. {fallback} "
+        f"(--precision {others[0] if others else 'fp32'}), or export it again on this machine."
+    )

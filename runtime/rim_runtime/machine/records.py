@@ -1,0 +1,55 @@
+"""What was found out on this machine and need not be found out again: one small file each, in the cache folder.
+
+A record's name is the hash of everything the finding depended on, so a change of any of it makes a new name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rim_runtime.errors import StorageError
+from rim_runtime.machine.storage import write_file
+
+
+class Records:
+    """Checks and findings below one folder. A folder that cannot be written forgets, and says why in `trouble`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trouble: str | None = None
+
+    def has(self, kind: str, *facts: object) -> bool:
+        """Whether a check of this kind passed for exactly these facts."""
+        try:
+            return self._path(kind, facts).is_file()
+        except OSError:
+            return False
+
+    def add(self, kind: str, *facts: object) -> None:
+        """Remember that a check of this kind passed for these facts."""
+        self._write(kind, facts, [str(fact) for fact in facts])
+
+    def keep(self, kind: str, finding: Any, *facts: object) -> None:
+        """Remember what was found for these facts, something that JSON can say."""
+        self._write(kind, facts, {"facts": [str(fact) for fact in facts], "finding": finding})
+
+    def recall(self, kind: str, *facts: object) -> Any:
+        """Return what was found for exactly these facts; None where nothing readable is remembered."""
+        try:
+            body = json.loads(self._path(kind, facts).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return body.get("finding") if isinstance(body, dict) else None
+
+    def _write(self, kind: str, facts: tuple[object, ...], body: Any) -> None:
+        try:
+            write_file(self._path(kind, facts), json.dumps(body) + "\n")
+        except StorageError as error:
+            self.trouble = str(error.__cause__ or error)
+
+    def _path(self, kind: str, facts: tuple[object, ...]) -> Path:
+        key = hashlib.sha256(json.dumps([str(fact) for fact in facts]).encode()).hexdigest()
+        return self.folder / kind / f"{key[:32]}.json"

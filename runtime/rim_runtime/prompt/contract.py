@@ -1,0 +1,98 @@
+r"""The prompt contract: exactly which token ids the model sees for a question.
+
+A prompt is five parts, all token ids, fixed but for the question (DESIGN 3, from the model card's snippet):
+
+    head      `<|im_start|>`
+    question  `user\n` + the user's text, tokenized together, because BPE merges across the seam
+    tail      `<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n`   (Qwen3)
+    blocks    K × [b, m × M, eb]
+    prefix    `The final answer is \boxed{`
+
+The exporter derives the contract from a checkpoint's chat template; the graph composes it; this module
+encodes the question and shows the whole. No special token is looked up at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rim_runtime.errors import QuestionError
+
+
+@dataclass(frozen=True)
+class PromptContract:
+    """The fixed parts of a prompt and the text that is tokenized together with the question."""
+
+    head: tuple[int, ...]
+    """Ids before the question segment; may be empty."""
+    question_open: str
+    """Template text right before the user's text, tokenized together with it."""
+    question_close: str
+    """Template text right behind the user's text, tokenized together with it."""
+    strip: bool
+    """Whether the template strips white space around the user's text."""
+    tail: tuple[int, ...]
+    """Ids between the question segment and the memory blocks."""
+    block: tuple[int, ...]
+    """One memory block: b, M × m, eb."""
+    blocks: int
+    """K: how many memory blocks the prompt has by default, and at most."""
+    prefix: tuple[int, ...]
+    """Ids of the answer prefix, behind the blocks; the letter is read at its last token."""
+    prefix_text: str
+    """The answer prefix as text."""
+
+    @property
+    def fixed_tokens(self) -> int:
+        """Tokens of a prompt with all blocks, without the question segment."""
+        return len(self.head) + len(self.tail) + self.blocks * len(self.block) + len(self.prefix)
+
+    def suffix(self, blocks: int) -> tuple[int, ...]:
+        """Return the ids behind the question segment for this number of blocks (0..K)."""
+        self.check_blocks(blocks)
+        return self.tail + blocks * self.block + self.prefix
+
+    def check_blocks(self, blocks: int) -> None:
+        """Raise QuestionError unless blocks is a whole number from 0 to K."""
+        if type(blocks) is not int or not 0 <= blocks <= self.blocks:
+            raise QuestionError(
+                f"Got {blocks!r} blocks, this model has 0 to {self.blocks}. "
+                "Choose fewer, or export it with more (--blocks)."
+            )
+
+    def segment(self, question: str) -> str:
+        """Return the text that is tokenized as the question segment.
+
+        Raises QuestionError for a question without visible text or with text that is not Unicode.
+        """
+        if not question.strip():
+            raise QuestionError("The question is empty, expected some text. Write the question in quotes.")
+        try:
+            question.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise QuestionError(
+                f"The question is not valid Unicode at character {error.start}. Pass UTF-8 text."
+            ) from None
+        text = question.strip() if self.strip else question
+        return self.question_open + text + self.question_close
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One composed prompt, part by part."""
+
+    head: tuple[int, ...]
+    """Ids before the question segment."""
+    question: tuple[int, ...]
+    """Ids of the question segment."""
+    tail: tuple[int, ...]
+    """Ids between question and blocks."""
+    blocks: tuple[int, ...]
+    """Ids of the memory blocks that are used."""
+    prefix: tuple[int, ...]
+    """Ids of the answer prefix."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All ids, in order."""
+        return self.head + self.question + self.tail + self.blocks + self.prefix

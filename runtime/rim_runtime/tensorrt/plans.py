@@ -1,0 +1,159 @@
+"""Which TensorRT plan may be loaded here, and where it comes from. A plan is code.
+
+Taken is a plan of the bundle, if this machine was told to trust the bundle and the plan was made of this graph, by
+this very release, for this GPU; else one that this machine built itself, kept in the cache; else one is built now.
+A plan that does not fit is never tried. What is loaded was hashed from the same bytes before, at every load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Plan, Profile, Variant
+from rim_runtime.bundle.trust import is_trusted
+from rim_runtime.errors import BundleCorruptError, StorageError, TargetExistsError
+from rim_runtime.machine.folders import plans_folder
+from rim_runtime.machine.storage import new_folder
+
+PLAN, ENTRY = "engine.plan", "entry.json"
+"""What one folder of the cache holds: the plan, and what it was built of and its hash."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a plan has to fit."""
+
+    library: str
+    """`tensorrt-rtx` or `tensorrt`."""
+    version: str
+    """Its exact release."""
+    platform: str
+    """As in `linux-x86_64`."""
+    target: str
+    """The GPU's architecture, as in `sm_89`."""
+    driver: str
+    """The driver's version, or `unknown`."""
+
+
+@dataclass(frozen=True)
+class LoadablePlan:
+    """A plan that may be loaded here."""
+
+    content: bytes
+    """The plan; its hash was checked."""
+    profiles: tuple[Profile, ...]
+    """Its optimization profiles."""
+    notes: tuple[str, ...]
+    """Where it comes from, if that is not what one would expect."""
+
+
+Build = Callable[[Path, Sequence[Profile]], bytes]
+"""Builds a plan for this GPU from a graph; raises UnavailableError."""
+
+
+def obtain_plan(
+    bundle: Bundle, variant: Variant, here: Here, profiles: Sequence[Profile], build: Build
+) -> LoadablePlan:
+    """Return a plan of this variant that may be loaded here; build one, for these profiles, where there is none.
+
+    Raises BundleCorruptError (a plan of the bundle is not what its manifest says) and what `build` raises.
+    """
+    refused = []
+    for plan in bundle.manifest.plans:
+        if plan.variant != variant.name:
+            continue
+        trouble = refusal(bundle, plan, here)
+        if trouble is None:
+            return LoadablePlan(_read_own(bundle, plan), plan.profiles, ())
+        refused.append(f"{plan.file}: {trouble}")
+    facts = _facts(bundle, variant, here, profiles)
+    kept = _recall(facts)
+    if kept is not None:
+        return LoadablePlan(kept, tuple(profiles), ())
+    content = build(bundle.path / variant.graph, profiles)
+    why = f", because the bundle's own cannot be used here ({'; '.join(refused)})" if refused else ""
+    notes = [f"A plan for this GPU was built{why}. It is kept in {plans_folder()}."]
+    try:
+        _keep(facts, content)
+    except StorageError as error:
+        notes = [
+            f"A plan for this GPU was built{why}; it cannot be kept, so the next load builds it again: {error}"
+        ]
+    return LoadablePlan(content, tuple(profiles), tuple(notes))
+
+
+def refusal(bundle: Bundle, plan: Plan, here: Here) -> str | None:
+    """Say why a plan of a bundle must not be loaded here; None where it may, once its hash is right."""
+    known = {variant.name: variant for variant in bundle.manifest.variants}
+    if plan.graph_sha256 != bundle.manifest.graph_sha256(known[plan.variant]):
+        return "it was built from another graph"
+    if (plan.library, plan.library_version) != (here.library, here.version):
+        return f"it was built by {plan.library} {plan.library_version}, here is {here.library} {here.version}"
+    if plan.platform != here.platform:
+        return f"it was built for {plan.platform}, this is {here.platform}"
+    if here.target not in plan.targets:
+        return f"it was built for {', '.join(plan.targets)}, this GPU is {here.target}"
+    if not is_trusted(bundle.manifest):
+        return f"this machine was not told to trust it; if you do: rim-edge bundle trust {bundle.path}"
+    return None
+
+
+def _read_own(bundle: Bundle, plan: Plan) -> bytes:
+    path = bundle.path / plan.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleCorruptError(f"{path} cannot be read ({error.strerror}). Copy the bundle again.") from None
+    if _hash(content) != plan.sha256:
+        raise BundleCorruptError(
+            f"{path} was altered: its SHA-256 is {_hash(content)[:12]}…, its manifest says {plan.sha256[:12]}…. "
+            "It was not loaded. Copy or export the bundle again."
+        )
+    return content
+
+
+def _facts(bundle: Bundle, variant: Variant, here: Here, profiles: Sequence[Profile]) -> dict[str, Any]:
+    """Return everything a plan depends on."""
+    return {
+        "graph_sha256": bundle.manifest.graph_sha256(variant),
+        "profiles": [asdict(profile) for profile in profiles],
+        **asdict(here),
+    }
+
+
+def _folder(facts: dict[str, Any]) -> Path:
+    return plans_folder() / _hash(json.dumps(facts, sort_keys=True).encode())[:32]
+
+
+def _recall(facts: dict[str, Any]) -> bytes | None:
+    """Return a plan that was built here for exactly these facts; None where there is none, or it was altered."""
+    folder = _folder(facts)
+    try:
+        entry = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+        content = (folder / PLAN).read_bytes()
+    except (OSError, ValueError):
+        return None
+    good = isinstance(entry, dict) and entry.get("facts") == facts and entry.get("sha256") == _hash(content)
+    return content if good else None
+
+
+def _keep(facts: dict[str, Any], content: bytes) -> None:
+    folder = _folder(facts)
+    shutil.rmtree(folder, ignore_errors=True)  # one that could not be recalled
+    with suppress(TargetExistsError), new_folder(folder) as work:  # another process was faster
+        (work / PLAN).write_bytes(content)
+        (work / ENTRY).write_text(
+            json.dumps({"facts": facts, "sha256": _hash(content)}, indent=1), encoding="utf-8"
+        )
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,114 @@
+"""The certificate measures what it says, and refuses what it must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rim_export
+import torch
+from rim_export.certification.comparison import compare
+from rim_export.certification.intervals import paired_difference_interval, share_interval
+from rim_export.errors import CertificateError
+from rim_export.questions import LabelledQuestion
+from rim_export.recipes import int8
+from rim_runtime.bundle.manifest import Head, Precision, Variant
+from safetensors.torch import load_file
+
+from tests.export.conftest import TinyCheckpoint, two_letters
+
+VARIANT = Variant("int8", Precision.INT8, Head.LETTERS, "graph", "data")
+TWO = "Which?\nA: this\nB: that"
+
+
+def test_comparison_by_hand() -> None:
+    questions = [LabelledQuestion(TWO, "A"), LabelledQuestion(TWO, "B"), LabelledQuestion(TWO, None)]
+    reference = two_letters((1, 0), (1, 0), (0, 2))
+    result = compare(VARIANT, questions, two_letters((1, 0), (0, 1), (0, 1)), reference)
+    assert (result.n, result.flips, result.agreement) == (3, 1, pytest.approx(2 / 3))
+    assert (result.labelled, result.accuracy, result.reference_accuracy) == (2, 1.0, 0.5)
+    assert result.max_logit_error == 1.0
+    assert result.mean_logit_error == pytest.approx(3 / 6)
+    assert (result.accuracy_difference, result.accuracy_difference_interval) == (0.5, (-0.475, 0.5))
+    assert (result.near_tie_flips, result.worst_margin) == (0, -1.0)
+    assert result.flips_interval == pytest.approx((0.0084, 0.9057), abs=1e-4)
+    e = np.exp(1)
+    p = e / (1 + e)  # the second question: [p, 1-p] against [1-p, p]
+    q, r = np.exp(2) / (1 + np.exp(2)), e / (1 + e)  # the third
+    kl = (p - (1 - p)) * np.log(p / (1 - p)) + (1 - q) * np.log((1 - q) / (1 - r)) + q * np.log(q / r)
+    assert result.mean_kl == pytest.approx(kl / 3)
+
+
+def test_flips_between_nearly_even_letters_are_told_apart() -> None:
+    questions = 3 * [LabelledQuestion(TWO, None)]
+    reference = two_letters((0.05, 0), (2, 0), (2, 0))
+    result = compare(VARIANT, questions, two_letters((0, 1), (0, 1), (2, 0)), reference)
+    assert (result.flips, result.near_tie_flips) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "expected"),
+    [  # of the published tables of Clopper and Pearson's limits, 95 %
+        (0, 10, (0.0, 0.3085)),
+        (1, 10, (0.0025, 0.4450)),
+        (5, 10, (0.1871, 0.8129)),
+        (0, 1000, (0.0, 0.0037)),
+    ],
+)
+def test_share_intervals(hits: int, n: int, expected: tuple[float, float]) -> None:
+    assert share_interval(hits, n) == pytest.approx(expected, abs=1e-4)
+
+
+def test_paired_difference_by_hand() -> None:
+    assert paired_difference_interval(0, 0, 100) == (0.0, 0.0)
+    low, high = share_interval(8, 10)
+    assert paired_difference_interval(8, 2, 100) == pytest.approx(((2 * low - 1) / 10, (2 * high - 1) / 10))
+    assert paired_difference_interval(2, 8, 100) == pytest.approx((-(2 * high - 1) / 10, -(2 * low - 1) / 10))
+
+
+def test_too_many_flips_name_both_numbers() -> None:
+    questions = 10 * [LabelledQuestion(TWO, None)]
+    reference = two_letters(*10 * [(1, 0)])
+    result = compare(VARIANT, questions, two_letters((0, 1), *9 * [(1, 0)]), reference)
+    result.check(0.1)
+    with pytest.raises(CertificateError, match=r"1 of 10 questions .* \(10\.0%\), allowed are 9\.0%"):
+        result.check(0.09)
+
+
+def test_logits_that_are_not_numbers() -> None:
+    with pytest.raises(CertificateError, match="reference logits are not finite on 1 of 2"):
+        compare(
+            VARIANT,
+            2 * [LabelledQuestion(TWO, None)],
+            two_letters((1, 0), (1, 0)),
+            two_letters((np.nan, 0), (1, 0)),
+        )
+
+
+def test_one_corrupted_tensor_fails_the_export(
+    tied_checkpoint: TinyCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = load_file(tied_checkpoint.path / "model.safetensors")
+    victim = weights["model.layers.1.mlp.down_proj.weight"]
+
+    def corrupt(matrix: torch.Tensor) -> torch.Tensor:
+        rows = int8.quantize_rows(matrix)
+        return -rows if torch.equal(matrix, victim) else rows
+
+    monkeypatch.setattr(int8, "FORM", replace(int8.FORM, rows=corrupt))
+    target = tmp_path / "out" / "bundle"
+    with pytest.raises(CertificateError, match="otherwise than the checkpoint"):
+        rim_export.export(tied_checkpoint.path, target, rim_export.ExportOptions())
+    assert not list(target.parent.iterdir())
+
+
+def test_certificate_of_a_bundle_says_what_it_compared(tied_checkpoint: TinyCheckpoint, tmp_path: Path) -> None:
+    options = rim_export.ExportOptions(precision=Precision.FP32, max_flips=0.0)
+    report = rim_export.export(tied_checkpoint.path, tmp_path / "bundle", options)
+    (variant,) = report.certificate.variants
+    assert (variant.n, variant.flips, variant.agreement) == (64, 0, 1.0)
+    assert variant.max_logit_error < 1e-3
+    assert report.certificate.questions == "medical.jsonl"
+    assert any("assumed the model card's 8 blocks" in note for note in report.notes)

@@ -1,0 +1,91 @@
+"""Writing without halves: a folder or a file appears whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from rim_runtime import StorageError, TargetExistsError
+from rim_runtime.machine.storage import new_folder, write_file
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "bundle"
+    with new_folder(target) as work:
+        (work / "file").write_text("content")
+        assert not target.exists()
+    assert (target / "file").read_text() == "content"
+    assert names(target.parent) == ["bundle"]
+
+
+def test_an_error_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "bundle") as work:
+        (work / "file").write_text("content")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "bundle"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_while_writing(tmp_path: Path) -> None:
+    message = r"The disk is full: [\d,]+ MB are free for .*bundle"
+    with pytest.raises(StorageError, match=message), new_folder(tmp_path / "bundle") as work:
+        (work / "file").write_text("half")
+        full_disk()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_while_syncing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(StorageError, match="The disk is full"), new_folder(tmp_path / "bundle") as work:
+        (work / "file").write_text("content")
+    with pytest.raises(StorageError, match="The disk is full"):
+        write_file(tmp_path / "state.json", "{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+def test_an_existing_target_stays(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "there"
+    {"file": target.touch, "folder": target.mkdir, "dangling link": lambda: target.symlink_to("nowhere")}[kind]()
+    message = "there already exists, expected a new path"
+    with pytest.raises(TargetExistsError, match=message), new_folder(target):
+        pytest.fail("nothing may be written")
+    assert names(tmp_path) == ["there"]
+
+
+def test_a_target_that_appears_meanwhile_stays(tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    with pytest.raises(TargetExistsError), new_folder(target):
+        target.mkdir()
+        (target / "other").touch()
+    assert names(tmp_path) == ["bundle"]
+    assert names(target) == ["other"]
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"Cannot write .*bundle"), new_folder(tmp_path / "file" / "bundle"):
+        pytest.fail("nothing may be written")
+
+
+def test_a_small_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "state.json"
+    write_file(path, "old")
+    write_file(path, "néw")
+    assert path.read_text(encoding="utf-8") == "néw"
+    assert names(path.parent) == ["state.json"]

@@ -1,0 +1,37 @@
+"""Intervals and scores by hand."""
+
+import pytest
+from scipy.stats import binomtest
+
+from rim_edge.evaluation.scores import Score, report
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),  # Newcombe's examples of Wilson's score interval (1998)
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_intervals(right, n, low, high):
+    assert Score(right, n).interval == pytest.approx((low, high), abs=5e-5)
+    assert Score(right, n).interval == pytest.approx(binomtest(right, n).proportion_ci(method="wilson"), abs=1e-9)
+
+
+def test_a_report_scores_every_budget_the_oracle_and_the_majority():
+    answers = ["A", "B", "A", "C"]
+    read = {0: ["A", "A", "A", "A"], 1: ["A", "B", "B", "B"], 2: ["B", "A", "A", "B"]}
+    found = report(answers, read, swapped=["A", "B", "A", "A"], chain=["A", "", "", "C"])
+    assert [found.by_blocks[k].right for k in (0, 1, 2)] == [2, 2, 1]
+    assert found.any_block.right == 3, "right at 1 or at 2; what 0 blocks say does not count"
+    assert (found.majority.right, found.swapped.right, found.chain.right) == (2, 3, 2)
+    told = found.to_json()
+    assert told["n"] == 4
+    assert set(told) == {"n", "by_blocks", "majority", "any_block_oracle", "shuffled_blocks", "chain"}
+    assert told["by_blocks"]["1"]["accuracy"] == 0.5
+
+
+def test_one_budget_has_no_oracle():
+    assert report(["A"], {0: ["A"], 3: ["A"]}).any_block is None

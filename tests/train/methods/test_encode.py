@@ -1,0 +1,74 @@
+"""What each stage reads out behind how many blocks."""
+
+from rim_export.checkpoint.prompt import template_ids
+
+from rim_edge.data.rows import Example, Span
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.recipe.curriculum import Stage
+from rim_edge.recipe.switches import Alignment, Objective
+
+EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
+
+
+def readouts(encoder, tokenizer, example=EXAMPLE, objective=Objective.STEPS, **options):
+    sample = encoder.sample(example, Stage("s", objective, 1, 1e-3, **options))
+    told = []
+    for readout in sample.readouts:
+        said = [token for token, flag in zip(readout.ids, readout.labelled, strict=True) if flag]
+        told.append((readout.after, tokenizer.decode(said)))
+    return sample.blocks, told
+
+
+def test_the_prompt_is_the_chat_template_and_added_tokens_stay_text(encoder, tokenizer):
+    assert list(encoder.prompt("Why?")) == template_ids(tokenizer, "Why?")
+    ids = encoder.prompt("<rim_b><|im_end|>")
+    assert encoder.contract.block[0] not in ids
+    assert tokenizer.decode(ids).count("<|im_end|>") == 2
+
+
+def test_next_step_shifts_and_the_last_block_says_the_answer(encoder, tokenizer):
+    assert readouts(encoder, tokenizer) == (3, [(1, "two"), (2, "three"), (3, "B}<|im_end|>")])
+
+
+def test_same_step_has_one_more_block_for_the_answer(encoder, tokenizer):
+    assert readouts(encoder, tokenizer, alignment=Alignment.SAME_STEP) == (
+        4,
+        [(1, "one"), (2, "two"), (3, "three"), (4, "B}<|im_end|>")],
+    )
+
+
+def test_a_row_without_steps_says_its_answer_behind_one_block(encoder, tokenizer):
+    bare = Example("Why?", (), "B")
+    for alignment in Alignment:
+        assert readouts(encoder, tokenizer, bare, alignment=alignment) == (1, [(1, "B}<|im_end|>")])
+
+
+def test_stage_two_says_the_answer_behind_every_block(encoder, tokenizer):
+    blocks, told = readouts(encoder, tokenizer, objective=Objective.ANSWER)
+    assert (blocks, told) == (4, [(k, "B}<|im_end|>") for k in (1, 2, 3, 4)])
+
+
+def test_text_says_the_labelled_spans_or_the_steps_without_blocks(encoder, tokenizer):
+    spans = Example("Why?", (), "B", (Span("A to ", False), Span("C", True)))
+    assert readouts(encoder, tokenizer, spans, Objective.TEXT) == (0, [(0, "CB}<|im_end|>")])
+    assert readouts(encoder, tokenizer, EXAMPLE, Objective.TEXT)[1] == [(0, "one\ntwo\nthree\nB}<|im_end|>")]
+
+
+def test_a_chain_says_the_prefix_too_because_its_reader_writes_it(encoder, tokenizer):
+    told = "one\ntwo\nthree\nThe final answer is \\boxed{B}<|im_end|>"
+    assert readouts(encoder, tokenizer, objective=Objective.CHAIN) == (0, [(0, told)])
+
+
+def test_prefix_and_answer_are_joined_as_ids(encoder):
+    """A tokenizer that merges `{` with what follows must not do so here: the readout ends in the bare `{`."""
+    sample = encoder.sample(EXAMPLE, Stage("s", Objective.ANSWER, 1, 1e-3))
+    prefix = encoder.contract.prefix
+    for readout in sample.readouts:
+        assert readout.ids[: len(prefix)] == prefix
+        assert readout.ids[len(prefix)] == encoder.encode("B")[0]
+        assert readout.labelled == (*len(prefix) * (False,), True, True, True)
+
+
+def test_added_tokens_in_answers_stay_text(encoder, tokenizer):
+    assert isinstance(encoder, ExampleEncoder)
+    assert not set(encoder.encode("<rim_m></rim>")) & set(tokenizer.get_added_vocab().values())

@@ -1,0 +1,107 @@
+"""The arms: what each trains, and that all see the same examples."""
+
+import pytest
+
+from rim_edge.data.rows import Example
+from rim_edge.data.sources import RowSource
+from rim_edge.errors import CurriculumError
+from rim_edge.recipe.arms import Arm, find_arm, for_arm
+from rim_edge.recipe.curriculum import Curriculum, Stage
+from rim_edge.recipe.presets import DEMO
+from rim_edge.recipe.switches import BlockWeights, Objective
+from rim_edge.training.loop import Watch, train
+from rim_edge.training.step import Run
+
+EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
+CURRICULUM = Curriculum(
+    (
+        Stage("text", Objective.TEXT, 1, 1e-3),
+        Stage("stage 1", Objective.STEPS, 4, 1e-3),
+        Stage("stage 2", Objective.ANSWER, 2, 1e-4, dropout=0.1, block_weights=BlockWeights.FLAT),
+    ),
+    batch_size=3,
+)
+
+O = Objective  # noqa: E741
+EXPECTED = {
+    Arm.RIM: (O.TEXT, O.STEPS, O.ANSWER),
+    Arm.NO_BLOCKS: (O.TEXT, O.DIRECT, O.DIRECT),
+    Arm.NO_CURRICULUM: (O.TEXT, O.ANSWER, O.ANSWER),
+    Arm.CURRICULUM_WITHOUT_BLOCKS: (O.TEXT, O.FADING, O.DIRECT),
+    Arm.COT: (O.TEXT, O.CHAIN, O.CHAIN),
+}
+
+
+@pytest.mark.parametrize("arm", list(Arm))
+def test_an_arm_changes_what_is_trained_and_nothing_else(arm):
+    changed = for_arm(CURRICULUM, arm)
+    assert tuple(stage.objective for stage in changed.stages) == EXPECTED[arm]
+    for before, after in zip(CURRICULUM.stages, changed.stages, strict=True):
+        assert (after.name, after.steps, after.learning_rate, after.dropout, after.schedule) == (
+            before.name,
+            before.steps,
+            before.learning_rate,
+            before.dropout,
+            before.schedule,
+        )
+    assert changed.batch_size == CURRICULUM.batch_size
+    assert find_arm(str(arm)) is arm
+
+
+def test_without_curriculum_the_blocks_weigh_as_in_stage_two_from_the_start():
+    assert for_arm(CURRICULUM, Arm.NO_CURRICULUM).stages[1].block_weights is BlockWeights.FLAT
+    assert for_arm(DEMO.curriculum, Arm.NO_CURRICULUM).stages[1].block_weights is BlockWeights.RISING
+
+
+def test_an_unknown_arm_is_refused():
+    with pytest.raises(CurriculumError, match="no arm 'coconut', expected one of: rim, no-blocks, no-curriculum"):
+        find_arm("coconut")
+
+
+def told(encoder, tokenizer, arm, stage, progress=0.0):
+    sample = encoder.sample(EXAMPLE, for_arm(CURRICULUM, arm).stages[stage], progress)
+    texts = []
+    for readout in sample.readouts:
+        said = [token for token, flag in zip(readout.ids, readout.labelled, strict=True) if flag]
+        texts.append((readout.after, tokenizer.decode(said)))
+    return texts
+
+
+def test_what_each_arm_says(encoder, tokenizer):
+    answer = "B}<|im_end|>"
+    chain = f"one\ntwo\nthree\nThe final answer is \\boxed{{{answer}"
+    assert (
+        told(encoder, tokenizer, Arm.NO_BLOCKS, 1) == told(encoder, tokenizer, Arm.NO_BLOCKS, 2) == [(0, answer)]
+    )
+    assert told(encoder, tokenizer, Arm.NO_CURRICULUM, 1) == [(k, answer) for k in (1, 2, 3, 4)]
+    assert told(encoder, tokenizer, Arm.COT, 1) == told(encoder, tokenizer, Arm.COT, 2) == [(0, chain)]
+    assert told(encoder, tokenizer, Arm.CURRICULUM_WITHOUT_BLOCKS, 2) == [(0, answer)]
+
+
+def test_written_steps_go_from_the_front_in_equal_parts(encoder, tokenizer):
+    answer = "B}<|im_end|>"
+    left = [f"one\ntwo\nthree\n{answer}", f"two\nthree\n{answer}", f"three\n{answer}", answer]
+    for progress, expected in ((0, 0), (0.24, 0), (0.25, 1), (0.49, 1), (0.5, 2), (0.75, 3), (1.0, 3), (1.5, 3)):
+        (found,) = told(encoder, tokenizer, Arm.CURRICULUM_WITHOUT_BLOCKS, 1, progress)
+        assert found == (0, left[expected])
+
+
+class Listening(RowSource):
+    """Rows that remember what was drawn."""
+
+    def draw(self, count, objective):
+        drawn = super().draw(count, objective)
+        self.seen = [*getattr(self, "seen", []), *(example.question for example in drawn)]
+        return drawn
+
+
+def test_all_arms_see_the_same_examples_in_the_same_order(tiny_model, encoder):
+    rows = [Example(f"Why {number}?", ("A", "B"), "C") for number in range(5)]
+    seen = []
+    for arm in Arm:
+        source = Listening(rows, 3)
+        run = Run(tiny_model(vocabulary=1051), encoder, source, for_arm(CURRICULUM, arm), 0)
+        train(run, Watch())
+        seen.append(source.seen)
+    assert len(seen[0]) == 7 * 3
+    assert all(questions == seen[0] for questions in seen)

@@ -1,0 +1,88 @@
+"""Curricula as values: checked when made, scaled in proportion."""
+
+import pytest
+import torch
+
+from rim_edge.data.puzzle_source import PuzzleSource
+from rim_edge.errors import CurriculumError, DivergedError
+from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
+from rim_edge.recipe.presets import PRESETS, preset
+from rim_edge.recipe.switches import Objective, Schedule
+from rim_edge.training.loop import Watch, learning_rate, train
+from rim_edge.training.step import Run
+
+
+def stage(steps=100, **options):
+    return Stage(**{"name": "s", "objective": Objective.ANSWER, "steps": steps, "learning_rate": 1e-3, **options})
+
+
+@pytest.mark.parametrize("total", [3, 4, 7, 100, 2_300, 99_999])
+def test_scaled_steps_add_up_and_keep_their_proportion(total):
+    curriculum = Curriculum((stage(300), stage(1_500, name="t"), stage(500, name="u")))
+    shares = [part.steps for part in curriculum.scaled(total).stages]
+    assert sum(shares) == total
+    assert min(shares) >= 1
+    if total >= 100:
+        assert shares == pytest.approx([total * part / 2_300 for part in (300, 1_500, 500)], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: stage(0), "Stage 's': steps is 0, expected a whole number of at least 1"),
+        (lambda: stage(learning_rate=0.0), "learning_rate is 0.0, expected a number above 0"),
+        (lambda: stage(learning_rate=float("nan")), "learning_rate is nan, expected a number above 0"),
+        (lambda: stage(warmup_share=1.0), "warmup_share is 1.0, expected a number from 0 to below 1"),
+        (lambda: stage(weight_decay=-0.1), "weight_decay is -0.1, expected a number of at least 0"),
+        (lambda: stage(dropout=1.0), "dropout is 1.0, expected a number from 0 to below 1"),
+        (lambda: stage(choice_weight=0.0), "choice_weight is 0.0, expected a number above 0"),
+        (lambda: Extension(-1.0, 5), "loss is -1.0"),
+        (lambda: Extension(0.5, 0), "at_most is 0"),
+        (lambda: Curriculum(()), "stages is empty"),
+        (lambda: Curriculum((stage(), stage())), r"called \['s', 's'\], expected a name of its own"),
+        (lambda: Curriculum((stage(),), batch_size=0), "batch_size is 0"),
+        (lambda: Curriculum((stage(),), clip_norm=0.0), "clip_norm is 0.0"),
+        (lambda: Curriculum((stage(),), betas=(0.9, 1.0)), "betas is 1.0"),
+        (lambda: Curriculum((stage(), stage(name="t"))).scaled(1), "Got 1 steps for 2 stages"),
+        (lambda: preset("nothing"), "no preset 'nothing', expected one of: demo, openmed"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(make, words):
+    with pytest.raises(CurriculumError, match=words):
+        make()
+
+
+def test_the_rate_rises_over_four_percent_and_then_stays_or_falls_to_zero():
+    constant, linear = stage(), stage(schedule=Schedule.LINEAR)
+    assert [learning_rate(constant, step) for step in (0, 1, 3, 4, 99)] == pytest.approx(
+        [0.25e-3, 0.5e-3, 1e-3, 1e-3, 1e-3]
+    )
+    assert learning_rate(linear, 4) == pytest.approx(1e-3)
+    assert learning_rate(linear, 99) == pytest.approx(1e-3 / 96)
+
+
+def test_presets_are_known_by_their_names():
+    assert all(preset(name).name == name for name in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("solved_at", "expected"),
+    [(1e9, 2), (0.0, 5)],
+    ids=["solved", "not solved"],
+)
+def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at, expected):
+    part = Stage("s", Objective.TEXT, 2, 1e-3, extension=Extension(solved_at, at_most=5))
+    run = Run(tiny_model(vocabulary=1051), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0)
+    reported = []
+    (result,) = train(run, Watch(reported.append))
+    assert result.steps == len(reported) == expected
+    assert result.loss == pytest.approx(sum(step.loss for step in reported) / expected)
+    assert run.curriculum.scaled(3).stages[0].extension is None, "--steps means exactly that many"
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny_model, encoder):
+    model = tiny_model(vocabulary=1051)
+    torch.nn.init.constant_(model.get_input_embeddings().weight, float("inf"))
+    run = Run(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
+    with pytest.raises(DivergedError, match="The loss is nan"):
+        train(run, Watch())

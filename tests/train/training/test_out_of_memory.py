@@ -1,0 +1,29 @@
+"""Memory that runs out is told with what a recipe can do about it; other errors stay what they are."""
+
+import pytest
+import torch
+
+from rim_edge.errors import ShortMemoryError
+from rim_edge.recipe.recipe import Resources, Sharding
+from rim_edge.training.out_of_memory import telling_of_shortage
+
+
+def test_the_machine_has_not_enough():
+    said = r"tried to allocate 4503599627370496 .* some micro_batch, recompute = true"
+    with pytest.raises(ShortMemoryError, match=said), telling_of_shortage(Resources()):
+        torch.empty(2**50)
+
+
+def test_the_gpu_has_not_enough_and_what_is_done_already_is_not_proposed():
+    resources = Resources(micro_batch=2, recompute=True, sharding=Sharding.LAYERS)
+    with pytest.raises(ShortMemoryError) as error, telling_of_shortage(resources):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+    assert str(error.value) == (
+        "Memory ran out (CUDA out of memory. Tried to allocate 2.00 GiB.). "
+        "Go on with --resume and a recipe with [resources] a smaller micro_batch, [limits] fewer tokens."
+    )
+
+
+def test_other_errors_pass():
+    with pytest.raises(RuntimeError, match="cannot be multiplied"), telling_of_shortage(Resources()):
+        torch.zeros(2) @ torch.zeros(3, 3)
