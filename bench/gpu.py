@@ -35,7 +35,7 @@ import torch  # noqa: E402
 from gpu_clock import Clock, summary  # noqa: E402
 from gpu_floors import Rates, floors_ms, measure_rates  # noqa: E402
 from gpu_model import Card, config_of, make_checkpoint, prompts  # noqa: E402
-from gpu_ours import BY_DEVICE, WEIGHT_BYTES, Workshop, ask, ask_rtx, engines_here, opened  # noqa: E402
+from gpu_ours import BY_DEVICE, WEIGHT_BYTES, VariantWriter, ask, ask_rtx, engines_here, opened  # noqa: E402
 from machine import describe_machine  # noqa: E402
 from rim_runtime.bundle.manifest import Precision  # noqa: E402
 from rim_runtime.engines.names import EngineName  # noqa: E402
@@ -142,7 +142,7 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
     remarks: dict[str, Any] = {"tensorrt-rtx": ask_rtx()} if bench.clock.device == "cuda" else {}
     if not able:
         return remarks
-    workshop = Workshop.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
+    workshop = VariantWriter.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
     for name in able:
         for precision in BY_DEVICE[bench.clock.device][name]:
             what = f"{name} {precision}"
@@ -156,7 +156,9 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
     return remarks
 
 
-def _measure_engine(bench: Bench, workshop: Workshop, name: EngineName, precision: Precision) -> dict[str, Any]:
+def _measure_engine(
+    bench: Bench, workshop: VariantWriter, name: EngineName, precision: Precision
+) -> dict[str, Any]:
     started = time.monotonic()
     bundle = workshop.write(precision)
     written = time.monotonic()

@@ -53,7 +53,7 @@ def engines_here(device: str) -> tuple[list[EngineName], dict[str, str]]:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class VariantWriter:
     """A traced graph and the weights for it; every variant is written from a copy."""
 
     traced: Any
@@ -61,7 +61,7 @@ class Workshop:
     folder: Path
 
     @classmethod
-    def open(cls, checkpoint: Path, folder: Path, layers: int) -> Workshop:
+    def open(cls, checkpoint: Path, folder: Path, layers: int) -> VariantWriter:
         """Trace the graph, once for all precisions."""
         from rim_export.checkpoint.folder import Checkpoint
         from rim_export.graph.trace import trace

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from rim_edge.data.puzzle_source import PuzzleSource
 from rim_edge.model.checkpoint import write_checkpoint
-from rim_edge.model.trainable import make_student, write_student
+from rim_edge.model.trainable import load_trainable, write_trained
 from rim_edge.recipe.presets import preset
 from rim_edge.recipe.switches import Objective
 
@@ -32,8 +32,8 @@ SMALL = {
 
 def make_demo(folder: Path) -> Path:
     """Write the untrained demo model and rows of its puzzles, rows.jsonl."""
-    student = make_student(preset("demo"), None, 0)
-    write_student(folder, student)
+    student = load_trainable(preset("demo"), None, 0)
+    write_trained(folder, student)
     examples = PuzzleSource(0).draw(PUZZLES, Objective.STEPS)
     rows = [{"question": one.question, "steps": one.steps, "answer": one.answer} for one in examples]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -25,5 +25,5 @@ class DivergedError(RimError, ArithmeticError):
     """The loss is infinite or no number."""
 
 
-class ShortMemoryError(RimError, MemoryError):
+class OutOfMemoryError(RimError, MemoryError):
     """A pass needs more memory than there is."""

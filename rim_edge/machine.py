@@ -12,10 +12,10 @@ from pathlib import Path
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Variant
-from rim_runtime.engines.gpu_engines import missing_cuda_libraries, trt_here
+from rim_runtime.engines.gpu_engines import missing_cuda_libraries, plan_requirements
 from rim_runtime.engines.names import GPU_ENGINES, EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
-from rim_runtime.engines.support import FITS, choose, suited
+from rim_runtime.engines.support import SUPPORT, choose_variant, has_suited_variant
 from rim_runtime.errors import RimError, UnavailableError
 from rim_runtime.libraries.onnxruntime import (
     CPU_COMMAND,
@@ -179,12 +179,12 @@ def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStat
 
 
 def _readiness(bundle: Bundle, status: EngineStatus) -> Readiness:
-    expected = status.available or suited(bundle, status.name)
+    expected = status.available or has_suited_variant(bundle, status.name)
     here = gpu.look().first if status.name in GPU_ENGINES else None
-    variant = choose(bundle, status.name, capability=here.capability if here else None)
+    variant = choose_variant(bundle, status.name, capability=here.capability if here else None)
     if variant is None:
         return Readiness(
-            status.name, None, expected, False, f"no variant for it; make one: {FITS[status.name].export}"
+            status.name, None, expected, False, f"no variant for it; make one: {SUPPORT[status.name].export}"
         )
     if not status.available:
         detail = f"{variant.name} is there, but the engine cannot run here"
@@ -195,7 +195,7 @@ def _readiness(bundle: Bundle, status: EngineStatus) -> Readiness:
 
 def _plan(bundle: Bundle, variant: Variant) -> str:
     """Say where the plan of a variant would come from."""
-    here = trt_here()
+    here = plan_requirements()
     reasons = [refusal(bundle, plan, here) for plan in bundle.manifest.plans if plan.variant == variant.name]
     if None in reasons:
         return "with the plan it brought"

@@ -23,14 +23,14 @@ from rim_edge.data.files import read_file
 from rim_edge.data.sources import ExampleSource
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.methods.rim.packing import packed_length
-from rim_edge.model.trainable import make_student
+from rim_edge.model.trainable import load_trainable
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import BadRows, DataFile
 from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Alignment, Objective
 from rim_edge.training.gather import gather
 from rim_edge.training.loop import Watch, train
-from rim_edge.training.step import Run
+from rim_edge.training.step import TrainingSetup
 
 ENDLESS = 1_000_000
 SEED = 0
@@ -40,7 +40,7 @@ SEED = 0
 class Turns:
     """Lets a run go on for some steps a request, and answers."""
 
-    run: Run
+    run: TrainingSetup
     """What is trained."""
     again: ExampleSource
     """Gives the run's examples once more, to count them."""
@@ -106,12 +106,12 @@ def _turns(case: dict[str, Any], answers: TextIO) -> Turns:
         trains=Trains(case["trains"]),
         resources=Resources(case["micro_batch"], Arithmetic(case.get("arithmetic", "fp32")), save_every=ENDLESS),
     )
-    student = make_student(recipe, Path(case["checkpoint"]), SEED)
+    student = load_trainable(recipe, Path(case["checkpoint"]), SEED)
     encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
     files = (read_file(DataFile(Path(case["rows"])), BadRows.SKIP),)
     positions = student.model.config.max_position_embeddings
     source, again = (gather(files, encoder, recipe, positions, SEED).source for _ in range(2))
-    run = Run(student.model, encoder, source, recipe.curriculum, student.padding, recipe.resources, SEED)
+    run = TrainingSetup(student.model, encoder, source, recipe.curriculum, student.padding, recipe.resources, SEED)
     return Turns(run, again, case["steps"], answers)
 
 

@@ -32,7 +32,7 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
     (folder / TOKENIZER).write_text(text, encoding="utf-8")
 
 
-def carry_papers(checkpoint: Checkpoint, folder: Path) -> None:
+def carry_license_and_card(checkpoint: Checkpoint, folder: Path) -> None:
     """Carry the checkpoint's licence and card over, or write `unknown` in their place."""
     licence = next((checkpoint.path / name for name in _LICENCE_FILES if (checkpoint.path / name).is_file()), None)
     _carry(licence, folder / LICENSE)

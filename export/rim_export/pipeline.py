@@ -14,10 +14,10 @@ from rim_runtime.machine.storage import new_folder, refuse_existing
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 
-from rim_export.bundle_files import carry_papers, tool_versions, write_tokenizer
+from rim_export.bundle_files import carry_license_and_card, tool_versions, write_tokenizer
 from rim_export.certification.certificate import Certificate
 from rim_export.certification.evaluation import check_prompts, fitting_questions
-from rim_export.certification.widening import Acceptance, Workshop, prove_variants
+from rim_export.certification.widening import Tolerance, VariantWriter, prove_variants
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
@@ -25,8 +25,8 @@ from rim_export.graph.trace import trace
 from rim_export.progress import Progress
 from rim_export.questions import CERTIFICATE_SET, read_questions
 from rim_export.settings import ExportOptions
-from rim_export.tensorrt.plans import build_plans, check_order
-from rim_export.variants import plan_recipes
+from rim_export.tensorrt.plans import build_plans, check_plan_request
+from rim_export.variants import choose_recipes
 from rim_export.weights.model_weights import ModelWeights
 
 
@@ -63,7 +63,7 @@ def export(
     tell = progress or _silent
     refuse_existing(target)
     import_onnxruntime()  # the variant is asked at the end: better to miss it now
-    plan_order = check_order(options)
+    plan_request = check_plan_request(options)
     checkpoint = Checkpoint.open(model)
     rim, notes = _settings(checkpoint, options)
     tokenizer = checkpoint.load_tokenizer()
@@ -75,7 +75,7 @@ def export(
     weights.check(traced)
     with new_folder(target) as folder:
         write_tokenizer(checkpoint, folder)
-        carry_papers(checkpoint, folder)
+        carry_license_and_card(checkpoint, folder)
         encoder = PromptEncoder.load(contract, folder / TOKENIZER, limits.question_tokens)
         asked, dropped = fitting_questions(read_questions(options.certify or CERTIFICATE_SET), encoder)
         check_prompts(tokenizer, encoder, asked)
@@ -89,15 +89,15 @@ def export(
             variants=(),
             files={},
         )
-        plan = plan_recipes(weights, encoder, options, asked, tell)
-        workshop = Workshop(traced, weights, Bundle(folder, draft), tell)
-        acceptance = Acceptance(options.max_flips, options.keep_going)
-        proven = prove_variants(workshop, encoder, asked, plan.recipes, acceptance)
+        plan = choose_recipes(weights, encoder, options, asked, tell)
+        writer = VariantWriter(traced, weights, Bundle(folder, draft), tell)
+        tolerance = Tolerance(options.max_flips, options.keep_going)
+        proven = prove_variants(writer, encoder, asked, plan.recipes, tolerance)
         questions = options.certify.name if options.certify else CERTIFICATE_SET.name
         certificate = Certificate(questions, contract.blocks, options.max_flips, proven.comparisons)
         (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proven.golden), encoding="utf-8")
         (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
-        built = build_plans(Bundle(folder, draft), proven.variants, plan_order, tell)
+        built = build_plans(Bundle(folder, draft), proven.variants, plan_request, tell)
         manifest = replace(draft, variants=proven.variants, files=file_entries(folder), plans=built.plans)
         save_manifest(folder, manifest)
     seconds = time.perf_counter() - started

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.manifest import Dialect, Head, Precision
 from rim_runtime.engines.names import EngineName
-from rim_runtime.engines.support import FITS
+from rim_runtime.engines.support import SUPPORT
 from rim_runtime.errors import InputError
 
 DEFAULT_MAX_LENGTH = 2048
@@ -134,7 +134,7 @@ class ExportOptions:
             )
 
     def _check_engine(self) -> None:
-        fit = FITS.get(self.engine)
+        fit = SUPPORT.get(self.engine)
         if fit and self.precision not in (*fit.made_for, *fit.runs):
             raise InputError(
                 f"The engine {self.engine} does not run {self.precision}, expected one of "

@@ -36,7 +36,7 @@ from rim_export.weights.model_weights import ModelWeights
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChosenRecipes:
     """How the variants will be written."""
 
     recipes: tuple[Recipe, ...]
@@ -46,44 +46,46 @@ class Plan:
 
 
 @torch.no_grad()
-def plan_recipes(
+def choose_recipes(
     weights: ModelWeights,
     encoder: PromptEncoder,
     options: ExportOptions,
     certified: Sequence[LabelledQuestion],
     tell: Progress,
-) -> Plan:
+) -> ChosenRecipes:
     """Return the recipes of the options' precision; measure activations where one asks for it.
 
     Raises QuestionFileError and CalibrationError.
     """
     if options.for_gpus and not options.calibrates:
-        return Plan(*gpu_recipes(options, iter(())))
+        return ChosenRecipes(*gpu_recipes(options, iter(())))
     if options.calibrates:
         questions = read_calibration(options.calibration or CALIBRATION_SET, encoder, certified)
         layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
         return _calibrated(options, questions, layers)
     if options.precision is Precision.INT4:
         recipes = int4_recipes(options.block_size)
-        return Plan(tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect)))
+        return ChosenRecipes(tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect)))
     plain = {Precision.FP32: FP32, Precision.INT8: INT8, Precision.FP8: fp8_recipe({})}
-    return Plan((plain[options.precision],))
+    return ChosenRecipes((plain[options.precision],))
 
 
-def _calibrated(options: ExportOptions, questions: CalibrationSet, layers: Iterator[ObservedLayer]) -> Plan:
+def _calibrated(
+    options: ExportOptions, questions: CalibrationSet, layers: Iterator[ObservedLayer]
+) -> ChosenRecipes:
     measured = f"Activations were measured on {len(questions.texts)} questions of {questions.name}."
     foreign = options.certify is not None and options.calibration is None
     hint = " They are medical: give --calibration for another field." if foreign else ""
     notes = (measured + hint, *questions.notes)
     if options.for_gpus:
         recipes, decided = gpu_recipes(options, layers)
-        return Plan(recipes, (*notes, *decided))
+        return ChosenRecipes(recipes, (*notes, *decided))
     if options.precision is Precision.FP8:
-        return Plan((fp8_recipe(activation_ranges(layers, options.ranges, round_range)),), notes)
+        return ChosenRecipes((fp8_recipe(activation_ranges(layers, options.ranges, round_range)),), notes)
     assert INT8.emulate is not None
     smoothing = search_smoothing(layers, INT8.emulate)
     strengths = ", ".join(f"{strength:g}" for strength in smoothing.strengths)
-    return Plan((smoothed(INT8, smoothing),), (*notes, f"Smoothing strengths by layer: {strengths}."))
+    return ChosenRecipes((smoothed(INT8, smoothing),), (*notes, f"Smoothing strengths by layer: {strengths}."))
 
 
 def gpu_recipes(

@@ -100,16 +100,16 @@ def _of_checkpoint(items: Sequence[Item], blocks: str | None, model: Path, chain
     require_extra("train", "Evaluating a checkpoint")
     from rim_edge.evaluation.checkpoint_answers import answers_read, chains_read, open_checkpoint
     from rim_edge.evaluation.scores import report
-    from rim_edge.evaluation.shuffled_blocks import partners, swapped_letters
+    from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters
 
     loaded, encoder = open_checkpoint(model)
     budgets = parse_blocks(blocks, encoder.contract.blocks)
     read = {count: answers_read(loaded, encoder, items, count) for count in budgets}
-    swapped = None
+    shuffled = None
     if len(items) > 1 and budgets[-1] and all(item.letters for item in items):
-        swapped = swapped_letters(loaded, encoder, items, partners(len(items), seed), budgets[-1])
+        shuffled = shuffled_letters(loaded, encoder, items, partners(len(items), seed), budgets[-1])
     chains = None if chain is None else chains_read(loaded, encoder, items, chain)
-    return report([item.answer for item in items], read, swapped, chains)
+    return report([item.answer for item in items], read, shuffled, chains)
 
 
 def _print(report: Report) -> None:
@@ -121,8 +121,8 @@ def _print(report: Report) -> None:
     out.print(_line("most frequent answer", report.majority))
     if report.any_block:
         out.print(_line("any block", report.any_block) + "   an oracle: nobody can choose like that")
-    if report.swapped:
-        out.print(_line("another question's blocks", report.swapped))
+    if report.shuffled:
+        out.print(_line("another question's blocks", report.shuffled))
     if report.chain:
         out.print(_line("written steps", report.chain))
 

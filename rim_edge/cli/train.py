@@ -12,7 +12,7 @@ from rim_edge.cli.output import note, print_json
 if TYPE_CHECKING:
     from rim_edge.evaluation.held_out import HeldOut
     from rim_edge.recipe.recipe import Recipe
-    from rim_edge.training.callbacks import Found
+    from rim_edge.training.callbacks import RunStart
 
 
 def train(
@@ -111,7 +111,7 @@ def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> R
     return recipe if lora_rank is None else recipe.with_rank(lora_rank)
 
 
-def _tell(found: Found) -> None:
+def _tell(found: RunStart) -> None:
     """Say which rows are left out."""
     for file in found.files:
         _tell_skipped(file.name, file.skipped, file.first_bad)

@@ -11,7 +11,7 @@ from rim_edge.puzzles.fresh import held_out
 from rim_edge.puzzles.ordering import draw_ordering
 from rim_edge.puzzles.puzzle import HOPS, SMALLEST, Family, Puzzle
 from rim_edge.puzzles.rooms import Maps, draw_rooms
-from rim_edge.puzzles.unanswerable import draw_stranger, spoilt
+from rim_edge.puzzles.unanswerable import draw_unanswerable, spoilt
 from rim_edge.recipe.switches import Objective
 
 
@@ -39,7 +39,7 @@ class PuzzleSource:
         rng, puzzle = self._rng, self._puzzle(objective)
         if rng.random() >= _WITHOUT_ANSWER.get(objective, 0.1):
             return puzzle_example(puzzle, rng)
-        stranger = spoilt(puzzle, rng) if rng.random() < _SPOILT_SHARE else draw_stranger(rng)
+        stranger = spoilt(puzzle, rng) if rng.random() < _SPOILT_SHARE else draw_unanswerable(rng)
         return Example(stranger.question, (), rng.choice(stranger.letters))
 
     def _puzzle(self, objective: Objective) -> Puzzle:

@@ -50,14 +50,14 @@ class Report:
     """An oracle: right behind at least one of the budgets above 0. Nobody can choose like that; an upper bound."""
     majority: Score
     """Answering always with the most frequent right answer: what to beat."""
-    swapped: Score | None = None
+    shuffled: Score | None = None
     """Shuffled blocks: all of them, but computed for another question. None where that cannot be done."""
     chain: Score | None = None
     """With written steps instead of blocks, where that was asked for."""
 
     def to_json(self) -> dict[str, object]:
         """Return it as `--json` prints it."""
-        others = {"any_block_oracle": self.any_block, "shuffled_blocks": self.swapped, "chain": self.chain}
+        others = {"any_block_oracle": self.any_block, "shuffled_blocks": self.shuffled, "chain": self.chain}
         return {
             "n": self.majority.n,
             "by_blocks": {str(blocks): score.to_json() for blocks, score in self.by_blocks.items()},
@@ -105,7 +105,7 @@ class RunScores:
 def report(
     answers: list[str],
     by_blocks: dict[int, list[str]],
-    swapped: list[str] | None = None,
+    shuffled: list[str] | None = None,
     chain: list[str] | None = None,
 ) -> Report:
     """Score what was read with each number of blocks against the right answers."""
@@ -115,7 +115,7 @@ def report(
         by_blocks={blocks: _score(read, answers) for blocks, read in by_blocks.items()},
         any_block=Score(sum(hits), len(answers)) if len(above) > 1 else None,
         majority=majority(answers),
-        swapped=None if swapped is None else _score(swapped, answers),
+        shuffled=None if shuffled is None else _score(shuffled, answers),
         chain=None if chain is None else _score(chain, answers),
     )
 

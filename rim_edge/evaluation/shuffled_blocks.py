@@ -32,7 +32,7 @@ def partners(count: int, seed: int) -> list[int]:
     return [partner[place] for place in range(count)]
 
 
-def swapped_letters(
+def shuffled_letters(
     model: Any, encoder: ExampleEncoder, items: Sequence[Item], partner: Sequence[int], blocks: int
 ) -> list[str]:
     """Return the letter read for every item behind the blocks of its partner."""
@@ -40,14 +40,14 @@ def swapped_letters(
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
     pairs = [(questions[place], questions[other]) for place, other in enumerate(partner)]
     parts = [
-        swapped_logits(model, encoder, pairs[at : at + _BATCH], blocks)[:, rows]
+        shuffled_logits(model, encoder, pairs[at : at + _BATCH], blocks)[:, rows]
         for at in range(0, len(pairs), _BATCH)
     ]
     return best_letters(torch.cat(parts), items)
 
 
 @torch.no_grad()
-def swapped_logits(
+def shuffled_logits(
     model: Any, encoder: ExampleEncoder, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], blocks: int
 ) -> torch.Tensor:
     """Return the logits [pairs, vocabulary] at the prefix's last token, for pairs (A, B) of prompts."""

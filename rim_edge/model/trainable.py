@@ -18,7 +18,7 @@ from rim_edge.recipe.recipe import Lora, Recipe, Trains
 
 
 @dataclass(frozen=True)
-class Student:
+class TrainableModel:
     """The model that is trained, and what belongs to it."""
 
     model: Any
@@ -41,7 +41,7 @@ class Student:
         return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
 
-def make_student(recipe: Recipe, model: Path | None, seed: int) -> Student:
+def load_trainable(recipe: Recipe, model: Path | None, seed: int) -> TrainableModel:
     """Return the model to train. Raises CheckpointError, and CurriculumError where there is none to start from."""
     torch.manual_seed(seed)
     if model is None:
@@ -50,30 +50,32 @@ def make_student(recipe: Recipe, model: Path | None, seed: int) -> Student:
     rim = RimSettings.from_config(config) or recipe.rim
     loaded, tokenizer = read_checkpoint(model)
     _add_rim_tokens(loaded, tokenizer, rim)
-    return _set_free(Student(loaded, tokenizer, rim, saved_dtype(config), recipe.trains), recipe)
+    return _set_free(TrainableModel(loaded, tokenizer, rim, saved_dtype(config), recipe.trains), recipe)
 
 
-def write_student(folder: Path, student: Student) -> None:
+def write_trained(folder: Path, trainable: TrainableModel) -> None:
     """Write the trained model as a plain checkpoint; the student is used up: adapters merged, vocabulary whole."""
-    model = student.model if student.adapted is None else merge_adapters(student.adapted)
-    if student.trains is not Trains.EVERYTHING:
+    model = trainable.model if trainable.adapted is None else merge_adapters(trainable.adapted)
+    if trainable.trains is not Trains.EVERYTHING:
         thaw_vocabulary(model)
     weights = stored_once(model.state_dict())
-    write_checkpoint(folder, model, student.tokenizer, student.rim, student.dtype, weights=weights)
+    write_checkpoint(folder, model, trainable.tokenizer, trainable.rim, trainable.dtype, weights=weights)
 
 
-def _set_free(student: Student, recipe: Recipe) -> Student:
+def _set_free(trainable: TrainableModel, recipe: Recipe) -> TrainableModel:
     """Decide what learns."""
     if recipe.trains is Trains.EVERYTHING:
-        return student
+        return trainable
     adapted = None
     if recipe.trains is Trains.LORA:
-        adapted = add_adapters(student.model, recipe.lora)
-    freeze_vocabulary(student.model, rim_token_ids(student.tokenizer, student.rim.tokens))
-    return Student(student.model, student.tokenizer, student.rim, student.dtype, student.trains, adapted)
+        adapted = add_adapters(trainable.model, recipe.lora)
+    freeze_vocabulary(trainable.model, rim_token_ids(trainable.tokenizer, trainable.rim.tokens))
+    return TrainableModel(
+        trainable.model, trainable.tokenizer, trainable.rim, trainable.dtype, trainable.trains, adapted
+    )
 
 
-def _from_scratch(recipe: Recipe) -> Student:
+def _from_scratch(recipe: Recipe) -> TrainableModel:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     from rim_edge.puzzles.tokenizer import build_tokenizer
@@ -93,7 +95,7 @@ def _from_scratch(recipe: Recipe) -> Student:
     )
     model = Qwen3ForCausalLM(config)
     torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, recipe.scratch.embedding_std)
-    return Student(model, tokenizer, recipe.rim, getattr(torch, recipe.scratch.dtype), recipe.trains)
+    return TrainableModel(model, tokenizer, recipe.rim, getattr(torch, recipe.scratch.dtype), recipe.trains)
 
 
 def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:

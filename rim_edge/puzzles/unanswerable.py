@@ -25,7 +25,7 @@ _CHARACTERS = "eeeeeetttttaaaaooooiiiinnnnssssrrrhhhlldddccuummffppggwwyybbvkxjq
 
 
 @dataclass(frozen=True)
-class Stranger:
+class Unanswerable:
     """A question without a right answer."""
 
     question: str
@@ -34,16 +34,16 @@ class Stranger:
     """The letters it may be answered with."""
 
 
-def draw_stranger(rng: random.Random) -> Stranger:
+def draw_unanswerable(rng: random.Random) -> Unanswerable:
     """Draw a text of words that nobody ever wrote, two in three with options."""
     text = f"{_sentences(rng)}?"
     if rng.random() < 1 / 3:
-        return Stranger(text, LETTERS)
+        return Unanswerable(text, LETTERS)
     options = [_words(rng, rng.randint(1, 3)) for _ in range(rng.randint(2, len(LETTERS)))]
-    return Stranger(render_options(text, options), LETTERS[: len(options)])
+    return Unanswerable(render_options(text, options), LETTERS[: len(options)])
 
 
-def spoilt(puzzle: Puzzle, rng: random.Random) -> Stranger:
+def spoilt(puzzle: Puzzle, rng: random.Random) -> Unanswerable:
     """Return a puzzle without what decides it: its task, its facts, or the right option (the others shuffled)."""
     text, lines = puzzle.text_and_options
     options = [said for said, _ in puzzle.offered]
@@ -57,8 +57,8 @@ def spoilt(puzzle: Puzzle, rng: random.Random) -> Stranger:
         case _:
             text = f"{sentences[0]}. {sentences[-1]}"
     if not options:
-        return Stranger(text, puzzle.letters)
-    return Stranger(render_options(text, options), LETTERS[: len(options)])
+        return Unanswerable(text, puzzle.letters)
+    return Unanswerable(render_options(text, options), LETTERS[: len(options)])
 
 
 def _sentences(rng: random.Random) -> str:

@@ -18,7 +18,7 @@ from rim_edge.training.loop import Step
 
 
 @dataclass(frozen=True)
-class Found:
+class RunStart:
     """What a run starts with."""
 
     files: tuple[FileReport, ...]
@@ -31,7 +31,7 @@ class Found:
 class Audience:
     """Callables, each for one kind of news."""
 
-    found: Callable[[Found], None] = lambda found: None
+    found: Callable[[RunStart], None] = lambda found: None
     """Before the first step."""
     step: Callable[[Step], None] = lambda step: None
     """Behind every optimizer step."""
@@ -44,7 +44,7 @@ class Audience:
 _FLUSH_SECONDS = 10
 
 
-class Board:
+class TensorBoard:
     """Writes events; the axis is the optimizer steps of all stages, of accuracies the number of blocks.
 
     Points behind `done`, which a run that was interrupted had written, are taken back.
@@ -57,7 +57,7 @@ class Board:
         with storage_errors(folder):
             self._writer = SummaryWriter(str(folder), purge_step=done + 1, flush_secs=_FLUSH_SECONDS)
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> TensorBoard:
         """Return the board."""
         return self
 
@@ -94,7 +94,7 @@ def recorded(audience: Audience, metrics: Path, events: Path | None, done: int) 
 
     `done` steps stand in the metrics already; the events go into the folder `events`. Raises StorageError.
     """
-    board: Board | nullcontext[None] = nullcontext() if events is None else Board(events, done)
+    board: TensorBoard | nullcontext[None] = nullcontext() if events is None else TensorBoard(events, done)
     with board as opened, metrics.open("a", encoding="utf-8") as rows:
 
         def step(told: Step) -> None:

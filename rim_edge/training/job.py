@@ -21,18 +21,18 @@ from rim_edge.evaluation.held_out import HeldOut, held_out_puzzles, hold_out, re
 from rim_edge.evaluation.plot import draw_accuracy
 from rim_edge.evaluation.scores import RunScores, majority, stage_scores
 from rim_edge.methods.rim.encode import ExampleEncoder
-from rim_edge.model.trainable import Student, make_student, write_student
+from rim_edge.model.trainable import TrainableModel, load_trainable, write_trained
 from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile
 from rim_edge.recipe.recipe import Recipe
-from rim_edge.training.callbacks import Audience, Found, recorded
+from rim_edge.training.callbacks import Audience, RunStart, recorded
 from rim_edge.training.gather import FileReport, Gathered, gather
 from rim_edge.training.loop import Watch, train
 from rim_edge.training.processes import Processes
 from rim_edge.training.stage_scores import right_answers
-from rim_edge.training.state import METRICS, Moment, SavedRuns, StageResult
-from rim_edge.training.step import Run
+from rim_edge.training.state import METRICS, SavedStates, StageResult, TrainingState
+from rim_edge.training.step import TrainingSetup
 from rim_edge.training.summary import write_summary
 
 PICTURE = "accuracy.svg"
@@ -123,7 +123,7 @@ def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
     """
     refuse_existing(job.out)
     inputs = _read(job)
-    saved = SavedRuns.beside(job.out, _identity(job))
+    saved = SavedStates.beside(job.out, _identity(job))
     if not job.resume:
         saved.refuse_unfinished()
     processes = Processes(job.recipe.resources.sharding)
@@ -134,12 +134,12 @@ def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
         with saved.in_use() as metrics:
             audience.doing("reading the model and the data")
             prepared = _prepare(job, inputs, processes)
-            audience.found(Found(prepared.reports, prepared.held_out))
+            audience.found(RunStart(prepared.reports, prepared.held_out))
             audience.doing("beginning")
             outcome = _lead(job, prepared, saved, metrics, audience)
     else:
         prepared = _prepare(job, inputs, processes)
-        train(prepared.run, Watch(behind=_scored_by(prepared, _NOBODY)), _start(job, saved, prepared.student))
+        train(prepared.run, Watch(behind=_scored_by(prepared, _NOBODY)), _start(job, saved, prepared.trainable))
     processes.end()
     return outcome
 
@@ -152,8 +152,8 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Prepared:
-    student: Student
-    run: Run
+    trainable: TrainableModel
+    run: TrainingSetup
     reports: tuple[FileReport, ...]
     held_out: HeldOut | None
 
@@ -171,25 +171,25 @@ def _read(job: Job) -> _Inputs:
 
 
 def _prepare(job: Job, inputs: _Inputs, processes: Processes) -> _Prepared:
-    student = make_student(job.recipe, job.model, job.seed)
-    encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
-    positions = student.model.config.max_position_embeddings
+    trainable = load_trainable(job.recipe, job.model, job.seed)
+    encoder = ExampleEncoder(trainable.tokenizer, derive_contract(trainable.tokenizer, trainable.rim))
+    positions = trainable.model.config.max_position_embeddings
     gathered = Gathered(PuzzleSource(job.seed), ())
     if inputs.files:
         recipe = replace(job.recipe, curriculum=job.curriculum)
         gathered = gather(inputs.files, encoder, recipe, positions, job.seed)
-    run = Run(
-        model=student.model,
+    run = TrainingSetup(
+        model=trainable.model,
         encoder=encoder,
         source=gathered.source,
         curriculum=job.curriculum,
-        padding=student.padding,
+        padding=trainable.padding,
         resources=job.recipe.resources,
         seed=job.seed,
         processes=processes,
     )
     held_out = None if processes.is_sharded else _held_out(inputs, encoder, positions)
-    return _Prepared(student, run, gathered.reports, held_out)
+    return _Prepared(trainable, run, gathered.reports, held_out)
 
 
 def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
@@ -199,9 +199,9 @@ def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldO
     return None if inputs.files else held_out_puzzles()
 
 
-def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audience: Audience) -> Outcome:
+def _lead(job: Job, prepared: _Prepared, saved: SavedStates, metrics: Path, audience: Audience) -> Outcome:
     """Train as the process that writes."""
-    start = _start(job, saved, prepared.student)
+    start = _start(job, saved, prepared.trainable)
     events = job.tensorboard and job.tensorboard / job.out.name
     with recorded(audience, metrics, events, start.done) as listening:
         watch = Watch(
@@ -215,7 +215,7 @@ def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audien
     no_picture = _no_picture(job, prepared.run, scores)
     outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, no_picture)
     with new_folder(job.out) as folder:
-        write_student(folder, prepared.student)
+        write_trained(folder, prepared.trainable)
         shutil.copyfile(metrics, folder / METRICS)
         if scores is not None and no_picture is None:
             draw_accuracy(scores, folder / PICTURE)
@@ -223,7 +223,7 @@ def _lead(job: Job, prepared: _Prepared, saved: SavedRuns, metrics: Path, audien
     return outcome
 
 
-def _no_picture(job: Job, run: Run, scores: RunScores | None) -> str | None:
+def _no_picture(job: Job, run: TrainingSetup, scores: RunScores | None) -> str | None:
     """Return why there is no picture of accuracy by blocks, if there is none."""
     if scores is not None:
         several = any(len(stage.by_blocks) > 1 for stage in scores.stages)
@@ -235,11 +235,11 @@ def _no_picture(job: Job, run: Run, scores: RunScores | None) -> str | None:
     return f"not scored, because the arm {job.arm} writes its steps; rim-edge eval --chain scores those"
 
 
-def _scored_by(prepared: _Prepared, audience: Audience) -> Callable[[Moment], Moment]:
+def _scored_by(prepared: _Prepared, audience: Audience) -> Callable[[TrainingState], TrainingState]:
     """Return what scores a stage that has just been finished, and tells and keeps it."""
     run, held_out = prepared.run, prepared.held_out
 
-    def behind(moment: Moment) -> Moment:
+    def behind(moment: TrainingState) -> TrainingState:
         stage = run.curriculum.stages[len(moment.finished) - 1]
         right = () if held_out is None else right_answers(run, held_out.items, stage, audience.doing)
         if held_out is not None and right:
@@ -260,9 +260,9 @@ def _scores(held_out: HeldOut | None, stages: Sequence[StageResult]) -> RunScore
     )
 
 
-def _start(job: Job, saved: SavedRuns, student: Student) -> Moment:
+def _start(job: Job, saved: SavedStates, trainable: TrainableModel) -> TrainingState:
     latest = saved.latest() if job.resume else None
-    return Moment() if latest is None else saved.restore(latest, student.model)
+    return TrainingState() if latest is None else saved.restore(latest, trainable.model)
 
 
 def _identity(job: Job) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import set_dropout
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Schedule
-from rim_edge.training.out_of_memory import telling_of_shortage
+from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
-from rim_edge.training.state import RECENT, Moment, StageResult, what_learns
-from rim_edge.training.step import Run, Scorer, Taken, take
+from rim_edge.training.state import RECENT, StageResult, TrainingState, what_learns
+from rim_edge.training.step import ReadoutNll, StepResult, TrainingSetup, take_step
 
 
 @dataclass(frozen=True)
@@ -64,33 +64,33 @@ class Watch:
 
     report: Callable[[Step], None] = lambda step: None
     """Called after every optimizer step."""
-    save: Callable[[Moment, Mapping[str, Tensor]], None] = lambda moment, weights: None
+    save: Callable[[TrainingState, Mapping[str, Tensor]], None] = lambda state, weights: None
     """Called every `resources.save_every` steps, with what `train` can start from and the weights that learn; both
     are empty in all processes but the first where layers are shared out."""
-    behind: Callable[[Moment], Moment] = lambda moment: moment
+    behind: Callable[[TrainingState], TrainingState] = lambda state: state
     """Called behind every stage, in every process of a run; `train` goes on with what it returns."""
 
 
-def train(run: Run, watch: Watch, start: Moment | None = None) -> tuple[StageResult, ...]:
+def train(run: TrainingSetup, watch: Watch, start: TrainingState | None = None) -> tuple[StageResult, ...]:
     """Train all stages in place, from the beginning or from a moment whose weights the model has.
 
     Where layers are shared out, only the first process has a whole model behind it. Raises
     DivergedError and ShortMemoryError.
     """
     keep_freed_memory()
-    moment = start or Moment()
-    _draw_again(run, moment)
+    state = start or TrainingState()
+    _draw_again(run, state)
     if run.resources.recompute:
         run.model.activation_checkpointing_enable({"use_reentrant": False})
     run.model.train()
-    module = run.processes.prepare(Scorer(run.model, run.resources.arithmetic))
+    module = run.processes.prepare(ReadoutNll(run.model, run.resources.arithmetic))
     began = time.monotonic()
-    with telling_of_shortage(run.resources):
-        while len(moment.finished) < len(run.curriculum.stages):
-            moment = watch.behind(_train_stage(run, module, moment, watch, began))
+    with report_out_of_memory(run.resources):
+        while len(state.finished) < len(run.curriculum.stages):
+            state = watch.behind(_train_stage(run, module, state, watch, began))
     unshard(run.model, keep=run.processes.is_first)
     run.model.eval()
-    return moment.finished
+    return state.finished
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -103,50 +103,52 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * max(1, stage.steps - step) / max(1, stage.steps - warmup)
 
 
-def _train_stage(run: Run, module: torch.nn.Module, moment: Moment, watch: Watch, began: float) -> Moment:
+def _train_stage(
+    run: TrainingSetup, module: torch.nn.Module, state: TrainingState, watch: Watch, began: float
+) -> TrainingState:
     """Train a stage from where `moment` stands in it, and return the moment behind it."""
-    started, index, pace = time.monotonic(), len(moment.finished), Pace()
+    started, index, pace = time.monotonic(), len(state.finished), Pace()
     stage = run.curriculum.stages[index]
     optimizer = _optimizer(run.model, stage, run.curriculum.betas)
-    _restore(optimizer, moment)
+    _restore(optimizer, state)
     set_dropout(run.model, stage.dropout)
-    while _goes_on(stage, moment):
-        rate, at = learning_rate(stage, moment.steps), time.monotonic()
-        _seed_dropout(run, index, moment.steps)
+    while _goes_on(stage, state):
+        rate, at = learning_rate(stage, state.steps), time.monotonic()
+        _seed_dropout(run, index, state.steps)
         optimizer.zero_grad()
-        taken = take(run, module, stage, moment.steps)
+        taken = take_step(run, module, stage, state.steps)
         _update(run, optimizer, taken.loss, rate)
-        moment = moment.after(taken.loss)
+        state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
-        watch.report(_step(run, moment, taken, pace, time.monotonic() - began))
-        if moment.done % run.resources.save_every == 0:
-            _save(run, watch, moment, optimizer)
-    return moment.behind(stage.name, time.monotonic() - started)
+        watch.report(_step(run, state, taken, pace, time.monotonic() - began))
+        if state.done % run.resources.save_every == 0:
+            _save(run, watch, state, optimizer)
+    return state.behind(stage.name, time.monotonic() - started)
 
 
-def _goes_on(stage: Stage, moment: Moment) -> bool:
+def _goes_on(stage: Stage, state: TrainingState) -> bool:
     """Whether the stage has another step: one of its own, or one of its extension."""
     extension = stage.extension
-    if moment.steps < stage.steps or extension is None:
-        return moment.steps < stage.steps
-    return moment.steps < extension.at_most and moment.loss >= extension.loss
+    if state.steps < stage.steps or extension is None:
+        return state.steps < stage.steps
+    return state.steps < extension.at_most and state.loss >= extension.loss
 
 
-def _draw_again(run: Run, moment: Moment) -> None:
+def _draw_again(run: TrainingSetup, state: TrainingState) -> None:
     """Take from the source what was drawn before this moment."""
-    drawn = [*(result.steps for result in moment.finished), moment.steps]
+    drawn = [*(result.steps for result in state.finished), state.steps]
     for stage, steps in zip(run.curriculum.stages, drawn, strict=False):
         for _ in range(steps):
             run.source.draw(run.curriculum.batch_size, stage.objective)
 
 
-def _seed_dropout(run: Run, stage: int, step: int) -> None:
+def _seed_dropout(run: TrainingSetup, stage: int, step: int) -> None:
     """Make a step's dropout depend on nothing but the run's seed, the step and the process."""
     if run.curriculum.stages[stage].dropout:
         torch.manual_seed(hash((run.seed, stage, step, run.processes.number)))
 
 
-def _update(run: Run, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> None:
+def _update(run: TrainingSetup, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> None:
     if not math.isfinite(loss):
         raise DivergedError(f"The loss is {loss} at the learning rate {rate}, expected a number. Lower the rate.")
     for group in optimizer.param_groups:
@@ -155,33 +157,33 @@ def _update(run: Run, optimizer: torch.optim.Optimizer, loss: float, rate: float
     optimizer.step()
 
 
-def _save(run: Run, watch: Watch, moment: Moment, optimizer: torch.optim.Optimizer) -> None:
-    """Hand out the moment behind this step; shares of it are put together, so every process has to call this."""
-    keep, state = run.processes.is_first, optimizer.state_dict()["state"]
-    whole = {number: put_together(values, keep=keep) for number, values in state.items()}
+def _save(run: TrainingSetup, watch: Watch, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:
+    """Hand out the state after this step; shares of it are put together, so every process has to call this."""
+    keep, moments = run.processes.is_first, optimizer.state_dict()["state"]
+    whole = {number: put_together(values, keep=keep) for number, values in moments.items()}
     weights = {name: parameter.detach() for name, parameter in what_learns(run.model).items()}
-    watch.save(replace(moment, optimizer=whole), put_together(weights, keep=keep))
+    watch.save(replace(state, optimizer=whole), put_together(weights, keep=keep))
 
 
-def _restore(optimizer: torch.optim.Optimizer, moment: Moment) -> None:
-    """Give the optimizer the moment's state, if there is some."""
-    if moment.optimizer:
+def _restore(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    """Give the optimizer its moments of this state, if there are some."""
+    if state.optimizer:
         held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        state = {number: take_shares(values, held[number]) for number, values in moment.optimizer.items()}
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        moments = {number: take_shares(values, held[number]) for number, values in state.optimizer.items()}
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
-def _step(run: Run, moment: Moment, taken: Taken, pace: Pace, seconds: float) -> Step:
+def _step(run: TrainingSetup, state: TrainingState, taken: StepResult, pace: Pace, seconds: float) -> Step:
     """Return what the step behind which `moment` stands has done."""
-    stage = run.curriculum.stages[len(moment.finished)]
+    stage = run.curriculum.stages[len(state.finished)]
     return Step(
         stage=stage.name,
-        step=moment.steps,
-        done=moment.done,
+        step=state.steps,
+        done=state.done,
         loss=taken.loss,
-        recent_loss=moment.loss,
+        recent_loss=state.loss,
         nll=taken.nll,
-        learning_rate=learning_rate(stage, moment.steps - 1),
+        learning_rate=learning_rate(stage, state.steps - 1),
         examples=run.curriculum.batch_size,
         tokens=taken.tokens,
         padding=taken.padding,

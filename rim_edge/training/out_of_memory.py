@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
-from rim_edge.errors import ShortMemoryError
+from rim_edge.errors import OutOfMemoryError
 from rim_edge.recipe.recipe import Resources, Sharding
 
 
 @contextmanager
-def telling_of_shortage(resources: Resources) -> Iterator[None]:
+def report_out_of_memory(resources: Resources) -> Iterator[None]:
     """Turn torch's error for want of memory, a GPU's or the machine's, into one that names the remedies.
 
     Raises ShortMemoryError. A system that kills the process instead, as Linux may, says nothing.
@@ -23,7 +23,7 @@ def telling_of_shortage(resources: Resources) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         reason = str(error).strip().split("\n")[0]
-        raise ShortMemoryError(f"Memory ran out ({reason}). {_remedies(resources)}") from None
+        raise OutOfMemoryError(f"Memory ran out ({reason}). {_remedies(resources)}") from None
 
 
 def _remedies(resources: Resources) -> str:

@@ -11,7 +11,7 @@ from rim_edge.evaluation.items import Item
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.recipe import Arithmetic
 from rim_edge.recipe.switches import Objective
-from rim_edge.training.step import Run
+from rim_edge.training.step import TrainingSetup
 
 _WITH_BLOCKS = (Objective.STEPS, Objective.ANSWER)
 _WITHOUT = (Objective.DIRECT, Objective.FADING)
@@ -27,7 +27,9 @@ def budgets(stage: Stage, blocks: int) -> range:
     return range(1 if stage.objective in _WITHOUT else 0)
 
 
-def right_answers(run: Run, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]) -> tuple[int, ...]:
+def right_answers(
+    run: TrainingSetup, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]
+) -> tuple[int, ...]:
     """Return how many items are answered right with 0, 1, … blocks; each process asks its share of them."""
     mine = items[run.processes.number :: run.processes.count]
     run.model.eval()
@@ -39,7 +41,7 @@ def right_answers(run: Run, items: Sequence[Item], stage: Stage, doing: Callable
     return tuple(found)
 
 
-def _right(run: Run, items: Sequence[Item], blocks: int) -> int:
+def _right(run: TrainingSetup, items: Sequence[Item], blocks: int) -> int:
     if not items:
         return 0
     bf16 = run.resources.arithmetic is Arithmetic.BF16

@@ -41,7 +41,7 @@ class StageResult:
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainingState:
     """A point between two optimizer steps."""
 
     finished: tuple[StageResult, ...] = ()
@@ -63,15 +63,15 @@ class Moment:
         """The mean loss of the last steps; there must be some."""
         return sum(self.losses) / len(self.losses)
 
-    def after(self, loss: float) -> Moment:
+    def after(self, loss: float) -> TrainingState:
         """Return the moment one step later."""
         return replace(self, steps=self.steps + 1, losses=(*self.losses, loss)[-RECENT:], optimizer={})
 
-    def behind(self, name: str, seconds: float) -> Moment:
+    def behind(self, name: str, seconds: float) -> TrainingState:
         """Return the moment in which this stage is finished."""
-        return Moment((*self.finished, StageResult(name, self.steps, self.loss, seconds)))
+        return TrainingState((*self.finished, StageResult(name, self.steps, self.loss, seconds)))
 
-    def scored(self, right: tuple[int, ...]) -> Moment:
+    def scored(self, right: tuple[int, ...]) -> TrainingState:
         """Return the moment with the right answers behind the stage that was finished last."""
         *before, last = self.finished
         return replace(self, finished=(*before, replace(last, right=right)))
@@ -91,7 +91,7 @@ _WEIGHTS, _OPTIMIZER, _MOMENT, METRICS = (
 
 
 @dataclass(frozen=True)
-class SavedRuns:
+class SavedStates:
     """The folder of a run's saved moments."""
 
     folder: Path
@@ -100,7 +100,7 @@ class SavedRuns:
     """What the run is, as JSON: a moment of another run is refused."""
 
     @classmethod
-    def beside(cls, out: Path, identity: Mapping[str, Any]) -> SavedRuns:
+    def beside(cls, out: Path, identity: Mapping[str, Any]) -> SavedStates:
         """Return the folder that belongs to an output."""
         return cls(out.with_name(f"{out.name}.progress"), json.loads(json.dumps(identity)))
 
@@ -138,7 +138,7 @@ class SavedRuns:
             raise
         self._remove()
 
-    def save(self, moment: Moment, weights: Mapping[str, Tensor], metrics: Path) -> None:
+    def save(self, moment: TrainingState, weights: Mapping[str, Tensor], metrics: Path) -> None:
         """Write a moment with its weights, then remove the ones before it.
 
         Raises StorageError, and then those are still there.
@@ -159,7 +159,7 @@ class SavedRuns:
         for folder in before:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def restore(self, saved: Path, model: torch.nn.Module) -> Moment:
+    def restore(self, saved: Path, model: torch.nn.Module) -> TrainingState:
         """Give the model the saved weights and return the moment. Raises CurriculumError for another run's."""
         state = json.loads((saved / _MOMENT).read_text(encoding="utf-8"))
         self._check(saved, state.pop("run"))
@@ -169,7 +169,7 @@ class SavedRuns:
                 parameter.copy_(weights[name])
         finished = tuple(_stage_result(result) for result in state["finished"])
         optimizer = _nested(load_file(saved / _OPTIMIZER))
-        return Moment(finished, tuple(state["losses"]), state["steps"], optimizer)
+        return TrainingState(finished, tuple(state["losses"]), state["steps"], optimizer)
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -21,7 +21,7 @@ from rim_edge.training.processes import Processes
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingSetup:
     """Everything that a training run consists of."""
 
     model: Any
@@ -42,7 +42,7 @@ class Run:
     """Who trains."""
 
 
-class Scorer(torch.nn.Module):
+class ReadoutNll(torch.nn.Module):
     """Gives -log p of every readout of a packed batch; the model's products are made fast, in place."""
 
     def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
@@ -58,7 +58,7 @@ class Scorer(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class Taken:
+class StepResult:
     """What the passes of a step found."""
 
     loss: float
@@ -85,7 +85,7 @@ _Sums = dict[int, tuple[float, int]]
 """By the readouts' place: the sum of their -log p, and how many they are."""
 
 
-def take(run: Run, module: torch.nn.Module, stage: Stage, step: int) -> Taken:
+def take_step(run: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int) -> StepResult:
     """Draw the batch of step `step` and add the gradients of its loss to the model's."""
     examples = run.source.draw(run.curriculum.batch_size, stage.objective)
     mine = run.processes.share(examples)
@@ -100,7 +100,7 @@ def take(run: Run, module: torch.nn.Module, stage: Stage, step: int) -> Taken:
     for _ in range(idle):
         _idle_pass(run, module, parts[0])
     every = [one for process in run.processes.gather(found) for one in process]
-    return Taken(
+    return StepResult(
         loss=sum(passed.loss for passed in every),
         nll=_means([passed.sums for passed in every]),
         tokens=sum(passed.tokens for passed in every),
@@ -109,7 +109,7 @@ def take(run: Run, module: torch.nn.Module, stage: Stage, step: int) -> Taken:
 
 
 def _pass(
-    run: Run, module: torch.nn.Module, samples: Sequence[Sample], place: tuple[Stage, int], divisor: int
+    run: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample], place: tuple[Stage, int], divisor: int
 ) -> _Passed:
     """One forward and backward pass; gradients are averaged over processes, so each counts as many times."""
     device = run.processes.device
@@ -122,13 +122,13 @@ def _pass(
     return _Passed(loss.item(), _by_place(nll.detach(), samples), tokens, batch.ids.numel() - tokens)
 
 
-def _idle_pass(run: Run, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
+def _idle_pass(run: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
     """Go through the layers for nothing but the other processes' sake, which hold shares of them in theirs."""
     batch = pack(samples, run.encoder.contract.block, run.padding).to(run.processes.device)
     (0.0 * module(batch, sum(len(sample.readouts) for sample in samples)).sum()).backward()
 
 
-def _parts(samples: Sequence[Sample], run: Run) -> list[Sequence[Sample]]:
+def _parts(samples: Sequence[Sample], run: TrainingSetup) -> list[Sequence[Sample]]:
     """Cut the samples into passes, by length so that little of them is padding."""
     size = run.resources.micro_batch
     if size is None or size >= len(samples):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from rim_edge.recipe.recipe import Trains
-from rim_edge.training.step import Run
+from rim_edge.training.step import TrainingSetup
 
 if TYPE_CHECKING:
     from rim_edge.training.job import Job, Outcome
 
 
-def write_summary(folder: Path, job: Job, run: Run, outcome: Outcome) -> None:
+def write_summary(folder: Path, job: Job, run: TrainingSetup, outcome: Outcome) -> None:
     """Write training.json."""
     recipe, scores = job.recipe, outcome.scores
     summary = {

@@ -18,7 +18,7 @@ import numpy as np
 from rim_runtime.answer import Answer, read_letters
 from rim_runtime.bundle.folder import Progress
 from rim_runtime.bundle.manifest import Manifest, Precision
-from rim_runtime.engines.backend import Answers, Backend, Floats, Use
+from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats
 from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
 from rim_runtime.loading.load import load_parts
@@ -58,7 +58,7 @@ class Engine:
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
         and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine).
         """
-        loaded = load_parts(path, engine, precision, Use(threads, answers), progress)
+        loaded = load_parts(path, engine, precision, EngineOptions(threads, answers), progress)
         return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
 
     @property

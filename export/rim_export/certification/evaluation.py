@@ -37,7 +37,7 @@ WIDENED_EACH_RUN = frozenset({Precision.FP8})
 
 
 @dataclass(frozen=True)
-class Exam:
+class Evaluation:
     """The questions a variant has to answer, with the checkpoint's own answers."""
 
     encoder: PromptEncoder
@@ -60,7 +60,7 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class ExamResult:
+class VariantEvaluation:
     """How one variant did."""
 
     logits: NDArray[np.float32]
@@ -102,23 +102,25 @@ def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[La
             )
 
 
-def set_exam(
+def prepare_evaluation(
     weights: ModelWeights,
     encoder: PromptEncoder,
     questions: Sequence[LabelledQuestion],
     recipes: Sequence[Recipe],
     tell: Progress,
-) -> Exam:
+) -> Evaluation:
     """Let the checkpoint answer all questions with all blocks, in fp32 arithmetic, and try the recipes'."""
     prompts = [encoder.compose(question.text).ids for question in questions]
     emulations = list(dict.fromkeys(recipe.emulate for recipe in recipes if recipe.emulate))
     found = run_reference(weights, prompts, emulations, lambda share: tell("Running the reference", share))
     full = weights.head is Head.FULL
     logits = found.logits[:, list(weights.letters.values())] if full else found.logits
-    return Exam(encoder, questions, logits, found.layer_errors)
+    return Evaluation(encoder, questions, logits, found.layer_errors)
 
 
-def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress) -> ExamResult:
+def evaluate_variant(
+    evaluation: Evaluation, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress
+) -> VariantEvaluation:
     """Ask a variant every question with all blocks, as the runtime does; in torch where it has to be.
 
     Raises CertificateError where an answer is not a number.
@@ -126,20 +128,20 @@ def sit_exam(exam: Exam, bundle: Bundle, variant: Variant, recipe: Recipe, tell:
     backend: Backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
     started = time.perf_counter()
     try:
-        logits = _ask(exam, backend, lambda share: tell(f"Asking the {variant.name} variant", share))
+        logits = _ask(evaluation, backend, lambda share: tell(f"Asking the {variant.name} variant", share))
     finally:
         backend.close()
     seconds = (time.perf_counter() - started) / len(logits)
-    pool, errors = exam.pool, exam.errors_of(recipe)
-    comparison = compare(variant, exam.questions[pool:], logits[pool:], exam.reference[pool:], errors)
+    pool, errors = evaluation.pool, evaluation.errors_of(recipe)
+    comparison = compare(variant, evaluation.questions[pool:], logits[pool:], evaluation.reference[pool:], errors)
     comparison = replace(comparison, computed_with=backend.fingerprint.partition(",")[0])
-    return ExamResult(logits, comparison, seconds)
+    return VariantEvaluation(logits, comparison, seconds)
 
 
-def _ask(exam: Exam, backend: Backend, report: Callable[[float], None]) -> NDArray[np.float32]:
+def _ask(evaluation: Evaluation, backend: Backend, report: Callable[[float], None]) -> NDArray[np.float32]:
     """Return the letter logits of all questions, [questions, letters]; each alone, where that costs little."""
-    contract = exam.encoder.contract
-    asked = [exam.encoder.encode(question.text) for question in exam.questions]
+    contract = evaluation.encoder.contract
+    asked = [evaluation.encoder.encode(question.text) for question in evaluation.questions]
     batches = [[number] for number in range(len(asked))]
     if backend.precision in WIDENED_EACH_RUN or isinstance(backend, TorchBackend):
         batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked], TOKENS_AT_ONCE)
@@ -159,19 +161,21 @@ def _ask_batch(backend: Backend, asked: Sequence[Sequence[int]], blocks: int) ->
     return backend.run(padded, lengths, np.full(len(asked), blocks, np.int64))
 
 
-def clear_candidates(exam: Exam, result: ExamResult, clear_margin: float) -> NDArray[np.bool_]:
+def clear_candidates(evaluation: Evaluation, result: VariantEvaluation, clear_margin: float) -> NDArray[np.bool_]:
     """Return which candidates for golden questions a variant answers like the checkpoint, clearly; bool [pool]."""
-    pool = exam.pool
-    return clearly_answered(exam.questions[:pool], result.logits[:pool], exam.reference[:pool], clear_margin)
+    pool = evaluation.pool
+    return clearly_answered(
+        evaluation.questions[:pool], result.logits[:pool], evaluation.reference[:pool], clear_margin
+    )
 
 
 def golden_questions(
-    exam: Exam, results: Mapping[str, ExamResult], clear_margin: float
+    evaluation: Evaluation, results: Mapping[str, VariantEvaluation], clear_margin: float
 ) -> tuple[GoldenQuestion, ...]:
     """Choose golden questions that all variants answer clearly; `results` by the variants' names.
 
     Raises CertificateError where there are few.
     """
-    pool, blocks = exam.pool, exam.encoder.contract.blocks
+    pool, blocks = evaluation.pool, evaluation.encoder.contract.blocks
     answers = {name: result.logits[:pool] for name, result in results.items()}
-    return choose_golden(exam.questions[:pool], answers, exam.reference[:pool], blocks, clear_margin)
+    return choose_golden(evaluation.questions[:pool], answers, evaluation.reference[:pool], blocks, clear_margin)

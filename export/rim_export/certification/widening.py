@@ -14,12 +14,12 @@ from rim_runtime.prompt.encoder import PromptEncoder
 from rim_export.certification.certificate import VariantCertificate
 from rim_export.certification.comparison import costliest
 from rim_export.certification.evaluation import (
-    Exam,
-    ExamResult,
+    Evaluation,
+    VariantEvaluation,
     clear_candidates,
+    evaluate_variant,
     golden_questions,
-    set_exam,
-    sit_exam,
+    prepare_evaluation,
 )
 from rim_export.certification.golden import CLEAR_MARGIN, LEAST
 from rim_export.graph.trace import TracedGraph
@@ -32,7 +32,7 @@ from rim_export.weights.model_weights import ModelWeights
 
 
 @dataclass(frozen=True)
-class Acceptance:
+class Tolerance:
     """When a variant is good enough."""
 
     max_flips: float
@@ -50,7 +50,7 @@ class Acceptance:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class VariantWriter:
     """What variants are made of, and where they are put."""
 
     traced: TracedGraph
@@ -71,7 +71,7 @@ class Attempt:
     """What it was written by."""
     variant: Variant
     """Its entry of the manifest; the last attempt's files are in the bundle's folder."""
-    result: ExamResult
+    result: VariantEvaluation
     """How it did."""
     data_bytes: int
     """Size of its weights."""
@@ -82,7 +82,7 @@ Attempts = tuple[Attempt, ...]
 
 
 @dataclass(frozen=True)
-class Proof:
+class ProvenVariants:
     """All variants of a bundle, each of which passed."""
 
     variants: tuple[Variant, ...]
@@ -96,90 +96,94 @@ class Proof:
 
 
 def prove_variants(
-    workshop: Workshop,
+    writer: VariantWriter,
     encoder: PromptEncoder,
     questions: Sequence[LabelledQuestion],
     recipes: Sequence[Recipe],
-    acceptance: Acceptance,
-) -> Proof:
+    tolerance: Tolerance,
+) -> ProvenVariants:
     """Write a variant by each recipe into the bundle's folder and prove it.
 
     Raises CertificateError where one flips too often or leaves too few golden questions (with `keep_going`: even
     with every layer wide), and where an answer is not a number.
     """
-    exam = set_exam(workshop.weights, encoder, questions, recipes, workshop.tell)
+    evaluation = prepare_evaluation(writer.weights, encoder, questions, recipes, writer.tell)
     passed = []
     for recipe in recipes:
-        first = (_attempt(workshop, exam, recipe, ()),)
-        passed.append(_until_it_passes(workshop, exam, first, acceptance))
-    proven = _until_golden_questions_are_left(workshop, exam, passed, acceptance)
+        first = (_attempt(writer, evaluation, recipe, ()),)
+        passed.append(_until_it_passes(writer, evaluation, first, tolerance))
+    proven = _until_golden_questions_are_left(writer, evaluation, passed, tolerance)
     last = [attempts[-1] for attempts in proven]
-    return Proof(
+    return ProvenVariants(
         variants=tuple(one.variant for one in last),
         comparisons=tuple(one.result.comparison for one in last),
-        golden=golden_questions(exam, {one.variant.name: one.result for one in last}, acceptance.clear_margin),
+        golden=golden_questions(
+            evaluation, {one.variant.name: one.result for one in last}, tolerance.clear_margin
+        ),
         notes=(
-            *_reason(exam, passed, proven, acceptance),
+            *_reason(evaluation, passed, proven, tolerance),
             *(note for attempts in proven for note in _cost(attempts)),
         ),
     )
 
 
-def _until_it_passes(workshop: Workshop, exam: Exam, attempts: Attempts, acceptance: Acceptance) -> Attempts:
+def _until_it_passes(
+    writer: VariantWriter, evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance
+) -> Attempts:
     """Widen a variant until it flips seldom enough. Raises CertificateError where that may not be, or not help."""
-    while attempts[-1].result.comparison.flip_share > acceptance.max_flips:
-        if not acceptance.keep_going or not _can_widen(exam, attempts):
-            attempts[-1].result.comparison.check(acceptance.max_flips)
-        attempts = _widened(workshop, exam, attempts)
+    while attempts[-1].result.comparison.flip_share > tolerance.max_flips:
+        if not tolerance.keep_going or not _can_widen(evaluation, attempts):
+            attempts[-1].result.comparison.check(tolerance.max_flips)
+        attempts = _widened(writer, evaluation, attempts)
     return attempts
 
 
 def _until_golden_questions_are_left(
-    workshop: Workshop, exam: Exam, variants: Sequence[Attempts], acceptance: Acceptance
+    writer: VariantWriter, evaluation: Evaluation, variants: Sequence[Attempts], tolerance: Tolerance
 ) -> list[Attempts]:
     """Widen whatever answers the fewest candidates clearly, until enough are left or none can be widened."""
     proven = list(variants)
-    while acceptance.keep_going and _candidates_left(exam, proven, acceptance) < LEAST:
-        able = [number for number, attempts in enumerate(proven) if _can_widen(exam, attempts)]
+    while tolerance.keep_going and _candidates_left(evaluation, proven, tolerance) < LEAST:
+        able = [number for number, attempts in enumerate(proven) if _can_widen(evaluation, attempts)]
         if not able:
             break
-        worst = min(able, key=lambda number: _clear(exam, proven[number], acceptance).sum())
-        widened = _widened(workshop, exam, proven[worst])
-        proven[worst] = _until_it_passes(workshop, exam, widened, acceptance)
+        worst = min(able, key=lambda number: _clear(evaluation, proven[number], tolerance).sum())
+        widened = _widened(writer, evaluation, proven[worst])
+        proven[worst] = _until_it_passes(writer, evaluation, widened, tolerance)
     return proven
 
 
-def _candidates_left(exam: Exam, variants: Sequence[Attempts], acceptance: Acceptance) -> int:
+def _candidates_left(evaluation: Evaluation, variants: Sequence[Attempts], tolerance: Tolerance) -> int:
     """Return how many candidates for golden questions all variants answer clearly."""
-    clear = [_clear(exam, attempts, acceptance) for attempts in variants]
+    clear = [_clear(evaluation, attempts, tolerance) for attempts in variants]
     return int(np.logical_and.reduce(clear).sum())
 
 
-def _clear(exam: Exam, attempts: Attempts, acceptance: Acceptance) -> NDArray[np.bool_]:
-    return clear_candidates(exam, attempts[-1].result, acceptance.clear_margin)
+def _clear(evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance) -> NDArray[np.bool_]:
+    return clear_candidates(evaluation, attempts[-1].result, tolerance.clear_margin)
 
 
-def _attempt(workshop: Workshop, exam: Exam, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
-    variant = _write_variant(workshop, recipe, wide)
-    result = sit_exam(exam, workshop.bundle, variant, recipe, workshop.tell)
-    return Attempt(recipe, variant, result, (workshop.bundle.path / variant.data).stat().st_size)
+def _attempt(writer: VariantWriter, evaluation: Evaluation, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
+    variant = _write_variant(writer, recipe, wide)
+    result = evaluate_variant(evaluation, writer.bundle, variant, recipe, writer.tell)
+    return Attempt(recipe, variant, result, (writer.bundle.path / variant.data).stat().st_size)
 
 
-def _can_widen(exam: Exam, attempts: Attempts) -> bool:
-    return len(attempts[-1].variant.wide_layers) < len(exam.errors_of(attempts[-1].recipe))
+def _can_widen(evaluation: Evaluation, attempts: Attempts) -> bool:
+    return len(attempts[-1].variant.wide_layers) < len(evaluation.errors_of(attempts[-1].recipe))
 
 
-def _widened(workshop: Workshop, exam: Exam, attempts: Attempts) -> Attempts:
+def _widened(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) -> Attempts:
     """Attempt it again with twice as many layers wide, the costliest ones, in their order."""
     last = attempts[-1]
     count = max(1, 2 * len(last.variant.wide_layers))
-    worst = costliest(exam.errors_of(last.recipe))[:count]
+    worst = costliest(evaluation.errors_of(last.recipe))[:count]
     wide = tuple(sorted(cost.layer for cost in worst))
-    return (*attempts, _attempt(workshop, exam, last.recipe, wide))
+    return (*attempts, _attempt(writer, evaluation, last.recipe, wide))
 
 
 def _reason(
-    exam: Exam, passed: Sequence[Attempts], proven: Sequence[Attempts], acceptance: Acceptance
+    evaluation: Evaluation, passed: Sequence[Attempts], proven: Sequence[Attempts], tolerance: Tolerance
 ) -> tuple[str, ...]:
     """Say it where layers were widened for the golden questions' sake."""
     widened = [
@@ -187,10 +191,10 @@ def _reason(
     ]
     if not widened:
         return ()
-    left = _candidates_left(exam, passed, acceptance)
+    left = _candidates_left(evaluation, passed, tolerance)
     return (
-        f"Only {left} of {exam.pool} candidates for golden questions were answered with a clear margin, expected "
-        f"at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
+        f"Only {left} of {evaluation.pool} candidates for golden questions were answered with a clear margin, "
+        f"expected at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
     )
 
 
@@ -206,10 +210,10 @@ def _cost(attempts: Attempts) -> tuple[str, ...]:
     )
 
 
-def _write_variant(workshop: Workshop, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
+def _write_variant(writer: VariantWriter, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
     """Bind a copy of the graph by the recipe, and write it over what is there."""
-    weights, folder = workshop.weights, workshop.bundle.path
-    traced = replace(workshop.traced, model=workshop.traced.model.clone())
+    weights, folder = writer.weights, writer.bundle.path
+    traced = replace(writer.traced, model=writer.traced.model.clone())
     recipe.bind(traced, weights, _matrices_of(traced, wide))
     if recipe.compute is not Compute.FP32:
         require_legal(traced.model, recipe.name)
@@ -217,7 +221,7 @@ def _write_variant(workshop: Workshop, recipe: Recipe, wide: tuple[int, ...]) ->
     for name in (graph, f"{graph}.data"):
         (folder / name).unlink(missing_ok=True)
     label = f"Writing {recipe.name} weights"
-    write_graph(traced, folder / graph, folder / f"{graph}.data", lambda share: workshop.tell(label, share))
+    write_graph(traced, folder / graph, folder / f"{graph}.data", lambda share: writer.tell(label, share))
     return Variant(
         recipe.name,
         recipe.precision,

@@ -66,8 +66,8 @@ def read_calibration(path: Path, encoder: PromptEncoder, certified: Sequence[Lab
     Raises QuestionFileError (the file or a row of it) and CalibrationError (too few are left).
     """
     rows = read_questions(path)
-    taken = {_essence(question.text) for question in certified}
-    apart = [row.text for row in rows if _essence(row.text) not in taken]
+    taken = {_normalized(question.text) for question in certified}
+    apart = [row.text for row in rows if _normalized(row.text) not in taken]
     texts = tuple(text for text in apart if fits(text, encoder))
     shared, long = len(rows) - len(apart), len(apart) - len(texts)
     if len(texts) < LEAST_QUESTIONS:
@@ -134,6 +134,6 @@ def _check_finite(
         )
 
 
-def _essence(text: str) -> str:
+def _normalized(text: str) -> str:
     """Return what makes two questions the same: letters and digits, in lower case."""
     return re.sub(r"\W+", "", text.lower())

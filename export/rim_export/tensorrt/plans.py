@@ -54,7 +54,7 @@ def estimate(weight_bytes: int, profiles: int) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Order:
+class PlanRequest:
     """What is to be built."""
 
     targets: tuple[str, ...]
@@ -62,7 +62,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltPlans:
     """What was built."""
 
     plans: tuple[Plan, ...]
@@ -71,7 +71,7 @@ class Built:
     """What it is for, what was left out, and what it took."""
 
 
-def check_order(options: ExportOptions) -> Order | None:
+def check_plan_request(options: ExportOptions) -> PlanRequest | None:
     """Return what the options ask for, None if no plan; now, because plans are built last.
 
     Raises MissingExtraError, EngineUnavailableError and TargetError.
@@ -81,10 +81,12 @@ def check_order(options: ExportOptions) -> Order | None:
     import_tensorrt(Library.RTX, NEEDED_FOR)
     own = {Precision.BF16: Compute.BF16}  # the others take fp16, if they can
     choose_targets(options.targets, options.precision, own.get(options.precision, Compute.FP16))
-    return Order(options.targets)
+    return PlanRequest(options.targets)
 
 
-def build_plans(bundle: Bundle, variants: Sequence[Variant], order: Order | None, tell: Progress) -> Built:
+def build_plans(
+    bundle: Bundle, variants: Sequence[Variant], request: PlanRequest | None, tell: Progress
+) -> BuiltPlans:
     """Build plans of the 16-bit variants, whose files are in the bundle's folder, and write them beside.
 
     Raises GraphRuleError, TargetError and EngineUnavailableError.
@@ -92,12 +94,12 @@ def build_plans(bundle: Bundle, variants: Sequence[Variant], order: Order | None
     plans: list[Plan] = []
     notes: list[str] = []
     for variant in variants:
-        if order and variant.compute is not Compute.FP32:
-            choice = choose_targets(order.targets, variant.precision, variant.compute)
+        if request and variant.compute is not Compute.FP32:
+            choice = choose_targets(request.targets, variant.precision, variant.compute)
             started = time.perf_counter()
             plans += build_variant_plans(bundle, variant, choice.targets, tell)
             notes.append(_told(variant, choice, time.perf_counter() - started))
-    return Built(tuple(plans), tuple(notes))
+    return BuiltPlans(tuple(plans), tuple(notes))
 
 
 def _told(variant: Variant, choice: TargetChoice, seconds: float) -> str:

@@ -19,7 +19,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rim_edge.cli.show.training_progress import Course, StageCourse
+from rim_edge.cli.show.training_progress import RunProgress, StageProgress
 
 if TYPE_CHECKING:
     from rim_edge.evaluation.scores import StageScores
@@ -62,16 +62,16 @@ class PlainLines:
 
     def __init__(self, console: Console, curriculum: Curriculum) -> None:
         self._console = console
-        self._course = Course(curriculum)
+        self._progress = RunProgress(curriculum)
         self._told = 0
 
     def step(self, step: Step) -> None:
         """Say a line if another tenth is done."""
-        self._course.add(step)
-        tenth = _PLAIN_LINES * step.done // self._course.total
+        self._progress.add(step)
+        tenth = _PLAIN_LINES * step.done // self._progress.total
         if tenth > self._told:
             self._told = tenth
-            self._say(_plain(self._course, step))
+            self._say(_plain(self._progress, step))
 
     def doing(self, text: str) -> None:
         """Say nothing."""
@@ -89,7 +89,7 @@ class LiveView:
     """A view that is drawn from the last news some times a second, from the first news on."""
 
     def __init__(self, console: Console, curriculum: Curriculum, stack: ExitStack) -> None:
-        self._course = Course(curriculum)
+        self._progress = RunProgress(curriculum)
         self._scores: dict[str, StageScores] = {}
         self._doing: Spinner | None = None
         self._has_ended = False
@@ -98,7 +98,7 @@ class LiveView:
 
     def step(self, step: Step) -> None:
         """Show a step."""
-        self._course.add(step)
+        self._progress.add(step)
         self._doing = None
         self._open()
 
@@ -118,7 +118,7 @@ class LiveView:
 
     def __rich__(self) -> RenderableType:
         """Return what is shown now."""
-        lines: list[RenderableType] = [] if self._has_ended else _now(self._course)
+        lines: list[RenderableType] = [] if self._has_ended else _now(self._progress)
         if self._doing is not None:
             lines.append(self._doing)
         return Group(self._table(), *(Padding(line, (0, 0, 0, 2)) for line in lines))
@@ -128,7 +128,7 @@ class LiveView:
             self._stack.enter_context(self._live)
 
     def _table(self) -> Table:
-        stages, widest = self._course.stages, _of(self._course.total, self._course.total)
+        stages, widest = self._progress.stages, _of(self._progress.total, self._progress.total)
         table = Table.grid("", "", padding=(0, 1), expand=True)
         table.add_column(ratio=1)
         for width in (len(widest), _LOSS_WIDTH, 0, 0):  # so that the bars keep their length
@@ -136,37 +136,37 @@ class LiveView:
         for stage in stages:
             table.add_row(*self._row(stage))
         if len(stages) > 1 and not self._has_ended:
-            bar = ProgressBar(self._course.total, self._course.done, complete_style="blue")
-            table.add_row("", "all", bar, _of(self._course.done, self._course.total))
+            bar = ProgressBar(self._progress.total, self._progress.done, complete_style="blue")
+            table.add_row("", "all", bar, _of(self._progress.done, self._progress.total))
         return table
 
-    def _row(self, course: StageCourse) -> list[RenderableType]:
-        is_done = (not course.is_current and course.steps > 0) or self._has_ended
-        mark = Text("✓", "green") if is_done else Text("●" if course.is_current else " ", "cyan")
-        scores = self._scores.get(course.stage.name)
+    def _row(self, progress: StageProgress) -> list[RenderableType]:
+        is_done = (not progress.is_current and progress.steps > 0) or self._has_ended
+        mark = Text("✓", "green") if is_done else Text("●" if progress.is_current else " ", "cyan")
+        scores = self._scores.get(progress.stage.name)
         return [
             mark,
-            Text(course.stage.name, "bold" if course.is_current else ""),
-            ProgressBar(course.total, course.steps),
-            _of(course.steps, course.total),
-            "" if course.loss is None else f"loss {course.loss:.3f}",
+            Text(progress.stage.name, "bold" if progress.is_current else ""),
+            ProgressBar(progress.total, progress.steps),
+            _of(progress.steps, progress.total),
+            "" if progress.loss is None else f"loss {progress.loss:.3f}",
             "" if scores is None else f"right {scores.by_blocks[-1].accuracy:.1%}",
-            "" if course.seconds is None else _clock(course.seconds),
+            "" if progress.seconds is None else _clock(progress.seconds),
         ]
 
 
-def _now(course: Course) -> list[RenderableType]:
+def _now(progress: RunProgress) -> list[RenderableType]:
     """Return the lines below the bars: pace, rate and time left, then -log p by readout."""
-    step = course.latest
+    step = progress.latest
     if step is None:
         return []
     pace = Text.assemble(
         (f"{step.tokens_per_second:,.0f}", "bold"),
         f" tokens/s ({_padding(step)} padding)   rate {step.learning_rate:.2e}   ",
-        (_clock(course.seconds_left), "bold"),
+        (_clock(progress.seconds_left), "bold"),
         " left",
     )
-    return [pace, _readouts(course.nll)]
+    return [pace, _readouts(progress.nll)]
 
 
 def _readouts(nll: list[float]) -> RenderableType:
@@ -185,11 +185,11 @@ def _shade(nll: float) -> tuple[str, str]:
     return f"{nll:.2f}", "green" if nll < -math.log(0.9) else "yellow" if nll < -math.log(0.5) else ""
 
 
-def _plain(course: Course, step: Step) -> str:
-    nll = " ".join(f"{value:.2f}" for value in course.nll)
-    pace = f"{step.tokens_per_second:,.0f} tokens/s, {_clock(course.seconds_left)} left"
+def _plain(progress: RunProgress, step: Step) -> str:
+    nll = " ".join(f"{value:.2f}" for value in progress.nll)
+    pace = f"{step.tokens_per_second:,.0f} tokens/s, {_clock(progress.seconds_left)} left"
     return (
-        f"{step.stage}, step {step.step:,}; {step.done:,} of {course.total:,} in all: "
+        f"{step.stage}, step {step.step:,}; {step.done:,} of {progress.total:,} in all: "
         f"loss {step.recent_loss:.3f}, -log p {nll}, {pace}"
     )
 

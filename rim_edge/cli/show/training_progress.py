@@ -14,7 +14,7 @@ _RECENT = 20
 
 
 @dataclass(frozen=True)
-class StageCourse:
+class StageProgress:
     """Where a stage stands."""
 
     stage: Stage
@@ -31,7 +31,7 @@ class StageCourse:
     """How long this process has trained it."""
 
 
-class Course:
+class RunProgress:
     """What was told of a run so far."""
 
     def __init__(self, curriculum: Curriculum) -> None:
@@ -57,7 +57,7 @@ class Course:
         return None if self.latest is None else self._stages[self._names.index(self.latest.stage)]
 
     @property
-    def stages(self) -> list[StageCourse]:
+    def stages(self) -> list[StageProgress]:
         """Where every stage stands."""
         current = -1 if self.latest is None else self._names.index(self.latest.stage)
         return [self._of(stage, place, current) for place, stage in enumerate(self._stages)]
@@ -85,11 +85,11 @@ class Course:
         known = [[nll[place] for nll in self._nll if place < len(nll)] for place in places]
         return [sum(values) / len(values) for values in known]
 
-    def _of(self, stage: Stage, place: int, current: int) -> StageCourse:
+    def _of(self, stage: Stage, place: int, current: int) -> StageProgress:
         first, last = self._first.get(stage.name), self._last.get(stage.name)
         if first is None or last is None:  # not begun, or ended before this process began
             steps = stage.steps if place < current else 0
-            return StageCourse(stage, steps, stage.steps, False, None, None)
+            return StageProgress(stage, steps, stage.steps, False, None, None)
         total = max(stage.steps, last.step) if place == current else last.step
         seconds = last.seconds - first.seconds + first.step_seconds
-        return StageCourse(stage, last.step, total, place == current, last.recent_loss, seconds)
+        return StageProgress(stage, last.step, total, place == current, last.recent_loss, seconds)

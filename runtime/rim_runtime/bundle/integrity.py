@@ -13,7 +13,8 @@ HASH_EVERY_TIME = 64_000_000
 _SETTLED_S = 2.0  # a file changed more recently could change again within one tick of its clock
 
 
-def _check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:
+def check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:
+    """Check one file of a bundle by its hash. Raises BundleCorruptError if its content is another."""
     entry = bundle.manifest.files[name]
     if name == TOKENIZER:  # load_encoder checks it
         return

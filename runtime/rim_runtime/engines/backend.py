@@ -59,7 +59,7 @@ class Answers(StrEnum):
 
 
 @dataclass(frozen=True)
-class Use:
+class EngineOptions:
     """What an engine is opened for."""
 
     threads: int | None = None
@@ -68,5 +68,5 @@ class Use:
     """How many answers are wanted."""
 
 
-MANY = Use()
+MANY = EngineOptions()
 """Any number of answers, on all cores."""

@@ -25,7 +25,7 @@ from rim_runtime.machine import gpu
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.gpu import Gpu, Gpus
 from rim_runtime.tensorrt.device import Device, DeviceError
-from rim_runtime.tensorrt.plans import Here
+from rim_runtime.tensorrt.plans import PlanRequirements
 
 CUDA, DRIVER = (13, 0), "580"
 """CUDA that all our GPU libraries are built with, and the first driver that knows it."""
@@ -129,7 +129,7 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
     )
 
 
-def trt_here() -> Here:
+def plan_requirements() -> PlanRequirements:
     """Return what a plan has to fit on this machine, without importing TensorRT. Raises UnavailableError."""
     need, library, found = _trt()
     return _here(library, tensorrt.installed_version(library) or "unknown", require_gpu(need, found), found)
@@ -178,7 +178,7 @@ def _has_cuda_python() -> bool:
         return False
 
 
-def _device(trt: TensorRt, here: Here) -> Device:
+def _device(trt: TensorRt, here: PlanRequirements) -> Device:
     """Take the GPU; what TensorRT-RTX compiles on it is kept by release, driver and GPU."""
     from rim_runtime.tensorrt.cuda_device import CudaDevice
 
@@ -193,8 +193,8 @@ def _device(trt: TensorRt, here: Here) -> Device:
         ) from error
 
 
-def _here(library: Library, version: str, chosen: Gpu, found: Gpus) -> Here:
-    return Here(library, version, tensorrt.platform_name(), chosen.target, found.driver or "unknown")
+def _here(library: Library, version: str, chosen: Gpu, found: Gpus) -> PlanRequirements:
+    return PlanRequirements(library, version, tensorrt.platform_name(), chosen.target, found.driver or "unknown")
 
 
 def _runs_on(need: GpuNeed, chosen: Gpu, found: Gpus) -> str:

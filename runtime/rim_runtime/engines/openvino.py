@@ -11,7 +11,7 @@ import numpy as np
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Precision, Variant
-from rim_runtime.engines.backend import MANY, Floats, Ints, Use
+from rim_runtime.engines.backend import MANY, EngineOptions, Floats, Ints
 from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
 from rim_runtime.errors import EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.openvino import import_openvino
@@ -34,7 +34,7 @@ class OpenVinoBackend:
     name = "openvino"
     batch_tokens = CPU_BATCH_TOKENS
 
-    def __init__(self, bundle: Bundle, variant: Variant, use: Use = MANY) -> None:
+    def __init__(self, bundle: Bundle, variant: Variant, use: EngineOptions = MANY) -> None:
         """Compile a variant.
 
         Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the

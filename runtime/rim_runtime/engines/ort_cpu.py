@@ -9,7 +9,7 @@ import numpy as np
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Precision, Variant
-from rim_runtime.engines.backend import MANY, Answers, Floats, Ints, Use
+from rim_runtime.engines.backend import MANY, Answers, EngineOptions, Floats, Ints
 from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
 from rim_runtime.errors import EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
@@ -41,7 +41,7 @@ class OrtCpuBackend:
     name = "ort-cpu"
     batch_tokens = CPU_BATCH_TOKENS
 
-    def __init__(self, bundle: Bundle, variant: Variant, use: Use = MANY) -> None:
+    def __init__(self, bundle: Bundle, variant: Variant, use: EngineOptions = MANY) -> None:
         """Open a session on a variant.
 
         Raises MissingExtraError, EngineUnavailableError (the session cannot be made), BundleCorruptError (the

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rim_runtime.bundle.folder import Bundle, Progress
 from rim_runtime.bundle.manifest import Variant
-from rim_runtime.engines.backend import Backend, Use
+from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.ort_cpu import OrtCpuBackend, saturates
 from rim_runtime.errors import UnavailableError
@@ -29,12 +29,12 @@ class EngineStatus:
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Entry:
     installed: Callable[[], bool]
     """Looks for the library without importing it: importing may take longer than answering."""
     require: Callable[[], str]
     """Returns what would run; raises UnavailableError, before anything slow is done for the engine."""
-    open: Callable[[Bundle, Variant, Use, Progress | None], Backend]
+    open: Callable[[Bundle, Variant, EngineOptions, Progress | None], Backend]
 
 
 def _openvino_version() -> str:
@@ -48,13 +48,13 @@ def _onnxruntime_version() -> str:
 
 
 # Engines are imported where they are opened, because most loads do without all but one.
-def _open_openvino(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+def _open_openvino(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
     from rim_runtime.engines.openvino import OpenVinoBackend
 
     return OpenVinoBackend(bundle, variant, use)
 
 
-def _open_ort_cpu(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+def _open_ort_cpu(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
     return OrtCpuBackend(bundle, variant, use)
 
 
@@ -64,7 +64,7 @@ def _require_ort_cuda() -> str:
     return require_ort_cuda()
 
 
-def _open_ort_cuda(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+def _open_ort_cuda(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
     from rim_runtime.engines.gpu_engines import open_ort_cuda
 
     return open_ort_cuda(bundle, variant, progress)
@@ -76,35 +76,35 @@ def _require_trt() -> str:
     return require_trt()
 
 
-def _open_trt(bundle: Bundle, variant: Variant, use: Use, progress: Progress | None) -> Backend:
+def _open_trt(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
     from rim_runtime.engines.gpu_engines import open_trt
 
     return open_trt(bundle, variant, progress)
 
 
-_KINDS: Mapping[EngineName, _Kind] = {
-    EngineName.TRT: _Kind(lambda: _is_here("tensorrt_rtx") or _is_here("tensorrt"), _require_trt, _open_trt),
-    EngineName.ORT_CUDA: _Kind(has_cuda_provider, _require_ort_cuda, _open_ort_cuda),
-    EngineName.OPENVINO: _Kind(lambda: _is_here("openvino"), _openvino_version, _open_openvino),
-    EngineName.ORT_CPU: _Kind(lambda: _is_here("onnxruntime"), _onnxruntime_version, _open_ort_cpu),
+_ENTRIES: Mapping[EngineName, _Entry] = {
+    EngineName.TRT: _Entry(lambda: _is_here("tensorrt_rtx") or _is_here("tensorrt"), _require_trt, _open_trt),
+    EngineName.ORT_CUDA: _Entry(has_cuda_provider, _require_ort_cuda, _open_ort_cuda),
+    EngineName.OPENVINO: _Entry(lambda: _is_here("openvino"), _openvino_version, _open_openvino),
+    EngineName.ORT_CPU: _Entry(lambda: _is_here("onnxruntime"), _onnxruntime_version, _open_ort_cpu),
 }
 
 
 def is_installed(name: EngineName) -> bool:
     """Whether an engine's library is here, without importing it."""
-    return _KINDS[name].installed()
+    return _ENTRIES[name].installed()
 
 
 def require_engine(name: EngineName) -> str:
     """Return what would run. Raises UnavailableError if it cannot run here, before anything slow is done."""
-    return _KINDS[name].require()
+    return _ENTRIES[name].require()
 
 
 def open_backend(
-    name: EngineName, bundle: Bundle, variant: Variant, use: Use, progress: Progress | None = None
+    name: EngineName, bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None = None
 ) -> Backend:
     """Load a variant on an engine. Raises UnavailableError, BundleCorruptError or InputError."""
-    return _KINDS[name].open(bundle, variant, use, progress)
+    return _ENTRIES[name].open(bundle, variant, use, progress)
 
 
 def engine_statuses() -> tuple[EngineStatus, ...]:

@@ -18,7 +18,7 @@ from rim_runtime.engines.names import EngineName
 
 
 @dataclass(frozen=True)
-class Fit:
+class EngineSupport:
     """The variants of one engine."""
 
     made_for: tuple[Precision, ...]
@@ -48,29 +48,29 @@ class Fit:
 
 _NARROW = (Precision.FP8, Precision.INT8, Precision.INT4)
 _WIDE = (Precision.BF16, Precision.FP16)
-FITS = {
-    EngineName.TRT: Fit(
+SUPPORT = {
+    EngineName.TRT: EngineSupport(
         (*_NARROW, *_WIDE),
         (Precision.NVFP4,),
         (Compute.FP16, Compute.BF16),
         (Dialect.PORTABLE,),
         "rim-edge export --engine trt",
     ),
-    EngineName.ORT_CUDA: Fit(
+    EngineName.ORT_CUDA: EngineSupport(
         _WIDE,
         (Precision.FP32,),
         (Compute.BF16, Compute.FP16, Compute.FP32),
         (Dialect.PORTABLE,),
         "rim-edge export --engine ort-cuda",
     ),
-    EngineName.OPENVINO: Fit(
+    EngineName.OPENVINO: EngineSupport(
         (Precision.INT8, Precision.INT4, Precision.FP32),
         (Precision.FP8,),
         (Compute.FP32,),
         (Dialect.PORTABLE,),
         "rim-edge export --engine openvino",
     ),
-    EngineName.ORT_CPU: Fit(
+    EngineName.ORT_CPU: EngineSupport(
         (Precision.INT8, Precision.INT4, Precision.FP32),
         (Precision.FP8, Precision.FP16),
         (Compute.FP32, Compute.FP16),
@@ -95,7 +95,7 @@ def needed_capability(variant: Variant) -> Capability:
     return max(FIRST_CAPABILITY.get(one, (0, 0)) for one in types)
 
 
-def choose(
+def choose_variant(
     bundle: Bundle, engine: EngineName, precision: Precision | None = None, capability: Capability | None = None
 ) -> Variant | None:
     """Return the variant that an engine runs: of this precision, or the bundle's first that was made for it.
@@ -103,7 +103,7 @@ def choose(
     Where none was made for it, the first that it runs; None where it runs none. On a GPU of this compute
     capability only what it has the number formats for.
     """
-    fit = FITS[engine]
+    fit = SUPPORT[engine]
     able = [
         variant
         for variant in bundle.manifest.variants
@@ -117,10 +117,10 @@ def choose(
     return min((v for v in best if v.precision is best[0].precision), key=lambda v: _rank(fit, v))
 
 
-def suited(bundle: Bundle, engine: EngineName) -> bool:
+def has_suited_variant(bundle: Bundle, engine: EngineName) -> bool:
     """Whether the bundle holds a variant that was made for this engine."""
-    return any(FITS[engine].suits(variant) for variant in bundle.manifest.variants)
+    return any(SUPPORT[engine].suits(variant) for variant in bundle.manifest.variants)
 
 
-def _rank(fit: Fit, variant: Variant) -> tuple[int, int]:
+def _rank(fit: EngineSupport, variant: Variant) -> tuple[int, int]:
     return fit.computes.index(variant.compute), fit.dialects.index(variant.dialect)

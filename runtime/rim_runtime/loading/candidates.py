@@ -9,7 +9,7 @@ from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.engines import registry
 from rim_runtime.engines.names import CPU_ENGINES, GPU_ENGINES, EngineName
-from rim_runtime.engines.support import FITS, choose, needed_capability, suited
+from rim_runtime.engines.support import SUPPORT, choose_variant, has_suited_variant, needed_capability
 from rim_runtime.errors import EngineUnavailableError, UnavailableError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rungs:
+class Candidates:
     """The ladder for one bundle on this machine."""
 
     gpu: dict[EngineName, Variant]
@@ -33,7 +33,7 @@ class Rungs:
         return (*self.gpu.values(), *self.cpu.values())
 
 
-def rungs_for(wish: EngineName, bundle: Bundle, precision: Precision | None) -> Rungs:
+def find_candidates(engine: EngineName, bundle: Bundle, precision: Precision | None) -> Candidates:
     """Return the ladder of a wish; an explicit engine has one rung.
 
     Raises BundleNotFoundError (the bundle has no such precision) and UnavailableError (the engine cannot run here,
@@ -41,20 +41,20 @@ def rungs_for(wish: EngineName, bundle: Bundle, precision: Precision | None) -> 
     """
     if precision is not None and all(variant.precision is not precision for variant in bundle.manifest.variants):
         bundle.variant(precision)  # raises
-    if wish is EngineName.AUTO:
-        return _every_rung(bundle, precision)
-    registry.require_engine(wish)
-    if wish in GPU_ENGINES:
-        return Rungs({wish: _choose_for_gpu(wish, bundle, precision)}, {}, ())
-    variant = choose(bundle, wish, precision)
+    if engine is EngineName.AUTO:
+        return _all_candidates(bundle, precision)
+    registry.require_engine(engine)
+    if engine in GPU_ENGINES:
+        return Candidates({engine: _choose_for_gpu(engine, bundle, precision)}, {}, ())
+    variant = choose_variant(bundle, engine, precision)
     if variant is None:
-        raise nothing_for(wish, bundle, precision)
-    return Rungs({}, {wish: variant}, ())
+        raise nothing_to_run(engine, bundle, precision)
+    return Candidates({}, {engine: variant}, ())
 
 
-def nothing_for(engine: EngineName, bundle: Bundle, precision: Precision | None) -> EngineUnavailableError:
+def nothing_to_run(engine: EngineName, bundle: Bundle, precision: Precision | None) -> EngineUnavailableError:
     """Return the error of an engine that finds no variant it can run."""
-    fit = FITS[engine]
+    fit = SUPPORT[engine]
     variants = [v for v in bundle.manifest.variants if precision in (None, v.precision)]
     has = "; ".join(f"{v.name} in {v.compute} arithmetic, dialect {v.dialect}" for v in variants)
     command = fit.export + (f" --precision {precision}" if precision in (*fit.made_for, *fit.runs) else "")
@@ -63,7 +63,7 @@ def nothing_for(engine: EngineName, bundle: Bundle, precision: Precision | None)
     )
 
 
-def _every_rung(bundle: Bundle, precision: Precision | None) -> Rungs:
+def _all_candidates(bundle: Bundle, precision: Precision | None) -> Candidates:
     able, stepped_over = {}, []
     for name in GPU_ENGINES:
         if not _is_expected(name, bundle, precision):
@@ -73,10 +73,10 @@ def _every_rung(bundle: Bundle, precision: Precision | None) -> Rungs:
             able[name] = _choose_for_gpu(name, bundle, precision)
         except UnavailableError as error:
             stepped_over.append(f"auto stepped over {name}: {error}")
-    cpu = _cpu_rungs(bundle, precision)
+    cpu = _cpu_candidates(bundle, precision)
     if not able and not cpu:
         raise _none_left(bundle, precision, stepped_over)
-    return Rungs(able, cpu, tuple(stepped_over))
+    return Candidates(able, cpu, tuple(stepped_over))
 
 
 def _is_expected(name: EngineName, bundle: Bundle, precision: Precision | None) -> bool:
@@ -84,25 +84,27 @@ def _is_expected(name: EngineName, bundle: Bundle, precision: Precision | None) 
 
     That is: the bundle has a variant made for it, or its library is here, with a variant it can run or with a GPU.
     """
-    if suited(bundle, name):
+    if has_suited_variant(bundle, name):
         return True
-    return registry.is_installed(name) and (choose(bundle, name, precision) is not None or _gpu() is not None)
+    return registry.is_installed(name) and (
+        choose_variant(bundle, name, precision) is not None or _gpu() is not None
+    )
 
 
 def _choose_for_gpu(name: EngineName, bundle: Bundle, precision: Precision | None) -> Variant:
     """Return what a GPU engine runs on the GPU that is here. Raises EngineUnavailableError for nothing."""
     here = _gpu()
-    variant = choose(bundle, name, precision, here.capability if here else None)
+    variant = choose_variant(bundle, name, precision, here.capability if here else None)
     if variant is not None:
         return variant
-    for_others = choose(bundle, name, precision)
+    for_others = choose_variant(bundle, name, precision)
     if here is None or for_others is None:
-        raise nothing_for(name, bundle, precision)
+        raise nothing_to_run(name, bundle, precision)
     needed = ".".join(map(str, needed_capability(for_others)))
     raise EngineUnavailableError(
         f"{here.name} cannot compute {for_others.name}: its compute capability is "
         f"{'.'.join(map(str, here.capability))}, expected {needed} or later. "
-        f"Export another variant: {FITS[name].export} --precision fp16"
+        f"Export another variant: {SUPPORT[name].export} --precision fp16"
     )
 
 
@@ -112,19 +114,19 @@ def _gpu() -> Gpu | None:
     return gpu.look().first
 
 
-def _cpu_rungs(bundle: Bundle, precision: Precision | None) -> dict[EngineName, Variant]:
+def _cpu_candidates(bundle: Bundle, precision: Precision | None) -> dict[EngineName, Variant]:
     """Return the CPU engines that are installed; without any, the last, whose error says what to install."""
     names = [name for name in CPU_ENGINES if registry.is_installed(name)] or [CPU_ENGINES[-1]]
-    found = {name: choose(bundle, name, precision) for name in names}
+    found = {name: choose_variant(bundle, name, precision) for name in names}
     last = next((found[name] for name in reversed(names) if found[name]), None)
     if last is None:
         return {}
-    same = {name: choose(bundle, name, last.precision) for name in names}
+    same = {name: choose_variant(bundle, name, last.precision) for name in names}
     return {name: variant for name, variant in same.items() if variant is not None}
 
 
 def _none_left(bundle: Bundle, precision: Precision | None, stepped_over: list[str]) -> EngineUnavailableError:
-    error = nothing_for(CPU_ENGINES[-1], bundle, precision)
+    error = nothing_to_run(CPU_ENGINES[-1], bundle, precision)
     for text in stepped_over:
         error.add_note(text)
     return error

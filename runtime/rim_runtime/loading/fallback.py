@@ -21,7 +21,7 @@ from rim_runtime.errors import EngineFailedError, RimError, SelfTestError, Unava
 from rim_runtime.libraries.onnxruntime import installed_wheels
 from rim_runtime.libraries.openvino import openvino_version
 from rim_runtime.loading import selftest
-from rim_runtime.loading.selftest import GoldenRun, Opened, Wish, open_tested
+from rim_runtime.loading.selftest import GoldenRun, LoadContext, OpenedEngine, open_tested
 from rim_runtime.machine.cpu import this_cpu
 
 LEAST_GAIN, LEAST_GAIN_S = 0.05, 0.010
@@ -33,7 +33,7 @@ STEPPED_OVER = (UnavailableError, SelfTestError, EngineFailedError)
 
 
 @dataclass(frozen=True)
-class Choice:
+class RememberedChoice:
     """What is remembered of a choice."""
 
     engine: EngineName
@@ -53,63 +53,65 @@ class _Trial:
     """Whether it would fail again: a broken installation may be repaired without a new version."""
 
 
-def open_best(wish: Wish) -> Opened:
+def open_best(context: LoadContext) -> OpenedEngine:
     """Open the best of several engines. Raises the last rung's error if none works."""
-    told = list(wish.rungs.stepped_over)
+    told = list(context.candidates.stepped_over)
     last: RimError | None = None
-    for name in wish.rungs.gpu:
+    for name in context.candidates.gpu:
         try:
-            opened = _open_gpu(name, wish)
+            opened = _open_gpu(name, context)
         except STEPPED_OVER as error:
             told.append(f"auto stepped over {name}: {error}")
             last = error
         else:
             return replace(opened, notes=(*told, *opened.notes))
-    if not wish.rungs.cpu:
+    if not context.candidates.cpu:
         assert last is not None
         raise last
-    for variant in wish.rungs.cpu.values():
-        wish.check(variant)
-    opened = _open_cpu(wish)
+    for variant in context.candidates.cpu.values():
+        context.check(variant)
+    opened = _open_cpu(context)
     return replace(opened, notes=(*told, *opened.notes))
 
 
-def _open_gpu(name: EngineName, wish: Wish) -> Opened:
+def _open_gpu(name: EngineName, context: LoadContext) -> OpenedEngine:
     """Open a GPU engine, unless it failed the golden questions here before: loading it again would take long."""
-    variant = wish.variant(name)
-    facts = (wish.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {selftest.release()}")
-    failed = wish.records.recall("failures", *facts)
+    variant = context.variant(name)
+    facts = (context.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {selftest.release()}")
+    failed = context.records.recall("failures", *facts)
     if isinstance(failed, str):
         raise SelfTestError(failed)
-    wish.check(variant)
+    context.check(variant)
     try:
-        return open_tested(name, wish)
+        return open_tested(name, context)
     except SelfTestError as error:
-        wish.records.keep("failures", str(error), *facts)
+        context.records.keep("failures", str(error), *facts)
         raise
 
 
-def _open_cpu(wish: Wish) -> Opened:
-    if len(wish.rungs.cpu) == 1:
-        return open_tested(next(iter(wish.rungs.cpu)), wish)
-    if wish.use.answers is Answers.ONE:
+def _open_cpu(context: LoadContext) -> OpenedEngine:
+    if len(context.candidates.cpu) == 1:
+        return open_tested(next(iter(context.candidates.cpu)), context)
+    if context.use.answers is Answers.ONE:
         with suppress(*STEPPED_OVER):  # the measurement below names its trouble
-            return open_tested(list(wish.rungs.cpu)[-1], wish)  # starts soonest, which decides for one answer
-    facts = _facts(wish)
-    known = _recall(facts, wish)
+            return open_tested(
+                list(context.candidates.cpu)[-1], context
+            )  # starts soonest, which decides for one answer
+    facts = _facts(context)
+    known = _recall(facts, context)
     if known:
         try:
-            opened = open_tested(known.engine, wish)
+            opened = open_tested(known.engine, context)
         except STEPPED_OVER:  # something changed that the facts do not show
             pass
         else:
             return replace(opened, notes=(*known.stepped_over, *opened.notes))
-    return _measure(facts, wish)
+    return _measure(facts, context)
 
 
-def _measure(facts: tuple[str, ...], wish: Wish) -> Opened:
-    share = selftest.BUDGET_S / len(wish.rungs.cpu)
-    trials = [_try(name, wish, share) for name in wish.rungs.cpu]
+def _measure(facts: tuple[str, ...], context: LoadContext) -> OpenedEngine:
+    share = selftest.BUDGET_S / len(context.candidates.cpu)
+    trials = [_try(name, context, share) for name in context.candidates.cpu]
     passed = {trial.engine: trial.run for trial in trials if trial.run}
     troubles = [trial for trial in trials if trial.trouble]
     if not passed:
@@ -117,22 +119,22 @@ def _measure(facts: tuple[str, ...], wish: Wish) -> Opened:
     best, why = _fastest(passed)
     stepped_over = tuple(f"auto stepped over {trial.engine}: {trial.trouble}" for trial in troubles)
     if all(trial.lasting for trial in troubles):
-        wish.records.keep("choices", {"engine": best, "stepped_over": stepped_over}, *facts)
+        context.records.keep("choices", {"engine": best, "stepped_over": stepped_over}, *facts)
     cut_short = passed[best].note
-    return Opened(wish.open(best), (*stepped_over, *why, *([cut_short] if cut_short else [])))
+    return OpenedEngine(context.open(best), (*stepped_over, *why, *([cut_short] if cut_short else [])))
 
 
-def _try(name: EngineName, wish: Wish, budget_s: float) -> _Trial:
+def _try(name: EngineName, context: LoadContext, budget_s: float) -> _Trial:
     """Time one engine alone: several alive at once would share cores and memory."""
     try:
         require_engine(name)
     except UnavailableError as error:
         return _Trial(name, trouble=error, lasting=False)
     try:
-        backend = wish.open(name)
+        backend = context.open(name)
         try:
             run = selftest.timed_self_test(
-                wish.bundle, wish.encoder, backend, wish.records, budget_s, wish.progress
+                context.bundle, context.encoder, backend, context.records, budget_s, context.progress
             )
         finally:
             backend.close()
@@ -163,22 +165,22 @@ def _last_trouble(trials: Sequence[_Trial]) -> RimError:
     return last
 
 
-def _recall(facts: tuple[str, ...], wish: Wish) -> Choice | None:
+def _recall(facts: tuple[str, ...], context: LoadContext) -> RememberedChoice | None:
     """Return the choice that was made for these facts; None for none, or for one that cannot be."""
-    match wish.records.recall("choices", *facts):
-        case {"engine": str(name), "stepped_over": [*told]} if name in wish.rungs.cpu:
-            return Choice(EngineName(name), tuple(map(str, told)))
+    match context.records.recall("choices", *facts):
+        case {"engine": str(name), "stepped_over": [*told]} if name in context.candidates.cpu:
+            return RememberedChoice(EngineName(name), tuple(map(str, told)))
     return None
 
 
-def _facts(wish: Wish) -> tuple[str, ...]:
+def _facts(context: LoadContext) -> tuple[str, ...]:
     """Return everything the choice depends on, without importing any engine's library."""
     cpu = this_cpu()
     return (
-        wish.bundle.manifest.sha256,
-        ", ".join(f"{engine} {variant.name}" for engine, variant in wish.rungs.cpu.items()),
+        context.bundle.manifest.sha256,
+        ", ".join(f"{engine} {variant.name}" for engine, variant in context.candidates.cpu.items()),
         " ".join(["onnxruntime", *map(" ".join, installed_wheels().items())]),
         f"openvino {openvino_version()}",
-        f"{cpu.fingerprint}, {wish.use.threads or cpu.cores} threads",
+        f"{cpu.fingerprint}, {context.use.threads or cpu.cores} threads",
         f"rim-edge {selftest.release()}",
     )

@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rim_runtime.bundle.folder import TOKENIZER, Bundle, Progress
-from rim_runtime.bundle.integrity import _check_file
+from rim_runtime.bundle.integrity import check_file
 from rim_runtime.bundle.manifest import Manifest, Variant, parse_precision
-from rim_runtime.engines.backend import Backend, Use
+from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.names import parse_engine
 from rim_runtime.libraries.onnxruntime import Telemetry, telemetry
 from rim_runtime.libraries.openvino import host_reports
-from rim_runtime.loading.candidates import rungs_for
-from rim_runtime.loading.selftest import Opened, Wish, open_tested
+from rim_runtime.loading.candidates import find_candidates
+from rim_runtime.loading.selftest import LoadContext, OpenedEngine, open_tested
 from rim_runtime.machine.folders import cache_folder
 from rim_runtime.machine.records import Records
 from rim_runtime.prompt.encoder import PromptEncoder
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedParts:
     """The parts of an engine, checked."""
 
     manifest: Manifest
@@ -38,37 +38,37 @@ class Loaded:
 
 
 def load_parts(
-    path: str | Path, engine: str, precision: str | None, use: Use, progress: Progress | None
-) -> Loaded:
+    path: str | Path, engine: str, precision: str | None, use: EngineOptions, progress: Progress | None
+) -> LoadedParts:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
     wish_for = parse_engine(engine)
     wanted = None if precision is None else parse_precision(precision)
     bundle = Bundle.load(path)
-    rungs = rungs_for(wish_for, bundle, wanted)
+    candidates = find_candidates(wish_for, bundle, wanted)
     records = Records(cache_folder())
     for file in _common_files(bundle.manifest):
-        _check_file(bundle, file, records, progress)
+        check_file(bundle, file, records, progress)
     encoder = load_encoder(bundle)
 
     def check(variant: Variant) -> None:
         for file in (variant.graph, variant.data):
-            _check_file(bundle, file, records, progress)
+            check_file(bundle, file, records, progress)
 
-    opened = _open(Wish(bundle, rungs, encoder, use, records, progress, check))
-    return Loaded(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
+    opened = _open(LoadContext(bundle, candidates, encoder, use, records, progress, check))
+    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
 
 
-def _open(wish: Wish) -> Opened:
-    names = (*wish.rungs.gpu, *wish.rungs.cpu)
+def _open(context: LoadContext) -> OpenedEngine:
+    names = (*context.candidates.gpu, *context.candidates.cpu)
     if len(names) == 1:
-        wish.check(wish.variant(names[0]))
-        opened = open_tested(names[0], wish)
-        return replace(opened, notes=(*wish.rungs.stepped_over, *opened.notes))
+        context.check(context.variant(names[0]))
+        opened = open_tested(names[0], context)
+        return replace(opened, notes=(*context.candidates.stepped_over, *opened.notes))
     from rim_runtime.loading.fallback import (  # here, because most machines have one engine and start sooner
         open_best,
     )
 
-    return open_best(wish)
+    return open_best(context)
 
 
 def load_encoder(bundle: Bundle) -> PromptEncoder:

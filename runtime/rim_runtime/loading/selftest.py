@@ -15,11 +15,11 @@ import numpy as np
 from rim_runtime.answer import read_letters
 from rim_runtime.bundle.folder import Bundle, GoldenQuestion, Progress
 from rim_runtime.bundle.manifest import Variant
-from rim_runtime.engines.backend import Backend, Floats, Use
+from rim_runtime.engines.backend import Backend, EngineOptions, Floats
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.registry import open_backend
 from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
-from rim_runtime.loading.candidates import Rungs
+from rim_runtime.loading.candidates import Candidates
 from rim_runtime.machine.records import Records
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import offered_options
@@ -40,16 +40,16 @@ def release() -> str:
 
 
 @dataclass(frozen=True)
-class Wish:
+class LoadContext:
     """What is to be opened, whichever engine it will be."""
 
     bundle: Bundle
     """The bundle."""
-    rungs: Rungs
+    candidates: Candidates
     """The engines to try, and which of the bundle's graphs each would run."""
     encoder: PromptEncoder
     """Its encoder."""
-    use: Use
+    use: EngineOptions
     """What the engine is for."""
     records: Records
     """What is remembered of earlier loads."""
@@ -60,7 +60,7 @@ class Wish:
 
     def variant(self, name: EngineName) -> Variant:
         """Return what an engine would run."""
-        return (self.rungs.gpu | self.rungs.cpu)[name]
+        return (self.candidates.gpu | self.candidates.cpu)[name]
 
     def open(self, name: EngineName) -> Backend:
         """Open one of the engines, untested."""
@@ -68,7 +68,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedEngine:
     """An engine that passed the golden questions."""
 
     backend: Backend
@@ -77,16 +77,16 @@ class Opened:
     """What the user should know about how it was found."""
 
 
-def open_tested(name: EngineName, wish: Wish) -> Opened:
+def open_tested(name: EngineName, context: LoadContext) -> OpenedEngine:
     """Open one engine; the golden questions are asked unless they were before. Raises what that raises."""
-    backend = wish.open(name)
+    backend = context.open(name)
     try:
-        note = self_test(wish.bundle, wish.encoder, backend, wish.records, wish.progress)
+        note = self_test(context.bundle, context.encoder, backend, context.records, context.progress)
     except BaseException:
         backend.close()
         raise
     said: tuple[str, ...] = getattr(backend, "notes", ())  # GPU engines have something to say at times
-    return Opened(backend, (*said, *([note] if note else [])))
+    return OpenedEngine(backend, (*said, *([note] if note else [])))
 
 
 @dataclass(frozen=True)

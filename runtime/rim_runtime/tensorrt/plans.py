@@ -28,7 +28,7 @@ PLAN, ENTRY = "engine.plan", "entry.json"
 
 
 @dataclass(frozen=True)
-class Here:
+class PlanRequirements:
     """What a plan has to fit."""
 
     library: str
@@ -60,7 +60,7 @@ Build = Callable[[Path, Sequence[Profile]], bytes]
 
 
 def obtain_plan(
-    bundle: Bundle, variant: Variant, here: Here, profiles: Sequence[Profile], build: Build
+    bundle: Bundle, variant: Variant, here: PlanRequirements, profiles: Sequence[Profile], build: Build
 ) -> LoadablePlan:
     """Return a plan of this variant that may be loaded here; build one, for these profiles, where there is none.
 
@@ -90,7 +90,7 @@ def obtain_plan(
     return LoadablePlan(content, tuple(profiles), tuple(notes))
 
 
-def refusal(bundle: Bundle, plan: Plan, here: Here) -> str | None:
+def refusal(bundle: Bundle, plan: Plan, here: PlanRequirements) -> str | None:
     """Say why a plan of a bundle must not be loaded here; None where it may, once its hash is right."""
     known = {variant.name: variant for variant in bundle.manifest.variants}
     if plan.graph_sha256 != bundle.manifest.graph_sha256(known[plan.variant]):
@@ -120,7 +120,9 @@ def _read_own(bundle: Bundle, plan: Plan) -> bytes:
     return content
 
 
-def _facts(bundle: Bundle, variant: Variant, here: Here, profiles: Sequence[Profile]) -> dict[str, Any]:
+def _facts(
+    bundle: Bundle, variant: Variant, here: PlanRequirements, profiles: Sequence[Profile]
+) -> dict[str, Any]:
     """Return everything a plan depends on."""
     return {
         "graph_sha256": bundle.manifest.graph_sha256(variant),

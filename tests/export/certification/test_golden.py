@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rim_export
 from rim_export.certification.golden import choose_golden
-from rim_export.certification.widening import Acceptance
+from rim_export.certification.widening import Tolerance
 from rim_export.errors import CertificateError
 from rim_export.questions import LabelledQuestion
 
@@ -40,8 +40,8 @@ def test_where_every_letter_may_change_golden_questions_need_not_be_clear() -> N
     reference, noisy = two_letters(*8 * [(1, 0)]), two_letters(*3 * [(0, 3)], *5 * [(3, 0)])
     with pytest.raises(CertificateError, match="Only 0 of 8"):
         choose_golden(questions, {"int4": noisy}, reference, blocks=8)
-    assert Acceptance(0.02, keep_going=False).clear_margin == 4
-    every = Acceptance(1.0, keep_going=False)
+    assert Tolerance(0.02, keep_going=False).clear_margin == 4
+    every = Tolerance(1.0, keep_going=False)
     assert len(choose_golden(questions, {"int4": noisy}, reference, 8, every.clear_margin)) == 5
 
 

@@ -22,7 +22,7 @@ from rim_runtime import (
     Question,
     SelfTestError,
 )
-from rim_runtime.engines.backend import Use
+from rim_runtime.engines.backend import EngineOptions
 from rim_runtime.engines.openvino import OpenVinoBackend
 from rim_runtime.engines.registry import is_installed
 
@@ -80,7 +80,7 @@ def test_many_threads_get_their_own_answers() -> None:
 
 def test_a_closed_engine_says_so(tiny_bundle: Path) -> None:
     bundle = Bundle.load(tiny_bundle)
-    backend = OpenVinoBackend(bundle, bundle.variant(), Use(threads=1))
+    backend = OpenVinoBackend(bundle, bundle.variant(), EngineOptions(threads=1))
     assert backend.fingerprint.startswith("openvino 2026.")
     backend.close()
     with pytest.raises(EngineClosedError):

@@ -23,7 +23,7 @@ from rim_runtime.engines import registry
 from rim_runtime.engines.backend import Floats, Ints
 from rim_runtime.engines.names import GPU_ENGINES
 from rim_runtime.engines.ort_cpu import OrtCpuBackend
-from rim_runtime.engines.support import FITS, choose
+from rim_runtime.engines.support import SUPPORT, choose_variant
 from rim_runtime.machine import gpu
 from rim_runtime.machine.gpu import Gpu, Gpus
 
@@ -58,7 +58,7 @@ class Machine:
         self.wrong: set[str] = set()
         self.opened: list[tuple[str, str]] = []
 
-    def kind(self, name: EngineName) -> registry._Kind:
+    def kind(self, name: EngineName) -> registry._Entry:
         def require() -> str:
             if name not in self.installed:
                 raise MissingExtraError(name, f'pip install "rim-edge[{name}]"', f"The engine {name}")
@@ -72,7 +72,7 @@ class Machine:
             self.opened.append((name, variant.name))
             return Pretended(name, bundle, variant, self)
 
-        return registry._Kind(lambda: name in self.installed, require, open_one)
+        return registry._Entry(lambda: name in self.installed, require, open_one)
 
 
 @pytest.fixture
@@ -242,8 +242,8 @@ def test_a_gpu_gets_what_it_has_the_number_formats_for(
 
 
 def test_the_table_of_fits_is_whole() -> None:
-    assert set(FITS) == set(EngineName) - {EngineName.AUTO}
-    everything = {precision for fit in FITS.values() for precision in (*fit.made_for, *fit.runs)}
+    assert set(SUPPORT) == set(EngineName) - {EngineName.AUTO}
+    everything = {precision for fit in SUPPORT.values() for precision in (*fit.made_for, *fit.runs)}
     assert everything == set(Precision)
 
 
@@ -266,6 +266,6 @@ def test_of_one_precision_the_form_that_the_engine_likes(
         for name, (compute, dialect) in forms.items()
     )
     one = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, variants=variants))
-    chosen = choose(one, engine)
+    chosen = choose_variant(one, engine)
     assert chosen is not None
     assert chosen.name == taken

@@ -98,7 +98,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Build:
     def make(openvino: Rung, ort_cpu: Rung) -> Machine:
         machine = Machine(openvino, ort_cpu)
         kinds = {
-            name: registry._Kind(lambda: True, _version(rung), _opener(machine, name))
+            name: registry._Entry(lambda: True, _version(rung), _opener(machine, name))
             for name, rung in machine.rungs.items()
         }
         monkeypatch.setattr(registry, "_KINDS", kinds)

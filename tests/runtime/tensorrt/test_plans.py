@@ -14,10 +14,10 @@ from rim_runtime.bundle.manifest import FileEntry, Limits, Plan, Profile
 from rim_runtime.bundle.trust import is_trusted, trust, untrust
 from rim_runtime.libraries.tensorrt import Library, TensorRt, import_tensorrt
 from rim_runtime.tensorrt.build import build_plan, default_profiles
-from rim_runtime.tensorrt.plans import PLAN, Here, LoadablePlan, obtain_plan, refusal
+from rim_runtime.tensorrt.plans import PLAN, LoadablePlan, PlanRequirements, obtain_plan, refusal
 
 MakeBundle = Callable[..., Path]
-HERE = Here("tensorrt-rtx", "1.7.1.116", "linux-x86_64", "sm_89", "580.95")
+HERE = PlanRequirements("tensorrt-rtx", "1.7.1.116", "linux-x86_64", "sm_89", "580.95")
 SHIPPED = b"a plan that came with the bundle"
 PROFILES = (Profile(1, 512, 4),)
 
@@ -58,7 +58,7 @@ class Builder:
         return b"built here, number %d" % self.built
 
 
-def obtain(bundle: Bundle, build: Builder, here: Here = HERE) -> LoadablePlan:
+def obtain(bundle: Bundle, build: Builder, here: PlanRequirements = HERE) -> LoadablePlan:
     return obtain_plan(bundle, bundle.manifest.variants[0], here, PROFILES, build)
 
 

@@ -6,7 +6,7 @@ import torch
 from rim_edge.data.rows import Example
 from rim_edge.evaluation.checkpoint_answers import answers_read, boxed, chains_read, letters_read
 from rim_edge.evaluation.items import canonical, items_of
-from rim_edge.evaluation.shuffled_blocks import partners, swapped_letters, swapped_logits
+from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters, shuffled_logits
 
 
 def test_items_have_the_letters_they_are_answered_with():
@@ -104,7 +104,7 @@ def test_partners_are_others_and_everyone_is_one():
 
 def test_the_memory_of_the_question_itself_changes_nothing(model, encoder):
     questions = [encoder.prompt(text) for text in ("Why?", "Where am I, and how many are we now?")]
-    logits = swapped_logits(model, encoder, [(ids, ids) for ids in questions], 3)
+    logits = shuffled_logits(model, encoder, [(ids, ids) for ids in questions], 3)
     for ids, found in zip(questions, logits, strict=True):
         plain = torch.tensor([[*ids, *3 * encoder.contract.block, *encoder.contract.prefix]])
         with torch.no_grad():
@@ -125,15 +125,15 @@ def test_swapped_blocks_are_the_other_questions_keys_and_values(model, encoder):
             mine.values[:, :, len(a) :] = theirs.values[:, :, len(a) :]
         expected = model(torch.tensor([prefix]), past_key_values=own).logits[0, -1]
         plain = model(torch.tensor([[*a, *memory, *prefix]])).logits[0, -1]
-    (found,) = swapped_logits(model, encoder, [(a, b)], 2)
+    (found,) = shuffled_logits(model, encoder, [(a, b)], 2)
     assert (found - expected).abs().max() <= 1e-4
     assert (found - plain).abs().max() > 1e-2, "another memory must show"
 
 
 def test_swapped_letters_come_from_the_swapped_logits(model, encoder):
     items = items_of([Example(f"Where {text}?", (), "H") for text in ("now", "then and there", "to")])
-    read = swapped_letters(model, encoder, items, [1, 2, 0], 4)
+    read = shuffled_letters(model, encoder, items, [1, 2, 0], 4)
     for place, other in enumerate((1, 2, 0)):
         pair = encoder.prompt(items[place].question), encoder.prompt(items[other].question)
-        (logits,) = swapped_logits(model, encoder, [pair], 4)
+        (logits,) = shuffled_logits(model, encoder, [pair], 4)
         assert read[place] == max(items[place].letters, key=lambda name: logits[encoder.encode(name)[0]])

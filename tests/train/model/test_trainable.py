@@ -14,14 +14,14 @@ from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
 from rim_edge.errors import CurriculumError
 from rim_edge.methods.rim.encode import ExampleEncoder
-from rim_edge.model.trainable import make_student, set_dropout, write_student
+from rim_edge.model.trainable import load_trainable, set_dropout, write_trained
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
 from rim_edge.recipe.recipe import Arithmetic, Lora, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Objective
 from rim_edge.training.loop import Watch, train
-from rim_edge.training.step import Run
+from rim_edge.training.step import TrainingSetup
 from tests.places import SHARED
 
 DATA = SHARED
@@ -58,9 +58,9 @@ def base(tmp_path, tiny_model):
 def fitted(folder, trains, curriculum=CURRICULUM, resources=None):
     """Train a few steps from a checkpoint; return the student and its losses."""
     chosen = recipe(trains, resources=resources or Resources())
-    student = make_student(chosen, folder, seed=1)
+    student = load_trainable(chosen, folder, seed=1)
     encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
-    run = Run(student.model, encoder, RowSource(ROWS, 1), curriculum, student.padding, chosen.resources)
+    run = TrainingSetup(student.model, encoder, RowSource(ROWS, 1), curriculum, student.padding, chosen.resources)
     losses = []
     train(run, Watch(lambda step: losses.append(step.loss)))
     return student, losses
@@ -72,7 +72,7 @@ def trained(folder, trains):
 
 def saved(student, folder):
     folder.mkdir()
-    write_student(folder, student)
+    write_trained(folder, student)
     return folder
 
 
@@ -124,7 +124,7 @@ def test_the_saved_folder_gives_the_training_forwards_logits_over_all_columns(ba
 
 def test_new_rows_start_near_the_mean_of_the_vocabulary_and_apart(base):
     source = base()
-    student = make_student(recipe(Trains.FULL), source, seed=0)
+    student = load_trainable(recipe(Trains.FULL), source, seed=0)
     rows = student.model.get_input_embeddings().rows.weight.detach()
     matrix = load_file(source / "model.safetensors")["model.embed_tokens.weight"]
     mean, deviation = matrix[:1048].mean(0), matrix[:1048].std(0)
@@ -134,7 +134,7 @@ def test_new_rows_start_near_the_mean_of_the_vocabulary_and_apart(base):
 
 def test_tokens_that_are_there_keep_their_embeddings(base, tmp_path):
     first = saved(trained(base(), Trains.FULL), tmp_path / "first")
-    student = make_student(recipe(Trains.LORA), first, seed=5)
+    student = load_trainable(recipe(Trains.LORA), first, seed=5)
     matrix = load_file(first / "model.safetensors")["model.embed_tokens.weight"]
     assert torch.equal(student.model.get_input_embeddings().rows.weight.detach(), matrix[rim_rows(first)])
 
@@ -150,7 +150,7 @@ def test_an_embedding_without_unused_rows_grows(base, tmp_path):
 
 
 def test_dropout_is_the_adapters_where_there_are_some_else_the_attentions(base):
-    adapted = make_student(recipe(Trains.LORA), base(), seed=0).model
+    adapted = load_trainable(recipe(Trains.LORA), base(), seed=0).model
     set_dropout(adapted, 0.25)
     rates = {module.p for name, module in adapted.named_modules() if isinstance(module, torch.nn.Dropout)}
     assert rates == {0.25}
@@ -183,9 +183,9 @@ def test_resources_change_rounding_at_most(base, resources, tolerance):
 
 def test_a_model_from_scratch_trains_everything():
     with pytest.raises(CurriculumError, match="trains everything, found trains = 'lora'"):
-        make_student(replace(DEMO, trains=Trains.LORA), None, 0)
+        load_trainable(replace(DEMO, trains=Trains.LORA), None, 0)
     with pytest.raises(CurriculumError, match="recipe 'test' has no model of its own"):
-        make_student(recipe(Trains.FULL), None, 0)
+        load_trainable(recipe(Trains.FULL), None, 0)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"the real tokenizer is not at {DATA}")
@@ -206,4 +206,4 @@ def test_the_real_tokenizer_takes_unused_rows(tmp_path):
 
 def test_adapters_of_no_lower_rank_than_the_matrices_are_refused(base):
     with pytest.raises(CurriculumError, match=r"lora.rank is 17, expected 16 at most"):
-        make_student(replace(recipe(Trains.LORA), lora=Lora(rank=17)), base(), seed=1)
+        load_trainable(replace(recipe(Trains.LORA), lora=Lora(rank=17)), base(), seed=1)

@@ -8,12 +8,12 @@ from rim_runtime.prompt.options import LETTERS, offered_options
 
 from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.puzzles.puzzle import Family
-from rim_edge.puzzles.unanswerable import draw_stranger, spoilt
+from rim_edge.puzzles.unanswerable import draw_unanswerable, spoilt
 
 
 def test_a_stranger_offers_what_it_may_be_answered_with():
     rng = random.Random(1)
-    drawn = [draw_stranger(rng) for _ in range(500)]
+    drawn = [draw_unanswerable(rng) for _ in range(500)]
     for stranger in drawn:
         assert stranger.letters == ("".join(offered_options(stranger.question)) or LETTERS)
     assert len({stranger.question for stranger in drawn}) == 500

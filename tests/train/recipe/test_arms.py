@@ -10,7 +10,7 @@ from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
 from rim_edge.recipe.switches import BlockWeights, Objective
 from rim_edge.training.loop import Watch, train
-from rim_edge.training.step import Run
+from rim_edge.training.step import TrainingSetup
 
 EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
 CURRICULUM = Curriculum(
@@ -100,7 +100,7 @@ def test_all_arms_see_the_same_examples_in_the_same_order(tiny_model, encoder):
     seen = []
     for arm in Arm:
         source = Listening(rows, 3)
-        run = Run(tiny_model(vocabulary=1051), encoder, source, for_arm(CURRICULUM, arm), 0)
+        run = TrainingSetup(tiny_model(vocabulary=1051), encoder, source, for_arm(CURRICULUM, arm), 0)
         train(run, Watch())
         seen.append(source.seen)
     assert len(seen[0]) == 7 * 3

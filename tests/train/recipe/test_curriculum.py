@@ -9,7 +9,7 @@ from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.presets import PRESETS, preset
 from rim_edge.recipe.switches import Objective, Schedule
 from rim_edge.training.loop import Watch, learning_rate, train
-from rim_edge.training.step import Run
+from rim_edge.training.step import TrainingSetup
 
 
 def stage(steps=100, **options):
@@ -72,7 +72,9 @@ def test_presets_are_known_by_their_names():
 )
 def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at, expected):
     part = Stage("s", Objective.TEXT, 2, 1e-3, extension=Extension(solved_at, at_most=5))
-    run = Run(tiny_model(vocabulary=1051), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0)
+    run = TrainingSetup(
+        tiny_model(vocabulary=1051), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0
+    )
     reported = []
     (result,) = train(run, Watch(reported.append))
     assert result.steps == len(reported) == expected
@@ -83,6 +85,6 @@ def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at
 def test_a_loss_that_is_no_number_ends_the_run(tiny_model, encoder):
     model = tiny_model(vocabulary=1051)
     torch.nn.init.constant_(model.get_input_embeddings().weight, float("inf"))
-    run = Run(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
+    run = TrainingSetup(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
     with pytest.raises(DivergedError, match="The loss is nan"):
         train(run, Watch())

@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from rim_edge.errors import ShortMemoryError
+from rim_edge.errors import OutOfMemoryError
 from rim_edge.recipe.recipe import Resources, Sharding
-from rim_edge.training.out_of_memory import telling_of_shortage
+from rim_edge.training.out_of_memory import report_out_of_memory
 
 
 def test_the_machine_has_not_enough():
     said = r"tried to allocate 4503599627370496 .* some micro_batch, recompute = true"
-    with pytest.raises(ShortMemoryError, match=said), telling_of_shortage(Resources()):
+    with pytest.raises(OutOfMemoryError, match=said), report_out_of_memory(Resources()):
         torch.empty(2**50)
 
 
 def test_the_gpu_has_not_enough_and_what_is_done_already_is_not_proposed():
     resources = Resources(micro_batch=2, recompute=True, sharding=Sharding.LAYERS)
-    with pytest.raises(ShortMemoryError) as error, telling_of_shortage(resources):
+    with pytest.raises(OutOfMemoryError) as error, report_out_of_memory(resources):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
     assert str(error.value) == (
         "Memory ran out (CUDA out of memory. Tried to allocate 2.00 GiB.). "
@@ -25,5 +25,5 @@ def test_the_gpu_has_not_enough_and_what_is_done_already_is_not_proposed():
 
 
 def test_other_errors_pass():
-    with pytest.raises(RuntimeError, match="cannot be multiplied"), telling_of_shortage(Resources()):
+    with pytest.raises(RuntimeError, match="cannot be multiplied"), report_out_of_memory(Resources()):
         torch.zeros(2) @ torch.zeros(3, 3)
