@@ -104,6 +104,6 @@ def _batches(place: Place) -> dict[int, list[str]]:
 
 
 def revision() -> str:
-    """Return the commit that is measured, `+` behind it if files differ from it."""
+    """Return the commit that is measured, `+` after it if files differ from it."""
     command = ["git", "-C", str(BENCH), "describe", "--always", "--dirty=+", "--exclude=*"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

@@ -111,7 +111,7 @@ def _of_memory(result: Parts) -> tuple[float, str]:
     row = _row(result, "card", OURS)
     resident, weights = row["memory_gib"]["resident"], result["weights_bytes"]["int8"] / GIB
     early = row["memory_first_gib"]["resident"]
-    of = f"{resident:.3f} GiB behind lengths to 512 ({early:.3f} behind the first), weights {weights:.3f} GiB"
+    of = f"{resident:.3f} GiB after lengths to 512 ({early:.3f} after the first), weights {weights:.3f} GiB"
     return resident / weights, of
 
 

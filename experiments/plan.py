@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 """The repository."""
 BLOCK_ARMS = ("rim", "no-curriculum")
-"""Arms that are read behind blocks; the others are read right behind the question."""
+"""Arms that are read after blocks; the others are read right after the question."""
 CHAIN_ARM = "cot"
 """The arm that writes its steps."""
 

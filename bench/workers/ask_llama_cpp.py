@@ -39,7 +39,7 @@ def context_of(model: Any, longest: int, way: str) -> Any:
 
 
 def best_token(context: Any, vocabulary: int, ids: list[int]) -> int:
-    """Return the likeliest token behind a prompt."""
+    """Return the likeliest token after a prompt."""
     llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), False)
     tokens = (ctypes.c_int32 * len(ids))(*ids)
     if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, len(ids))):  # last row only

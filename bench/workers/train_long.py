@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 
 from rim_edge.recipe.presets import DEMO
-from rim_edge.training.callbacks import Audience
+from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.job import Job, run_job
-from rim_edge.training.loop import Step
 
 EVERY = 100
 
@@ -40,23 +39,24 @@ def resident_mib() -> int:
 
 
 def main() -> None:
-    """Train, and leave behind the last step asked for."""
+    """Train, and leave after the last step asked for."""
     steps, began = int(sys.argv[1]), time.perf_counter()
 
-    def tell(step: Step) -> None:
-        nonlocal began
-        if step.done % EVERY == 0:
-            seconds = (time.perf_counter() - began) / EVERY
-            row = {"step": step.done, "step_ms": round(1000 * seconds), "free_pieces": free_pieces()}
-            print(json.dumps(row | {"resident_mib": resident_mib()}), flush=True)
-            began = time.perf_counter()
-        if step.done == steps:
-            sys.exit()
+    class Teller(Listener):
+        def step(self, step: Step) -> None:
+            nonlocal began
+            if step.done % EVERY == 0:
+                seconds = (time.perf_counter() - began) / EVERY
+                row = {"step": step.done, "step_ms": round(1000 * seconds), "free_pieces": free_pieces()}
+                print(json.dumps(row | {"resident_mib": resident_mib()}), flush=True)
+                began = time.perf_counter()
+            if step.done == steps:
+                sys.exit()
 
     stage = dataclasses.replace(DEMO.curriculum.stages[1], steps=steps + 1, extension=None)
     recipe = dataclasses.replace(DEMO, curriculum=dataclasses.replace(DEMO.curriculum, stages=(stage,)))
     with tempfile.TemporaryDirectory() as folder:
-        run_job(Job(recipe, Path(folder) / "made", seed=0, threads=1), Audience(step=tell))
+        run_job(Job(recipe, Path(folder) / "made", seed=0, threads=1), Teller())
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import BadRows, DataFile
 from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Alignment, Objective
+from rim_edge.training.callbacks import Listener
 from rim_edge.training.gather import gather
-from rim_edge.training.loop import Watch, train
+from rim_edge.training.loop import train
 from rim_edge.training.step import TrainingSetup
 
 ENDLESS = 1_000_000
@@ -37,7 +38,7 @@ SEED = 0
 
 
 @dataclass
-class Turns:
+class Turns(Listener):
     """Lets a run go on for some steps a request, and answers."""
 
     run: TrainingSetup
@@ -60,7 +61,7 @@ class Turns:
         self.done, self.began = 0, time.perf_counter()
 
     def step(self, _: object) -> None:
-        """Count a step, and answer behind the last one of a request."""
+        """Count a step, and answer after the last one of a request."""
         self.done += 1
         if self.done == self.steps:
             self.say({"seconds": time.perf_counter() - self.began, "result": self._trained_on()})
@@ -89,7 +90,7 @@ def main() -> None:
     turns = _turns(case, answers)
     turns.say({"torch": torch.__version__})
     turns.wait()
-    train(turns.run, Watch(report=turns.step))
+    train(turns.run, turns)
 
 
 def _turns(case: dict[str, Any], answers: TextIO) -> Turns:

@@ -46,7 +46,7 @@ class Puzzle:
 
     @property
     def visited(self) -> tuple[str, ...]:
-        """The symbols behind the start, HOPS of them."""
+        """The symbols after the start, HOPS of them."""
         targets, at = dict(self.facts), [self.start]
         for _ in range(HOPS):
             at.append(targets[at[-1]])

@@ -46,7 +46,7 @@ def row_of(rng: random.Random, edges: Sequence[tuple[int, int]], path: Sequence[
 
 
 def lookups(seed: int) -> Iterator[Row]:
-    """Give rows of the warm-up: nodes asked for at random, and behind each one a node below it."""
+    """Give rows of the warm-up: nodes asked for at random, and after each one a node below it."""
     rng = random.Random(f"prosqa warm-up {seed}")
     while True:
         edges = draw_graph(rng, HOPS).edges

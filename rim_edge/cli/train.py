@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rim_edge.cli.output import note, print_json
+from rim_edge.cli.output import print_json
 
 if TYPE_CHECKING:
-    from rim_edge.evaluation.held_out import HeldOut
     from rim_edge.recipe.recipe import Recipe
-    from rim_edge.training.callbacks import RunStart
 
 
 def train(
@@ -37,7 +35,7 @@ def train(
         typer.Option(
             "--eval",
             metavar="FILE[=ROWS]",
-            help="Rows to score behind each stage, the first ROWS (1,000) of them. [default: generated puzzles]",
+            help="Rows to score after each stage, the first ROWS (1,000) of them. [default: generated puzzles]",
         ),
     ] = None,
     steps: Annotated[
@@ -72,7 +70,6 @@ def train(
     from rim_edge.cli.show.training_summary import result, summarize
     from rim_edge.recipe.arms import find_arm
     from rim_edge.recipe.inputs import BadRows, parse_data_option, parse_eval_option
-    from rim_edge.training.callbacks import Audience
     from rim_edge.training.job import Job, run_job
 
     job = Job(
@@ -91,7 +88,7 @@ def train(
     )
     console = Console(stderr=True)
     with training_view(console, job.curriculum) as view:
-        outcome = run_job(job, Audience(_tell, view.step, view.doing, view.scored))
+        outcome = run_job(job, view)
     if outcome is None:  # the first of the run's processes speaks for all
         return
     if as_json:
@@ -109,32 +106,3 @@ def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> R
         raise typer.BadParameter('--preset and --config exclude each other; a file may say preset = "…" itself')
     recipe = find_preset(preset or "demo") if config is None else read_recipe(config)
     return recipe if lora_rank is None else recipe.with_rank(lora_rank)
-
-
-def _tell(found: RunStart) -> None:
-    """Say which rows are left out."""
-    for file in found.files:
-        _tell_skipped(file.name, file.skipped, file.first_bad)
-        for reason, count in file.dropped.items():
-            note(f"{file.name}: {count} of {file.used + sum(file.dropped.values())} rows left out, {reason}")
-    if found.held_out is not None:
-        _tell_scored(found.held_out)
-
-
-def _tell_scored(held_out: HeldOut) -> None:
-    """Say what is wrong with the rows that the run is scored on."""
-    name, count = held_out.name, len(held_out.items)
-    _tell_skipped(name, held_out.skipped, held_out.first_bad)
-    if held_out.too_long:
-        rows = count + held_out.too_long
-        note(f"{name}: {held_out.too_long} of {rows} rows are not scored, too long for the model's positions")
-    if held_out.trained_on:
-        note(
-            f"{name}: the questions of {held_out.trained_on} of {count} rows are in the training data too; "
-            "what is learned by heart makes the scores too good"
-        )
-
-
-def _tell_skipped(name: str, skipped: int, first_bad: str | None) -> None:
-    if skipped:
-        note(f"{name}: {skipped} bad rows skipped, the first: {first_bad}")

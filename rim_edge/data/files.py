@@ -70,7 +70,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(f"{path}, behind line {number}: cannot be read ({error}). Get the file anew.") from None
+        raise DataError(f"{path}, after line {number}: cannot be read ({error}). Get the file anew.") from None
 
 
 def _kind(path: Path) -> str:

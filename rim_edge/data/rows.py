@@ -17,7 +17,7 @@ from rim_edge.recipe.inputs import StepForm
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of text behind the prompt."""
+    """A piece of text after the prompt."""
 
     text: str
     """The text, tokenized by itself."""

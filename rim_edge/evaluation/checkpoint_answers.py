@@ -1,7 +1,7 @@
 """Answers of a checkpoint by the unpacked single-pass prompt: the route that the exported graph takes.
 
 Letters are the most likely ones at the prefix's last token, among those a question offers. Open answers are
-decoded greedily behind the prefix, up to the closing brace; a chain of written steps, behind the bare prompt.
+decoded greedily after the prefix, up to the closing brace; a chain of written steps, after the bare prompt.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:
 
 
 def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], tokens: int) -> list[str]:
-    """Return the answer behind steps that the model writes itself, in at most `tokens` tokens; "" without one."""
+    """Return the answer after steps that the model writes itself, in at most `tokens` tokens; "" without one."""
     opening = encoder.contract.prefix_text
     written = _decoded(model, encoder, [encoder.prompt(item.question) for item in items], tokens)
     return [boxed(text.rpartition(opening)[2]) if opening in text else "" for text in written]
@@ -85,12 +85,12 @@ def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Ten
 
 
 def _decoded(model: Any, encoder: ExampleEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
-    """Return the text that the model writes greedily behind every prompt."""
+    """Return the text that the model writes greedily after every prompt."""
     return [encoder.decode(ids) for ids in decoded(model, prompts, encoder.end_of_turn, tokens)]
 
 
 def decoded(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
-    """Return the ids that the model writes behind every prompt, `tokens` at most, without the `end` token."""
+    """Return the ids that the model writes after every prompt, `tokens` at most, without the `end` token."""
     written: list[list[int]] = [[] for _ in prompts]
     by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
     for at in range(0, len(prompts), _BATCH):
@@ -103,7 +103,7 @@ def decoded(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int)
 
 @torch.no_grad()
 def _written(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
-    """Return what is written behind some prompts, until every row has ended."""
+    """Return what is written after some prompts, until every row has ended."""
     padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
     ids = _rows([[*pad * [0], *prompt] for pad, prompt in zip(padding, prompts, strict=True)], model)
     seen = _rows([[*pad * [0], *len(prompt) * [1]] for pad, prompt in zip(padding, prompts, strict=True)], model)

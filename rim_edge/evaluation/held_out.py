@@ -1,4 +1,4 @@
-"""What a run is scored on behind its stages and never trained on: rows of a file, or fresh puzzles."""
+"""What a run is scored on after its stages and never trained on: rows of a file, or fresh puzzles."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def draw_accuracy(scores: RunScores, target: Path) -> None:
         figure = Figure(figsize=(6.4, 3.8), layout="constrained")
         axis = figure.subplots()
         for place, stage in enumerate(scores.stages):
-            _line(axis, f"behind {stage.stage}", stage.by_blocks, place)
+            _line(axis, f"after {stage.stage}", stage.by_blocks, place)
         _baseline(axis, scores.majority)
         _frame(axis, scores)
         metadata = {"Date": None} if target.suffix == ".svg" else None

@@ -47,7 +47,7 @@ class Report:
     by_blocks: dict[int, Score]
     """With so many memory blocks; 0 is the control."""
     any_block: Score | None
-    """An oracle: right behind at least one of the budgets above 0. Nobody can choose like that; an upper bound."""
+    """An oracle: right after at least one of the budgets above 0. Nobody can choose like that; an upper bound."""
     majority: Score
     """Answering always with the most frequent right answer: what to beat."""
     shuffled: Score | None = None
@@ -68,7 +68,7 @@ class Report:
 
 @dataclass(frozen=True)
 class StageScores:
-    """How a model answered behind a stage of its training."""
+    """How a model answered after a stage of its training."""
 
     stage: str
     """The stage's name."""
@@ -83,12 +83,12 @@ class StageScores:
 
 @dataclass(frozen=True)
 class RunScores:
-    """How a model answered behind the stages of its training; every score is over the same questions."""
+    """How a model answered after the stages of its training; every score is over the same questions."""
 
     name: str
     """What was asked: the file's name, or what was made."""
     stages: tuple[StageScores, ...]
-    """Behind each stage that is scored, in order; one at least."""
+    """After each stage that is scored, in order; one at least."""
     majority: Score
     """Answering always with the most frequent right answer: what to beat."""
 

@@ -1,10 +1,10 @@
-"""Shuffled blocks: every question is answered behind the memory that was computed for another one.
+"""Shuffled blocks: every question is answered after the memory that was computed for another one.
 
 The blocks' ids are the same for all questions, so only their hidden states can be shuffled. One masked pass a row:
 
     [question A][question B][blocks, which see B][prefix, which sees A and the blocks]
 
-B's positions end where A's end, so the blocks stand right behind both. If the answers stay as right as they were,
+B's positions end where A's end, so the blocks stand right after both. If the answers stay as right as they were,
 they were never in the blocks; with B = A it is the ordinary pass.
 """
 
@@ -35,7 +35,7 @@ def partners(count: int, seed: int) -> list[int]:
 def shuffled_letters(
     model: Any, encoder: ExampleEncoder, items: Sequence[Item], partner: Sequence[int], blocks: int
 ) -> list[str]:
-    """Return the letter read for every item behind the blocks of its partner."""
+    """Return the letter read for every item after the blocks of its partner."""
     questions = [encoder.prompt(item.question) for item in items]
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
     pairs = [(questions[place], questions[other]) for place, other in enumerate(partner)]

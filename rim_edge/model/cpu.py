@@ -3,7 +3,7 @@
 torch multiplies fp32 through MKL, which leaves AMD's AVX-512 unused: on one core 104 GFLOPS, oneDNN 240 (and 110
 to 200 for gradients of weights). bf16 goes through oneDNN in torch itself; what is no fp32 on a CPU is torch's.
 
-Left alone, glibc gives the activations back to the system behind every backward pass, and the next forward pass
+Left alone, glibc gives the activations back to the system after every backward pass, and the next forward pass
 faults them in anew, page by page: an eighth of a small model's step.
 """
 

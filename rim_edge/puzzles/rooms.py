@@ -36,7 +36,7 @@ def draw_map(rng: random.Random, kind: Maps, places: Sequence[str]) -> dict[str,
 
 
 def walk(leads: Mapping[str, str], start: str, hops: int) -> tuple[str, ...]:
-    """Return the places that are visited behind the start."""
+    """Return the places that are visited after the start."""
     places = [start]
     for _ in range(hops):
         places.append(leads[places[-1]])

@@ -34,7 +34,7 @@ END_OF_TURN = "<|im_end|>"
 PADDING = "<|endoftext|>"
 """Fills rows of a batch; never attended to."""
 ADDED_TOKENS = (PADDING, "<|im_start|>", END_OF_TURN, "<rim_b>", "<rim_m>", "<rim_eb>")
-"""Behind the BPE entries, in this order."""
+"""After the BPE entries, in this order."""
 CHAT_TEMPLATE = (
     "{%- for message in messages %}"
     "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"

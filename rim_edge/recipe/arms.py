@@ -6,9 +6,9 @@ Text stages in front (the demo's warm-up stands for pre-training) are the same i
 
 | arm                         | stage 1 trains                       | stage 2 trains                | read with |
 | --------------------------- | ------------------------------------ | ----------------------------- | --------- |
-| `rim`                       | a step behind each block             | the answer behind each block  | 1..K      |
-| `no-blocks`                 | the answer right behind the question | the same                      | 0 blocks  |
-| `no-curriculum`             | the answer behind each of K blocks   | the same                      | 1..K      |
+| `rim`                       | a step after each block             | the answer after each block  | 1..K      |
+| `no-blocks`                 | the answer right after the question | the same                      | 0 blocks  |
+| `no-curriculum`             | the answer after each of K blocks   | the same                      | 1..K      |
 | `curriculum-without-blocks` | the steps left, then the answer;     | the answer, as in `no-blocks` | 0 blocks  |
 |                             | step t of T goes at t/(T+1)          |                               |           |
 | `cot`                       | all written steps, prefix and answer | the same                      | its steps |

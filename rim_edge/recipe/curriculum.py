@@ -49,7 +49,7 @@ class Stage:
     learning_rate: float
     """Peak learning rate of AdamW."""
     schedule: Schedule = Schedule.CONSTANT
-    """Behind the warm-up."""
+    """After the warm-up."""
     warmup_share: float = 0.04
     """Share of the steps in which the rate rises from zero."""
     weight_decay: float = 0.0
@@ -63,7 +63,7 @@ class Stage:
     last_step: LastStep = LastStep.KEEP
     """Stage 1: whether the answer's weight falls too."""
     block_weights: BlockWeights = BlockWeights.RISING
-    """Stage 2: how much the answer behind each block weighs."""
+    """Stage 2: how much the answer after each block weighs."""
     choice_weight: float = 1.0
     """Factor of the loss of multiple-choice examples; the card's v2 raises it in stage 2 (inferred)."""
     visibility: Visibility = Visibility.QUESTION

@@ -55,7 +55,7 @@ class EvalFile:
     path: Path
     """.jsonl or .txt, or either with .gz, as training data."""
     rows: int = 1_000
-    """The first so many are scored; each takes a pass for every number of blocks, behind every stage."""
+    """The first so many are scored; each takes a pass for every number of blocks, after every stage."""
 
     def __post_init__(self) -> None:
         whole("eval", "rows", self.rows, 1)

@@ -80,7 +80,7 @@ GSM8K_AUG = Recipe(
     ),
     trains=Trains.LORA,
 )
-"""The paper: LoRA 128, 6 + 2 epochs of 386,000 rows in batches of 128, a constant rate behind 4 % of warm-up.
+"""The paper: LoRA 128, 6 + 2 epochs of 386,000 rows in batches of 128, a constant rate after 4 % of warm-up.
 The rates lie in the range that it searched; its own choice, and stage 2's factor and dropout, are not stated."""
 
 GSM8K = replace(

@@ -123,7 +123,7 @@ class Recipe:
     data: tuple[DataFile, ...] = ()
     """Files of rows; `--data` takes their place."""
     eval: EvalFile | None = None
-    """Rows to score behind each stage; `--eval` takes their place."""
+    """Rows to score after each stage; `--eval` takes their place."""
     scratch: Scratch | None = field(default=None, metadata={"in_file": False})
     """For a model from scratch; None where the recipe needs `--model`."""
 

@@ -12,13 +12,13 @@ class Objective(StrEnum):
     """What a stage trains."""
 
     TEXT = "text"
-    """Plain causal text behind the prompt, no blocks: the example's own spans, else steps and answer."""
+    """Plain causal text after the prompt, no blocks: the example's own spans, else steps and answer."""
     STEPS = "steps"
-    """RiM stage 1: one block a step, each step read out behind its block."""
+    """RiM stage 1: one block a step, each step read out after its block."""
     ANSWER = "answer"
-    """RiM stage 2: K blocks, the same answer read out behind each of them."""
+    """RiM stage 2: K blocks, the same answer read out after each of them."""
     DIRECT = "direct"
-    """A control: the answer right behind the prompt, no blocks and no steps."""
+    """A control: the answer right after the prompt, no blocks and no steps."""
     FADING = "fading"
     """A control: written steps and answer, no blocks; the first steps disappear while the stage goes on."""
     CHAIN = "chain"
@@ -26,7 +26,7 @@ class Objective(StrEnum):
 
 
 class Alignment(StrEnum):
-    """What the readout behind block t says in stage 1 (the target shift)."""
+    """What the readout after block t says in stage 1 (the target shift)."""
 
     NEXT_STEP = "next-step"
     """Block t replaces step t, so it says step t + 1; the last one says the answer."""
@@ -55,18 +55,18 @@ class LastStep(StrEnum):
 
 
 class BlockWeights(StrEnum):
-    """The weight of the answer behind block k of K in stage 2; they sum to 1."""
+    """The weight of the answer after block k of K in stage 2; they sum to 1."""
 
     RISING = "rising"
     """2k / (K(K+1))."""
     FLAT = "flat"
     """1/K."""
     LAST = "last"
-    """1 behind the last block, 0 elsewhere."""
+    """1 after the last block, 0 elsewhere."""
 
 
 class Visibility(StrEnum):
-    """What a readout behind blocks may attend to."""
+    """What a readout after blocks may attend to."""
 
     QUESTION = "question"
     """The question and its blocks, as in plain causal inference."""
@@ -86,7 +86,7 @@ class Normalisation(StrEnum):
 
 
 class Schedule(StrEnum):
-    """The learning rate behind the warm-up."""
+    """The learning rate after the warm-up."""
 
     CONSTANT = "constant"
     """As in the paper."""

@@ -1,20 +1,26 @@
-"""Who is told how a run goes, and what is written down of it."""
+"""Who hears how a run goes: what shows it, and what writes it down (metrics, TensorBoard, saved states)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from io import TextIOBase
 from pathlib import Path
 from types import TracebackType
 
 from rim_runtime.machine.storage import storage_errors
+from torch import Tensor
 
 from rim_edge.evaluation.held_out import HeldOut
 from rim_edge.evaluation.scores import StageScores
 from rim_edge.training.gather import FileReport
-from rim_edge.training.loop import Step
+from rim_edge.training.state import SavedStates, TrainingState
+
+METRICS_EVERY = 10
+"""Steps between two rows of metrics.jsonl, or points of TensorBoard; the first step of a stage has one too."""
+_FLUSH_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -28,26 +34,119 @@ class RunStart:
 
 
 @dataclass(frozen=True)
-class Audience:
-    """Callables, each for one kind of news."""
+class Step:
+    """What one optimizer step did."""
 
-    found: Callable[[RunStart], None] = lambda found: None
-    """Before the first step."""
-    step: Callable[[Step], None] = lambda step: None
-    """Behind every optimizer step."""
-    doing: Callable[[str], None] = lambda text: None
-    """What takes time besides steps, in a few words."""
-    scored: Callable[[StageScores], None] = lambda scores: None
-    """Behind every stage that is scored."""
+    stage: str
+    """The stage's name."""
+    step: int
+    """Steps done in this stage, from 1."""
+    done: int
+    """Steps done in all stages."""
+    loss: float
+    """The weighted loss, divided as the stage's normalisation says."""
+    recent_loss: float
+    """Its mean over the stage's last steps, 20 at most."""
+    nll: tuple[float, ...]
+    """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
+    learning_rate: float
+    """The rate of this step."""
+    examples: int
+    """Of the whole batch, over all processes."""
+    tokens: int
+    """Of its packed rows."""
+    padding: int
+    """What filled those rows up, beyond the tokens."""
+    tokens_per_second: float
+    """Tokens, without padding, over the time of the last steps, 20 at most; all processes together."""
+    step_seconds: float
+    """Mean time of those steps."""
+    seconds: float
+    """Since this process began to train."""
 
 
-_FLUSH_SECONDS = 10
+class Listener:
+    """Hears how a run goes; a listener overrides what it wants to hear.
+
+    In a run of several processes only the first one tells, but for `save` where layers are shared out.
+    """
+
+    def begin(self, start: RunStart) -> None:
+        """Hear what the run starts with, before its first step."""
+
+    def step(self, step: Step) -> None:
+        """Hear of an optimizer step that was done."""
+
+    def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
+        """Take what `train` can start from, and the weights that learn; every `resources.save_every` steps."""
+
+    def doing(self, text: str) -> None:
+        """Hear what takes time besides steps, in a few words."""
+
+    def scored(self, scores: StageScores) -> None:
+        """Hear the scores of a stage that is finished."""
 
 
-class TensorBoard:
+class Listeners(Listener):
+    """Several listeners, told in their order."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def begin(self, start: RunStart) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.begin(start)
+
+    def step(self, step: Step) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.step(step)
+
+    def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.save(state, weights)
+
+    def doing(self, text: str) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.doing(text)
+
+    def scored(self, scores: StageScores) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.scored(scores)
+
+
+class MetricsFile(Listener):
+    """Adds rows to metrics.jsonl."""
+
+    def __init__(self, rows: TextIOBase) -> None:
+        self._rows = rows
+
+    def step(self, step: Step) -> None:
+        """Write a row, every METRICS_EVERY steps."""
+        if _is_recorded(step):
+            self._rows.write(json.dumps(asdict(step)) + "\n")
+            self._rows.flush()
+
+
+class StateSaver(Listener):
+    """Saves a run's states."""
+
+    def __init__(self, saved: SavedStates, metrics: Path) -> None:
+        self._saved, self._metrics = saved, metrics
+
+    def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
+        """Write it. Raises StorageError."""
+        self._saved.save(state, weights, self._metrics)
+
+
+class TensorBoard(Listener):
     """Writes events; the axis is the optimizer steps of all stages, of accuracies the number of blocks.
 
-    Points behind `done`, which a run that was interrupted had written, are taken back.
+    Points after `done`, which a run that was interrupted had written, are taken back.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
@@ -58,7 +157,7 @@ class TensorBoard:
             self._writer = SummaryWriter(str(folder), purge_step=done + 1, flush_secs=_FLUSH_SECONDS)
 
     def __enter__(self) -> TensorBoard:
-        """Return the board."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -68,7 +167,9 @@ class TensorBoard:
         self._writer.close()
 
     def step(self, step: Step) -> None:
-        """Add a step's loss, -log p by the readouts' place, rate and pace."""
+        """Add a step's loss, -log p by the readouts' place, rate and pace, every METRICS_EVERY steps."""
+        if not _is_recorded(step):
+            return
         self._add(f"loss/{step.stage}", step.loss, step.done)
         for place, value in enumerate(step.nll, start=1):
             self._add(f"nll of {step.stage}/readout {place}", value, step.done)
@@ -84,30 +185,16 @@ class TensorBoard:
         self._writer.add_scalar(tag, value, at)
 
 
-METRICS_EVERY = 10
-"""Steps between two rows; the first step of a stage has one too."""
-
-
 @contextmanager
-def recorded(audience: Audience, metrics: Path, events: Path | None, done: int) -> Iterator[Audience]:
-    """Give an audience that writes down what it is told and passes it on.
+def records(metrics: Path, events: Path | None, done: int) -> Iterator[tuple[Listener, ...]]:
+    """Give the listeners that write a run down: into the file `metrics`, and TensorBoard's `events`, if any.
 
-    `done` steps stand in the metrics already; the events go into the folder `events`. Raises StorageError.
+    `done` steps stand in the metrics already. Raises StorageError.
     """
-    board: TensorBoard | nullcontext[None] = nullcontext() if events is None else TensorBoard(events, done)
-    with board as opened, metrics.open("a", encoding="utf-8") as rows:
+    with ExitStack() as stack:
+        boards = () if events is None else (stack.enter_context(TensorBoard(events, done)),)
+        yield MetricsFile(stack.enter_context(metrics.open("a", encoding="utf-8"))), *boards
 
-        def step(told: Step) -> None:
-            if told.step % METRICS_EVERY == 0 or told.step == 1:
-                rows.write(json.dumps(asdict(told)) + "\n")
-                rows.flush()
-                if opened:
-                    opened.step(told)
-            audience.step(told)
 
-        def scored(told: StageScores) -> None:
-            if opened:
-                opened.scored(told)
-            audience.scored(told)
-
-        yield replace(audience, step=step, scored=scored)
+def _is_recorded(step: Step) -> bool:
+    return step.step % METRICS_EVERY == 0 or step.step == 1

@@ -69,7 +69,7 @@ def gather(
 
 
 _ANSWER_END = 2
-"""Tokens behind an answer: the closing brace and the end of the turn."""
+"""Tokens after an answer: the closing brace and the end of the turn."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,20 @@ from rim_edge.evaluation.scores import RunScores, majority, stage_scores
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.model.trainable import TrainableModel, load_trainable, write_trained
 from rim_edge.recipe.arms import Arm, for_arm
-from rim_edge.recipe.curriculum import Curriculum
+from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile
-from rim_edge.recipe.recipe import Recipe
-from rim_edge.training.callbacks import Audience, RunStart, recorded
+from rim_edge.recipe.recipe import Recipe, Trains
+from rim_edge.training.callbacks import Listener, Listeners, RunStart, StateSaver, records
 from rim_edge.training.gather import FileReport, Gathered, gather
-from rim_edge.training.loop import Watch, train
+from rim_edge.training.loop import Score, train
 from rim_edge.training.processes import Processes
 from rim_edge.training.stage_scores import right_answers
 from rim_edge.training.state import METRICS, SavedStates, StageResult, TrainingState
 from rim_edge.training.step import TrainingSetup
-from rim_edge.training.summary import write_summary
 
 PICTURE = "accuracy.svg"
 """The run's scores, drawn."""
-_NOBODY = Audience()
+_NOBODY = Listener()
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Job:
     bad_rows: BadRows = BadRows.REFUSE
     """What happens to rows that cannot be used."""
     eval: EvalFile | None = None
-    """Rows to score behind each stage; None means the recipe's, and without those puzzles, if they are trained."""
+    """Rows to score after each stage; None means the recipe's, and without those puzzles, if they are trained."""
     tensorboard: Path | None = None
     """Where TensorBoard's events go, into a folder called as the output's; None writes none."""
     resume: bool = False
-    """Whether to go on from the last saved moment, where there is one."""
+    """Whether to go on from the last saved state, where there is one."""
 
     @property
     def curriculum(self) -> Curriculum:
@@ -99,13 +99,13 @@ class Outcome:
     resumed_at: int
     """Optimizer steps that an earlier process had done; 0 for a run in one go."""
     scores: RunScores | None
-    """How the model answered behind its stages, its weights as they were trained; None if it was not asked."""
+    """How the model answered after its stages, its weights as they were trained; None if it was not asked."""
     no_picture: str | None
     """Why the scores are not drawn; None where they are."""
 
     @property
     def accuracy_by_blocks(self) -> tuple[float, ...] | None:
-        """Behind the last stage that is scored, with 0, 1, … blocks."""
+        """After the last stage that is scored, with 0, 1, … blocks."""
         if self.scores is None:
             return None
         return tuple(score.accuracy for score in self.scores.stages[-1].by_blocks)
@@ -116,7 +116,7 @@ class Outcome:
         return self.checkpoint / PICTURE if self.no_picture is None else None
 
 
-def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
+def run_job(job: Job, listener: Listener = _NOBODY) -> Outcome | None:
     """Train, score and write the checkpoint; None in every process of a run but the first.
 
     Bad inputs are refused before anything is trained.
@@ -132,14 +132,15 @@ def run_job(job: Job, audience: Audience = _NOBODY) -> Outcome | None:
     outcome = None
     if processes.is_first:
         with saved.in_use() as metrics:
-            audience.doing("reading the model and the data")
+            listener.doing("reading the model and the data")
             prepared = _prepare(job, inputs, processes)
-            audience.found(RunStart(prepared.reports, prepared.held_out))
-            audience.doing("beginning")
-            outcome = _lead(job, prepared, saved, metrics, audience)
+            listener.begin(RunStart(prepared.reports, prepared.held_out))
+            listener.doing("beginning")
+            outcome = _lead(job, prepared, saved, metrics, listener)
     else:
         prepared = _prepare(job, inputs, processes)
-        train(prepared.run, Watch(behind=_scored_by(prepared, _NOBODY)), _start(job, saved, prepared.trainable))
+        start = _start(job, saved, prepared.trainable)
+        train(prepared.setup, start=start, score=_scorer(prepared, _NOBODY))
     processes.end()
     return outcome
 
@@ -153,7 +154,7 @@ class _Inputs:
 @dataclass(frozen=True)
 class _Prepared:
     trainable: TrainableModel
-    run: TrainingSetup
+    setup: TrainingSetup
     reports: tuple[FileReport, ...]
     held_out: HeldOut | None
 
@@ -178,7 +179,7 @@ def _prepare(job: Job, inputs: _Inputs, processes: Processes) -> _Prepared:
     if inputs.files:
         recipe = replace(job.recipe, curriculum=job.curriculum)
         gathered = gather(inputs.files, encoder, recipe, positions, job.seed)
-    run = TrainingSetup(
+    setup = TrainingSetup(
         model=trainable.model,
         encoder=encoder,
         source=gathered.source,
@@ -189,7 +190,7 @@ def _prepare(job: Job, inputs: _Inputs, processes: Processes) -> _Prepared:
         processes=processes,
     )
     held_out = None if processes.is_sharded else _held_out(inputs, encoder, positions)
-    return _Prepared(trainable, run, gathered.reports, held_out)
+    return _Prepared(trainable, setup, gathered.reports, held_out)
 
 
 def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
@@ -199,54 +200,51 @@ def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldO
     return None if inputs.files else held_out_puzzles()
 
 
-def _lead(job: Job, prepared: _Prepared, saved: SavedStates, metrics: Path, audience: Audience) -> Outcome:
+def _lead(job: Job, prepared: _Prepared, saved: SavedStates, metrics: Path, listener: Listener) -> Outcome:
     """Train as the process that writes."""
     start = _start(job, saved, prepared.trainable)
     events = job.tensorboard and job.tensorboard / job.out.name
-    with recorded(audience, metrics, events, start.done) as listening:
-        watch = Watch(
-            report=listening.step,
-            save=lambda moment, weights: saved.save(moment, weights, metrics),
-            behind=_scored_by(prepared, listening),
-        )
-        stages = train(prepared.run, watch, start)
-    audience.doing("writing the checkpoint")
+    with records(metrics, events, start.done) as written:
+        everyone = Listeners((*written, listener, StateSaver(saved, metrics)))
+        stages = train(prepared.setup, everyone, start=start, score=_scorer(prepared, everyone))
+    listener.doing("writing the checkpoint")
     scores = _scores(prepared.held_out, stages)
-    no_picture = _no_picture(job, prepared.run, scores)
+    no_picture = _no_picture(job, prepared.setup, scores)
     outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, no_picture)
     with new_folder(job.out) as folder:
         write_trained(folder, prepared.trainable)
         shutil.copyfile(metrics, folder / METRICS)
         if scores is not None and no_picture is None:
             draw_accuracy(scores, folder / PICTURE)
-        write_summary(folder, job, prepared.run, outcome)
+        _write_summary(folder, job, prepared.setup, outcome)
     return outcome
 
 
-def _no_picture(job: Job, run: TrainingSetup, scores: RunScores | None) -> str | None:
+def _no_picture(job: Job, setup: TrainingSetup, scores: RunScores | None) -> str | None:
     """Return why there is no picture of accuracy by blocks, if there is none."""
     if scores is not None:
         several = any(len(stage.by_blocks) > 1 for stage in scores.stages)
         return None if several else f"the arm {job.arm} is trained and scored with 0 blocks alone"
-    if run.processes.is_sharded:
+    if setup.processes.is_sharded:
         return "not scored, because the processes share the layers out; rim-edge eval scores the checkpoint"
     if job.files and job.eval_file is None:
         return "not scored; pass --eval FILE, rows that are not trained on"
     return f"not scored, because the arm {job.arm} writes its steps; rim-edge eval --chain scores those"
 
 
-def _scored_by(prepared: _Prepared, audience: Audience) -> Callable[[TrainingState], TrainingState]:
-    """Return what scores a stage that has just been finished, and tells and keeps it."""
-    run, held_out = prepared.run, prepared.held_out
+def _scorer(prepared: _Prepared, listener: Listener) -> Score:
+    """Return what scores a stage that has just been finished, and tells of it."""
 
-    def behind(moment: TrainingState) -> TrainingState:
-        stage = run.curriculum.stages[len(moment.finished) - 1]
-        right = () if held_out is None else right_answers(run, held_out.items, stage, audience.doing)
-        if held_out is not None and right:
-            audience.scored(stage_scores(stage.name, right, len(held_out.items)))
-        return moment.scored(right)
+    def score(stage: Stage) -> tuple[int, ...]:
+        held_out = prepared.held_out
+        if held_out is None:
+            return ()
+        right = right_answers(prepared.setup, held_out.items, stage, listener.doing)
+        if right:
+            listener.scored(stage_scores(stage.name, right, len(held_out.items)))
+        return right
 
-    return behind
+    return score
 
 
 def _scores(held_out: HeldOut | None, stages: Sequence[StageResult]) -> RunScores | None:
@@ -281,3 +279,28 @@ def _identity(job: Job) -> dict[str, Any]:
         "bad rows": job.bad_rows,
         "eval": job.eval_file and [sha256_file(job.eval_file.path), job.eval_file.rows],
     }
+
+
+def _write_summary(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome) -> None:
+    """Write training.json: the resolved run, what was read, and how it ended."""
+    recipe, scores = job.recipe, outcome.scores
+    summary = {
+        "recipe": recipe.name,
+        "arm": job.arm,
+        "model": None if job.model is None else job.model.name,
+        "data": [asdict(report) for report in outcome.data],
+        "seed": job.seed,
+        "threads": torch.get_num_threads(),
+        "processes": setup.processes.count,
+        "trains": recipe.trains,
+        "lora": asdict(recipe.lora) if recipe.trains is Trains.LORA else None,
+        "limits": asdict(recipe.limits),
+        "resources": asdict(recipe.resources),
+        "curriculum": asdict(setup.curriculum),
+        "prompt": asdict(setup.encoder.contract),
+        "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in outcome.stages],
+        "resumed_at": outcome.resumed_at,
+        "scores": None if scores is None else scores.to_json(),
+        "accuracy_by_blocks": outcome.accuracy_by_blocks,
+    }
+    (folder / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """The training loop: seeded, one stage after the other, each with a fresh optimizer and schedule.
 
 Deterministic: the same run with the same seed, processes and threads gives the same weights, also when it is
-resumed from a saved moment: the examples up to there are drawn again and left, and dropout is seeded by step.
+resumed from a saved state: the examples up to there are drawn again and left, and dropout is seeded by step.
 """
 
 from __future__ import annotations
@@ -9,87 +9,53 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from rim_edge.errors import DivergedError
 from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import set_dropout
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Schedule
+from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
 from rim_edge.training.state import RECENT, StageResult, TrainingState, what_learns
 from rim_edge.training.step import ReadoutNll, StepResult, TrainingSetup, take_step
 
-
-@dataclass(frozen=True)
-class Step:
-    """What one optimizer step did; handed to the caller's `report`."""
-
-    stage: str
-    """The stage's name."""
-    step: int
-    """Steps done in this stage, from 1."""
-    done: int
-    """Steps done in all stages."""
-    loss: float
-    """The weighted loss, divided as the stage's normalisation says."""
-    recent_loss: float
-    """Its mean over the stage's last steps, 20 at most."""
-    nll: tuple[float, ...]
-    """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
-    learning_rate: float
-    """The rate of this step."""
-    examples: int
-    """Of the whole batch, over all processes."""
-    tokens: int
-    """Of its packed rows."""
-    padding: int
-    """What filled those rows up, beyond the tokens."""
-    tokens_per_second: float
-    """Tokens, without padding, over the time of the last steps, 20 at most; all processes together."""
-    step_seconds: float
-    """Mean time of those steps."""
-    seconds: float
-    """Since this process began to train."""
+_NOBODY = Listener()
+Score = Callable[[Stage], tuple[int, ...]]
+"""Returns the right answers after a stage with 0, 1, … memory blocks; empty where it is not scored."""
 
 
-@dataclass(frozen=True)
-class Watch:
-    """What is told while a run goes on."""
+def train(
+    setup: TrainingSetup,
+    listener: Listener = _NOBODY,
+    *,
+    start: TrainingState | None = None,
+    score: Score = lambda stage: (),
+) -> tuple[StageResult, ...]:
+    """Train all stages in place, from the beginning or from a state whose weights the model has.
 
-    report: Callable[[Step], None] = lambda step: None
-    """Called after every optimizer step."""
-    save: Callable[[TrainingState, Mapping[str, Tensor]], None] = lambda state, weights: None
-    """Called every `resources.save_every` steps, with what `train` can start from and the weights that learn; both
-    are empty in all processes but the first where layers are shared out."""
-    behind: Callable[[TrainingState], TrainingState] = lambda state: state
-    """Called behind every stage, in every process of a run; `train` goes on with what it returns."""
-
-
-def train(run: TrainingSetup, watch: Watch, start: TrainingState | None = None) -> tuple[StageResult, ...]:
-    """Train all stages in place, from the beginning or from a moment whose weights the model has.
-
-    Where layers are shared out, only the first process has a whole model behind it. Raises
-    DivergedError and ShortMemoryError.
+    `score` is called after every stage, in every process of a run. Where layers are shared out, only the first
+    process has a whole model afterwards. Raises DivergedError and OutOfMemoryError.
     """
     keep_freed_memory()
     state = start or TrainingState()
-    _draw_again(run, state)
-    if run.resources.recompute:
-        run.model.activation_checkpointing_enable({"use_reentrant": False})
-    run.model.train()
-    module = run.processes.prepare(ReadoutNll(run.model, run.resources.arithmetic))
+    _draw_again(setup, state)
+    if setup.resources.recompute:
+        setup.model.activation_checkpointing_enable({"use_reentrant": False})
+    setup.model.train()
+    module = setup.processes.prepare(ReadoutNll(setup.model, setup.resources.arithmetic))
     began = time.monotonic()
-    with report_out_of_memory(run.resources):
-        while len(state.finished) < len(run.curriculum.stages):
-            state = watch.behind(_train_stage(run, module, state, watch, began))
-    unshard(run.model, keep=run.processes.is_first)
-    run.model.eval()
+    with report_out_of_memory(setup.resources):
+        for stage in setup.curriculum.stages[len(state.finished) :]:
+            state = _train_stage(setup, module, state, listener, began)
+            state = state.scored(score(stage))
+    unshard(setup.model, keep=setup.processes.is_first)
+    setup.model.eval()
     return state.finished
 
 
@@ -104,26 +70,26 @@ def learning_rate(stage: Stage, step: int) -> float:
 
 
 def _train_stage(
-    run: TrainingSetup, module: torch.nn.Module, state: TrainingState, watch: Watch, began: float
+    setup: TrainingSetup, module: torch.nn.Module, state: TrainingState, listener: Listener, began: float
 ) -> TrainingState:
-    """Train a stage from where `moment` stands in it, and return the moment behind it."""
+    """Train a stage from where the state stands in it, and return the state after it."""
     started, index, pace = time.monotonic(), len(state.finished), Pace()
-    stage = run.curriculum.stages[index]
-    optimizer = _optimizer(run.model, stage, run.curriculum.betas)
+    stage = setup.curriculum.stages[index]
+    optimizer = _optimizer(setup.model, stage, setup.curriculum.betas)
     _restore(optimizer, state)
-    set_dropout(run.model, stage.dropout)
+    set_dropout(setup.model, stage.dropout)
     while _goes_on(stage, state):
         rate, at = learning_rate(stage, state.steps), time.monotonic()
-        _seed_dropout(run, index, state.steps)
+        _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
-        taken = take_step(run, module, stage, state.steps)
-        _update(run, optimizer, taken.loss, rate)
+        taken = take_step(setup, module, stage, state.steps)
+        _update(setup, optimizer, taken.loss, rate)
         state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
-        watch.report(_step(run, state, taken, pace, time.monotonic() - began))
-        if state.done % run.resources.save_every == 0:
-            _save(run, watch, state, optimizer)
-    return state.behind(stage.name, time.monotonic() - started)
+        listener.step(_step(setup, state, taken, pace, time.monotonic() - began))
+        if state.done % setup.resources.save_every == 0:
+            _save(setup, listener, state, optimizer)
+    return state.finish_stage(stage.name, time.monotonic() - started)
 
 
 def _goes_on(stage: Stage, state: TrainingState) -> bool:
@@ -134,35 +100,37 @@ def _goes_on(stage: Stage, state: TrainingState) -> bool:
     return state.steps < extension.at_most and state.loss >= extension.loss
 
 
-def _draw_again(run: TrainingSetup, state: TrainingState) -> None:
-    """Take from the source what was drawn before this moment."""
+def _draw_again(setup: TrainingSetup, state: TrainingState) -> None:
+    """Take from the source what was drawn before this state."""
     drawn = [*(result.steps for result in state.finished), state.steps]
-    for stage, steps in zip(run.curriculum.stages, drawn, strict=False):
+    for stage, steps in zip(setup.curriculum.stages, drawn, strict=False):
         for _ in range(steps):
-            run.source.draw(run.curriculum.batch_size, stage.objective)
+            setup.source.draw(setup.curriculum.batch_size, stage.objective)
 
 
-def _seed_dropout(run: TrainingSetup, stage: int, step: int) -> None:
+def _seed_dropout(setup: TrainingSetup, stage: int, step: int) -> None:
     """Make a step's dropout depend on nothing but the run's seed, the step and the process."""
-    if run.curriculum.stages[stage].dropout:
-        torch.manual_seed(hash((run.seed, stage, step, run.processes.number)))
+    if setup.curriculum.stages[stage].dropout:
+        torch.manual_seed(hash((setup.seed, stage, step, setup.processes.number)))
 
 
-def _update(run: TrainingSetup, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> None:
+def _update(setup: TrainingSetup, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> None:
     if not math.isfinite(loss):
         raise DivergedError(f"The loss is {loss} at the learning rate {rate}, expected a number. Lower the rate.")
     for group in optimizer.param_groups:
         group["lr"] = rate
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.curriculum.clip_norm)
+    torch.nn.utils.clip_grad_norm_(setup.model.parameters(), setup.curriculum.clip_norm)
     optimizer.step()
 
 
-def _save(run: TrainingSetup, watch: Watch, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:
+def _save(
+    setup: TrainingSetup, listener: Listener, state: TrainingState, optimizer: torch.optim.Optimizer
+) -> None:
     """Hand out the state after this step; shares of it are put together, so every process has to call this."""
-    keep, moments = run.processes.is_first, optimizer.state_dict()["state"]
+    keep, moments = setup.processes.is_first, optimizer.state_dict()["state"]
     whole = {number: put_together(values, keep=keep) for number, values in moments.items()}
-    weights = {name: parameter.detach() for name, parameter in what_learns(run.model).items()}
-    watch.save(replace(state, optimizer=whole), put_together(weights, keep=keep))
+    weights = {name: parameter.detach() for name, parameter in what_learns(setup.model).items()}
+    listener.save(replace(state, optimizer=whole), put_together(weights, keep=keep))
 
 
 def _restore(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
@@ -173,9 +141,9 @@ def _restore(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
-def _step(run: TrainingSetup, state: TrainingState, taken: StepResult, pace: Pace, seconds: float) -> Step:
-    """Return what the step behind which `moment` stands has done."""
-    stage = run.curriculum.stages[len(state.finished)]
+def _step(setup: TrainingSetup, state: TrainingState, taken: StepResult, pace: Pace, seconds: float) -> Step:
+    """Return what the step that led to this state has done."""
+    stage = setup.curriculum.stages[len(state.finished)]
     return Step(
         stage=stage.name,
         step=state.steps,
@@ -184,7 +152,7 @@ def _step(run: TrainingSetup, state: TrainingState, taken: StepResult, pace: Pac
         recent_loss=state.loss,
         nll=taken.nll,
         learning_rate=learning_rate(stage, state.steps - 1),
-        examples=run.curriculum.batch_size,
+        examples=setup.curriculum.batch_size,
         tokens=taken.tokens,
         padding=taken.padding,
         tokens_per_second=pace.tokens_per_second,

@@ -1,4 +1,4 @@
-"""Scores behind a stage, with the weights as they are trained, by every process together."""
+"""Scores after a stage, with the weights as they are trained, by every process together."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def budgets(stage: Stage, blocks: int) -> range:
 
 
 def right_answers(
-    run: TrainingSetup, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]
+    setup: TrainingSetup, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]
 ) -> tuple[int, ...]:
     """Return how many items are answered right with 0, 1, … blocks; each process asks its share of them."""
-    mine = items[run.processes.number :: run.processes.count]
-    run.model.eval()
-    found, most = [], run.encoder.contract.blocks
+    mine = items[setup.processes.number :: setup.processes.count]
+    setup.model.eval()
+    found, most = [], setup.encoder.contract.blocks
     for blocks in budgets(stage, most):
         doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
-        found.append(sum(run.processes.gather(_right(run, mine, blocks))))
-    run.model.train()
+        found.append(sum(setup.processes.gather(_right(setup, mine, blocks))))
+    setup.model.train()
     return tuple(found)
 
 
-def _right(run: TrainingSetup, items: Sequence[Item], blocks: int) -> int:
+def _right(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> int:
     if not items:
         return 0
-    bf16 = run.resources.arithmetic is Arithmetic.BF16
-    with torch.autocast(run.processes.device.type, torch.bfloat16, enabled=bf16):
-        read = answers_read(run.model, run.encoder, items, blocks)
+    bf16 = setup.resources.arithmetic is Arithmetic.BF16
+    with torch.autocast(setup.processes.device.type, torch.bfloat16, enabled=bf16):
+        read = answers_read(setup.model, setup.encoder, items, blocks)
     return sum(found == item.answer for found, item in zip(read, items, strict=True))

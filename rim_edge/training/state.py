@@ -37,7 +37,7 @@ class StageResult:
     seconds: float
     """Wall time, of the last process to train it where it was resumed."""
     right: tuple[int, ...] = ()
-    """Right answers behind it with 0, 1, … memory blocks, of what the run is scored on; empty where it is not."""
+    """Right answers after it with 0, 1, … memory blocks, of what the run is scored on; empty where it is not."""
 
 
 @dataclass(frozen=True)
@@ -64,40 +64,40 @@ class TrainingState:
         return sum(self.losses) / len(self.losses)
 
     def after(self, loss: float) -> TrainingState:
-        """Return the moment one step later."""
+        """Return the state one step later."""
         return replace(self, steps=self.steps + 1, losses=(*self.losses, loss)[-RECENT:], optimizer={})
 
-    def behind(self, name: str, seconds: float) -> TrainingState:
-        """Return the moment in which this stage is finished."""
+    def finish_stage(self, name: str, seconds: float) -> TrainingState:
+        """Return the state in which this stage is finished."""
         return TrainingState((*self.finished, StageResult(name, self.steps, self.loss, seconds)))
 
     def scored(self, right: tuple[int, ...]) -> TrainingState:
-        """Return the moment with the right answers behind the stage that was finished last."""
+        """Return the state with the right answers after the stage that was finished last."""
         *before, last = self.finished
         return replace(self, finished=(*before, replace(last, right=right)))
 
 
 def what_learns(model: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters that learn, by name: the weights that belong to a moment."""
+    """Return the parameters that learn, by name: the weights that belong to a state."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-_WEIGHTS, _OPTIMIZER, _MOMENT, METRICS = (
+_WEIGHTS, _OPTIMIZER, _STATE, METRICS = (
     "weights.safetensors",
     "optimizer.safetensors",
-    "moment.json",
+    "state.json",
     "metrics.jsonl",
 )
 
 
 @dataclass(frozen=True)
 class SavedStates:
-    """The folder of a run's saved moments."""
+    """The folder of a run's saved states."""
 
     folder: Path
     """`<out>.progress`."""
     identity: Mapping[str, Any]
-    """What the run is, as JSON: a moment of another run is refused."""
+    """What the run is, as JSON: a state of another run is refused."""
 
     @classmethod
     def beside(cls, out: Path, identity: Mapping[str, Any]) -> SavedStates:
@@ -105,22 +105,22 @@ class SavedStates:
         return cls(out.with_name(f"{out.name}.progress"), json.loads(json.dumps(identity)))
 
     def latest(self) -> Path | None:
-        """Return the last saved moment, if there is one."""
+        """Return the last saved state, if there is one."""
         return max(self.folder.glob("step-*"), default=None)
 
     def refuse_unfinished(self) -> None:
-        """Raise TargetExistsError if there is a saved moment, which a new run would lose."""
+        """Raise TargetExistsError if there is a saved state, which a new run would lose."""
         if found := self.latest():
             raise TargetExistsError(
-                f"{found} is a saved moment of a run that was interrupted. Pass --resume to go on from there, "
+                f"{found} is a saved state of a run that was interrupted. Pass --resume to go on from there, "
                 f"or delete {self.folder}."
             )
 
     @contextmanager
     def in_use(self) -> Iterator[Path]:
-        """Make the folder for a run that goes on, and give its file of metrics, with what the saved moment has.
+        """Make the folder for a run that goes on, and give its file of metrics, with what the saved state has.
 
-        It goes when the block is done, and also when the block fails before a moment is saved; a process that was
+        It goes when the block is done, and also when the block fails before a state is saved; a process that was
         killed leaves it. Raises StorageError.
         """
         metrics, latest = self.folder / METRICS, self.latest()
@@ -138,38 +138,38 @@ class SavedStates:
             raise
         self._remove()
 
-    def save(self, moment: TrainingState, weights: Mapping[str, Tensor], metrics: Path) -> None:
-        """Write a moment with its weights, then remove the ones before it.
+    def save(self, state: TrainingState, weights: Mapping[str, Tensor], metrics: Path) -> None:
+        """Write a state with its weights, then remove the ones before it.
 
         Raises StorageError, and then those are still there.
         """
-        target = self.folder / f"step-{moment.done:08d}"
+        target = self.folder / f"step-{state.done:08d}"
         before = list(self.folder.glob("step-*"))
-        state = {
+        body = {
             "run": self.identity,
-            "finished": [asdict(result) for result in moment.finished],
-            "losses": moment.losses,
-            "steps": moment.steps,
+            "finished": [asdict(result) for result in state.finished],
+            "losses": state.losses,
+            "steps": state.steps,
         }
         with new_folder(target) as work:
             write_tensors(work / _WEIGHTS, weights)
-            write_tensors(work / _OPTIMIZER, _flat(moment.optimizer))
-            (work / _MOMENT).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+            write_tensors(work / _OPTIMIZER, _flat(state.optimizer))
+            (work / _STATE).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
             shutil.copyfile(metrics, work / METRICS)
         for folder in before:
             shutil.rmtree(folder, ignore_errors=True)
 
     def restore(self, saved: Path, model: torch.nn.Module) -> TrainingState:
-        """Give the model the saved weights and return the moment. Raises CurriculumError for another run's."""
-        state = json.loads((saved / _MOMENT).read_text(encoding="utf-8"))
-        self._check(saved, state.pop("run"))
+        """Give the model the saved weights and return the state. Raises CurriculumError for another run's."""
+        body = json.loads((saved / _STATE).read_text(encoding="utf-8"))
+        self._check(saved, body.pop("run"))
         weights, learning = load_file(saved / _WEIGHTS), what_learns(model)
         with torch.no_grad():
             for name, parameter in learning.items():
                 parameter.copy_(weights[name])
-        finished = tuple(_stage_result(result) for result in state["finished"])
+        finished = tuple(_stage_result(result) for result in body["finished"])
         optimizer = _nested(load_file(saved / _OPTIMIZER))
-        return TrainingState(finished, tuple(state["losses"]), state["steps"], optimizer)
+        return TrainingState(finished, tuple(body["losses"]), body["steps"], optimizer)
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -187,8 +187,8 @@ def _stage_result(saved: Mapping[str, Any]) -> StageResult:
     return StageResult(**{**saved, "right": tuple(saved.get("right", ()))})
 
 
-def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {f"{number}.{key}": value for number, values in state.items() for key, value in values.items()}
+def _flat(optimizer: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{number}.{key}": value for number, values in optimizer.items() for key, value in values.items()}
 
 
 def _nested(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:

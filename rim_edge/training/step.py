@@ -85,21 +85,21 @@ _Sums = dict[int, tuple[float, int]]
 """By the readouts' place: the sum of their -log p, and how many they are."""
 
 
-def take_step(run: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int) -> StepResult:
+def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int) -> StepResult:
     """Draw the batch of step `step` and add the gradients of its loss to the model's."""
-    examples = run.source.draw(run.curriculum.batch_size, stage.objective)
-    mine = run.processes.share(examples)
-    samples = [run.encoder.sample(example, stage, step / stage.steps) for example in mine]
-    divisor = sum(run.processes.gather(batch_size(samples, stage.normalisation)))
-    parts = _parts(samples, run)
-    idle = run.processes.passes(len(parts)) - len(parts)
+    examples = setup.source.draw(setup.curriculum.batch_size, stage.objective)
+    mine = setup.processes.share(examples)
+    samples = [setup.encoder.sample(example, stage, step / stage.steps) for example in mine]
+    divisor = sum(setup.processes.gather(batch_size(samples, stage.normalisation)))
+    parts = _parts(samples, setup)
+    idle = setup.processes.passes(len(parts)) - len(parts)
     found = []
     for number, part in enumerate(parts, start=1):
-        with run.processes.backward(module, last=number == len(parts)):
-            found.append(_pass(run, module, part, (stage, step), divisor))
+        with setup.processes.backward(module, last=number == len(parts)):
+            found.append(_pass(setup, module, part, (stage, step), divisor))
     for _ in range(idle):
-        _idle_pass(run, module, parts[0])
-    every = [one for process in run.processes.gather(found) for one in process]
+        _idle_pass(setup, module, parts[0])
+    every = [one for process in setup.processes.gather(found) for one in process]
     return StepResult(
         loss=sum(passed.loss for passed in every),
         nll=_means([passed.sums for passed in every]),
@@ -109,31 +109,35 @@ def take_step(run: TrainingSetup, module: torch.nn.Module, stage: Stage, step: i
 
 
 def _pass(
-    run: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample], place: tuple[Stage, int], divisor: int
+    setup: TrainingSetup,
+    module: torch.nn.Module,
+    samples: Sequence[Sample],
+    place: tuple[Stage, int],
+    divisor: int,
 ) -> _Passed:
     """One forward and backward pass; gradients are averaged over processes, so each counts as many times."""
-    device = run.processes.device
-    batch = pack(samples, run.encoder.contract.block, run.padding).to(device)
+    device = setup.processes.device
+    batch = pack(samples, setup.encoder.contract.block, setup.padding).to(device)
     weights = readout_weights(samples, *place).to(device)
     nll = module(batch, len(weights))
     loss = (weights * nll).sum() / divisor
-    (loss * run.processes.count).backward()
-    tokens = sum(packed_length(sample, len(run.encoder.contract.block)) for sample in samples)
+    (loss * setup.processes.count).backward()
+    tokens = sum(packed_length(sample, len(setup.encoder.contract.block)) for sample in samples)
     return _Passed(loss.item(), _by_place(nll.detach(), samples), tokens, batch.ids.numel() - tokens)
 
 
-def _idle_pass(run: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
+def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
     """Go through the layers for nothing but the other processes' sake, which hold shares of them in theirs."""
-    batch = pack(samples, run.encoder.contract.block, run.padding).to(run.processes.device)
+    batch = pack(samples, setup.encoder.contract.block, setup.padding).to(setup.processes.device)
     (0.0 * module(batch, sum(len(sample.readouts) for sample in samples)).sum()).backward()
 
 
-def _parts(samples: Sequence[Sample], run: TrainingSetup) -> list[Sequence[Sample]]:
+def _parts(samples: Sequence[Sample], setup: TrainingSetup) -> list[Sequence[Sample]]:
     """Cut the samples into passes, by length so that little of them is padding."""
-    size = run.resources.micro_batch
+    size = setup.resources.micro_batch
     if size is None or size >= len(samples):
         return [samples]
-    block = len(run.encoder.contract.block)
+    block = len(setup.encoder.contract.block)
     ordered = sorted(samples, key=lambda sample: packed_length(sample, block))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 

@@ -53,7 +53,7 @@ def card_ids(checkpoint: TinyCheckpoint, question: str, blocks: int) -> list[int
 
 @torch.no_grad()
 def card_logits(checkpoint: TinyCheckpoint, question: str, blocks: int) -> np.ndarray:
-    """Logits of the bare letters behind the card's prompt, fp32."""
+    """Logits of the bare letters after the card's prompt, fp32."""
     ids = torch.tensor([card_ids(checkpoint, question, blocks)])
     letters = checkpoint.tokenizer.convert_tokens_to_ids(list(LETTERS))
     return checkpoint.model(ids, logits_to_keep=1).logits[0, -1, letters].numpy()

@@ -58,7 +58,7 @@ class TorchBackend:
 
 
 def run_graph(graph: ir.Graph, feed: dict[str, Ints]) -> list[np.ndarray]:
-    """Run a graph on inputs by name and return its outputs; a value is dropped behind its last use."""
+    """Run a graph on inputs by name and return its outputs; a value is dropped after its last use."""
     values: dict[ir.Value, torch.Tensor] = {
         value: torch.from_numpy(feed[str(value.name)]) for value in graph.inputs
     }

@@ -34,7 +34,7 @@ class RimSettings:
     memory_tokens: int = CARD_MEMORY_TOKENS
     """M, the `<rim_m>` tokens in a block."""
     prefix: str = CARD_PREFIX
-    """The answer prefix behind the blocks."""
+    """The answer prefix after the blocks."""
     tokens: tuple[str, str, str] = RIM_TOKENS
     """Names of the begin, memory and end tokens."""
 

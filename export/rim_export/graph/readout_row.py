@@ -1,4 +1,4 @@
-"""Behind the last attention, work on the readout's row alone: no other row of it is ever looked at.
+"""After the last attention, work on the readout's row alone: no other row of it is ever looked at.
 
     Gather(f(x), row) = f(Gather(x, row))      for every f that treats rows one by one
 

@@ -67,9 +67,9 @@ class SinglePass(nn.Module):
         positions = torch.arange(parts.shape[1]).expand(batch, -1)  # (B, S)
         head, reach = self.head.shape[0], self.suffix.shape[1]
         end = (head + question_length)[:, None]  # (B, 1), where the suffix begins
-        # Behind the question the padding is skipped; what runs over the end repeats the last token, unseen.
-        behind = (positions - question_length[:, None]).clamp(max=head + reach - 1)
-        source = torch.where(positions < end, positions + reach, behind)
+        # After the question the padding is skipped; what runs over the end repeats the last token, unseen.
+        after = (positions - question_length[:, None]).clamp(max=head + reach - 1)
+        source = torch.where(positions < end, positions + reach, after)
         ids = parts.gather(1, torch.where(positions < head, positions, source))
         hidden = self.backbone(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state
         last = end + self.suffix_length[blocks][:, None] - 1  # (B, 1)

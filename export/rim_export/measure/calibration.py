@@ -47,7 +47,7 @@ class ObservedLayer:
     before: Sequence[torch.Tensor]
     """Hidden states of each prompt in front of it."""
     after: Sequence[torch.Tensor]
-    """And behind it."""
+    """And after it."""
     reaches: Mapping[str, Reach]
     """What its linear modules were given, by their weights' names."""
     results: Mapping[str, float]

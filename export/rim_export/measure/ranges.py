@@ -20,7 +20,7 @@ QUANTILE = 0.9999
 _TRIED = 17
 """Ranges that `mse` tries: the largest size and each half an octave below the one before."""
 Rounding = Callable[[torch.Tensor, float], torch.Tensor]
-"""(values, range) to the values behind a number format that reaches as far as the range."""
+"""(values, range) to the values after a number format that reaches as far as the range."""
 
 
 class Reach:

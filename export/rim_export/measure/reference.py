@@ -24,7 +24,7 @@ class Reference:
     """What the checkpoint answers, and what recipes would do to its layers."""
 
     logits: np.ndarray
-    """float32 [prompts, letters] (a full head: [prompts, vocabulary]), behind each prompt."""
+    """float32 [prompts, letters] (a full head: [prompts, vocabulary]), after each prompt."""
     layer_errors: Mapping[Emulate, tuple[float, ...]]
     """For each arithmetic and layer, the error of the layer's update, relative to the update (RMS)."""
 

@@ -1,7 +1,7 @@
 """The checkpoint's own layers in fp32, one of them in memory at a time.
 
 All prompts pass layer 1, then all pass layer 2, and so on, in padded batches of similar length: padding stands
-behind, attention is causal, so no row sees it. The layers are transformers' own, not those of the exported graph.
+after, attention is causal, so no row sees it. The layers are transformers' own, not those of the exported graph.
 Their linear modules can be watched, and their products replaced.
 """
 
@@ -70,7 +70,7 @@ class LoadedLayer:
     def advance(
         self, states: States, watch: Watch | None = None, watch_results: Watch | None = None
     ) -> list[torch.Tensor]:
-        """Return the hidden states of each prompt behind this layer.
+        """Return the hidden states of each prompt after this layer.
 
         `watch` sees the activations of products, `watch_results` what its `sources` give.
         """
@@ -135,7 +135,7 @@ class LoadedLayer:
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """[length, …] each to [rows, longest, …], zeros behind."""
+    """[length, …] each to [rows, longest, …], zeros after."""
     return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 
@@ -188,7 +188,7 @@ class StreamedModel:
             module.to("meta")
 
     def read_out(self, hidden: States) -> torch.Tensor:
-        """Return the readout behind each prompt's last token, fp32 (prompts, letters or vocabulary)."""
+        """Return the readout after each prompt's last token, fp32 (prompts, letters or vocabulary)."""
         self._load(self._model.norm, "backbone.norm", {})
         rows = self._model.norm(torch.stack([states[-1] for states in hidden]))  # (N, H)
         logits: torch.Tensor = rows @ self._weights.read(READOUT).float().T

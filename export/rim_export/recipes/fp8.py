@@ -82,14 +82,14 @@ def emulate_fp8(
 
 
 def round_fp8(values: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return values behind a quantization to E4M3 and back, in fp32; what is out of range saturates."""
+    """Return values after a quantization to E4M3 and back, in fp32; what is out of range saturates."""
     step = torch.tensor(scale, dtype=torch.float32)
     narrow = (values / step).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
     return narrow.float() * step
 
 
 def round_range(values: torch.Tensor, reach: float) -> torch.Tensor:
-    """Return values behind E4M3 and back, at the scale of activations up to `reach`."""
+    """Return values after E4M3 and back, at the scale of activations up to `reach`."""
     return round_fp8(values, activation_scale(reach))
 
 

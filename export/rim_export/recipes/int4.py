@@ -54,7 +54,7 @@ def emulate_int4(source: BlockSource, name: str, activations: torch.Tensor, weig
 
 
 def round_activations(activations: torch.Tensor, block_size: int) -> torch.Tensor:
-    """Return activations [..., in] behind int8 and back, each block of a row at its own absmax / 127."""
+    """Return activations [..., in] after int8 and back, each block of a row at its own absmax / 127."""
     inputs = activations.shape[-1]
     padded = torch.nn.functional.pad(activations, (0, -inputs % block_size))
     blocks = padded.reshape(*padded.shape[:-1], -1, block_size)

@@ -42,7 +42,7 @@ class Blocks:
     """A matrix [out, in] in int4."""
 
     values: torch.Tensor
-    """int8 within -8..7, [out, blocks, block size]; zero behind the input's end."""
+    """int8 within -8..7, [out, blocks, block size]; zero after the input's end."""
     scales: torch.Tensor
     """fp16 [out, blocks], all above 0."""
 
@@ -90,7 +90,7 @@ def quantize_blocks(matrix: torch.Tensor, scales: torch.Tensor, block_size: int)
 
 
 def _cut(matrix: torch.Tensor, block_size: int) -> torch.Tensor:
-    """[out, in] to fp32 [out, blocks, block size], zeros behind the end."""
+    """[out, in] to fp32 [out, blocks, block size], zeros after the end."""
     count = block_count(matrix.shape[1], block_size)
     padded = torch.nn.functional.pad(matrix.float(), (0, count * block_size - matrix.shape[1]))
     return padded.reshape(-1, count, block_size)

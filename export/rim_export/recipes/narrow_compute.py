@@ -153,7 +153,7 @@ class _Narrowing:
         return scale
 
     def _as(self, before: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
-        """Return a value in another type: constants rewritten, others behind a Cast that their users share."""
+        """Return a value in another type: constants rewritten, others after a Cast that their users share."""
         if (value, wanted) not in self._casts:
             make = self._rewritten if value.is_initializer() else self._cast
             self._casts[value, wanted] = make(before, value, wanted)

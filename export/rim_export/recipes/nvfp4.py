@@ -38,7 +38,7 @@ class Nvfp4:
     """A matrix [out, in] in NVFP4."""
 
     values: np.ndarray
-    """E2M1 as float4_e2m1fn, [out, blocks, 16]; zero behind the input's end."""
+    """E2M1 as float4_e2m1fn, [out, blocks, 16]; zero after the input's end."""
     scales: torch.Tensor
     """float8_e4m3fn [out, blocks]."""
     scale: torch.Tensor

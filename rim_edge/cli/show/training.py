@@ -6,9 +6,11 @@ Nothing is shown before the first news, and of a run's processes only the first 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -19,12 +21,14 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rim_edge.cli.show.training_progress import RunProgress, StageProgress
+from rim_edge.cli.output import note
+from rim_edge.training.callbacks import Listener, RunStart, Step
+from rim_edge.training.state import RECENT
 
 if TYPE_CHECKING:
+    from rim_edge.evaluation.held_out import HeldOut
     from rim_edge.evaluation.scores import StageScores
-    from rim_edge.recipe.curriculum import Curriculum
-    from rim_edge.training.loop import Step
+    from rim_edge.recipe.curriculum import Curriculum, Stage
 
 _REFRESHES_A_SECOND = 4
 _PLAIN_LINES = 10
@@ -32,17 +36,17 @@ _READOUTS_SHOWN = 16
 _LOSS_WIDTH = len("loss 10.000")
 
 
-class View(Protocol):
-    """What shows a run."""
+class View(Listener):
+    """Shows a run; how, is a subclass's business. Rows that are left out are noted in both."""
 
-    def step(self, step: Step) -> None:
-        """Show a step."""
-
-    def doing(self, text: str) -> None:
-        """Show what is done besides steps."""
-
-    def scored(self, scores: StageScores) -> None:
-        """Show a stage's accuracy."""
+    def begin(self, start: RunStart) -> None:
+        """Say which rows are left out."""
+        for file in start.files:
+            _note_skipped(file.name, file.skipped, file.first_bad)
+            for reason, count in file.dropped.items():
+                note(f"{file.name}: {count} of {file.used + sum(file.dropped.values())} rows left out, {reason}")
+        if start.held_out is not None:
+            _note_scored(start.held_out)
 
 
 @contextmanager
@@ -57,8 +61,8 @@ def training_view(console: Console, curriculum: Curriculum) -> Iterator[View]:
         view.end()
 
 
-class PlainLines:
-    """A line at every tenth of the steps, and one behind each stage that is scored."""
+class PlainLines(View):
+    """A line at every tenth of the steps, and one after each stage that is scored."""
 
     def __init__(self, console: Console, curriculum: Curriculum) -> None:
         self._console = console
@@ -73,9 +77,6 @@ class PlainLines:
             self._told = tenth
             self._say(_plain(self._progress, step))
 
-    def doing(self, text: str) -> None:
-        """Say nothing."""
-
     def scored(self, scores: StageScores) -> None:
         """Say a stage's accuracies."""
         shares = " ".join(f"{score.accuracy:.1%}" for score in scores.by_blocks)
@@ -85,7 +86,7 @@ class PlainLines:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-class LiveView:
+class LiveView(View):
     """A view that is drawn from the last news some times a second, from the first news on."""
 
     def __init__(self, console: Console, curriculum: Curriculum, stack: ExitStack) -> None:
@@ -206,3 +207,104 @@ def _clock(seconds: float) -> str:
     """Return a time as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _note_scored(held_out: HeldOut) -> None:
+    """Say what is wrong with the rows that the run is scored on."""
+    name, count = held_out.name, len(held_out.items)
+    _note_skipped(name, held_out.skipped, held_out.first_bad)
+    if held_out.too_long:
+        rows = count + held_out.too_long
+        note(f"{name}: {held_out.too_long} of {rows} rows are not scored, too long for the model's positions")
+    if held_out.trained_on:
+        note(
+            f"{name}: the questions of {held_out.trained_on} of {count} rows are in the training data too; "
+            "what is learned by heart makes the scores too good"
+        )
+
+
+def _note_skipped(name: str, skipped: int, first_bad: str | None) -> None:
+    if skipped:
+        note(f"{name}: {skipped} bad rows skipped, the first: {first_bad}")
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """Where a stage stands."""
+
+    stage: Stage
+    """The stage."""
+    steps: int
+    """Steps done."""
+    total: int
+    """Steps it takes, as far as is known: an extension counts once it is entered."""
+    is_current: bool
+    """Whether it is trained now."""
+    loss: float | None
+    """Mean of its last steps, 20 at most; None where this process trained none of it."""
+    seconds: float | None
+    """How long this process has trained it."""
+
+
+class RunProgress:
+    """What was told of a run so far."""
+
+    def __init__(self, curriculum: Curriculum) -> None:
+        self._stages = curriculum.stages
+        self._names = [stage.name for stage in curriculum.stages]
+        self._first: dict[str, Step] = {}
+        self._last: dict[str, Step] = {}
+        self._nll: deque[tuple[float, ...]] = deque(maxlen=RECENT)
+        self.latest: Step | None = None
+        """The last step that was told."""
+
+    def add(self, step: Step) -> None:
+        """Take in a step."""
+        if step.stage not in self._first:
+            self._first[step.stage] = step
+            self._nll.clear()
+        self._nll.append(step.nll)
+        self._last[step.stage] = self.latest = step
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage of the last step."""
+        return None if self.latest is None else self._stages[self._names.index(self.latest.stage)]
+
+    @property
+    def stages(self) -> list[StageProgress]:
+        """Where every stage stands."""
+        current = -1 if self.latest is None else self._names.index(self.latest.stage)
+        return [self._of(stage, place, current) for place, stage in enumerate(self._stages)]
+
+    @property
+    def done(self) -> int:
+        """Steps done in all stages, those of an interrupted run too."""
+        return 0 if self.latest is None else self.latest.done
+
+    @property
+    def total(self) -> int:
+        """Steps of all stages, as far as is known."""
+        return self.done + sum(stage.total - stage.steps for stage in self.stages)
+
+    @property
+    def seconds_left(self) -> float:
+        """Time for the rest, at the pace of the last steps; there must be one."""
+        assert self.latest is not None
+        return (self.total - self.done) * self.latest.step_seconds
+
+    @property
+    def nll(self) -> list[float]:
+        """-log p by the readouts' place, mean over the stage's last steps, 20 at most."""
+        places = range(max(map(len, self._nll), default=0))
+        known = [[nll[place] for nll in self._nll if place < len(nll)] for place in places]
+        return [sum(values) / len(values) for values in known]
+
+    def _of(self, stage: Stage, place: int, current: int) -> StageProgress:
+        first, last = self._first.get(stage.name), self._last.get(stage.name)
+        if first is None or last is None:  # not begun, or ended before this process began
+            steps = stage.steps if place < current else 0
+            return StageProgress(stage, steps, stage.steps, False, None, None)
+        total = max(stage.steps, last.step) if place == current else last.step
+        seconds = last.seconds - first.seconds + first.step_seconds
+        return StageProgress(stage, last.step, total, place == current, last.recent_loss, seconds)

@@ -48,7 +48,7 @@ def _table(scores: RunScores) -> Table:
     """Return a row for each number of blocks, a column for each stage."""
     table = Table.grid(padding=(0, 3))
     table.add_column()
-    table.add_row("", *(f"behind {stage.stage}" for stage in scores.stages))
+    table.add_row("", *(f"after {stage.stage}" for stage in scores.stages))
     for blocks in range(max(len(stage.by_blocks) for stage in scores.stages)):
         cells = [_cell(stage, blocks) for stage in scores.stages]
         table.add_row(f"  {blocks} blocks" if blocks != 1 else "  1 block", *cells)

@@ -1,4 +1,4 @@
-"""From an example to token ids: the prompt, and what each stage reads out behind how many blocks.
+"""From an example to token ids: the prompt, and what each stage reads out after how many blocks.
 
 The prompt's ids come from the same contract as at inference. Prefix and answer are encoded separately and
 joined as ids, because BPE would merge `{` with the answer's first characters.
@@ -24,10 +24,10 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class Readout:
-    """Text that is scored behind a block."""
+    """Text that is scored after a block."""
 
     after: int
-    """How many blocks it sees, 0..; it starts right behind the last of them."""
+    """How many blocks it sees, 0..; it starts right after the last of them."""
     ids: tuple[int, ...]
     """Its tokens."""
     labelled: tuple[bool, ...]
@@ -43,7 +43,7 @@ class Sample:
     prompt: tuple[int, ...]
     """x: head, question segment, tail."""
     blocks: int
-    """Memory blocks behind the prompt."""
+    """Memory blocks after the prompt."""
     readouts: tuple[Readout, ...]
     """What is scored."""
     visibility: Visibility = Visibility.QUESTION

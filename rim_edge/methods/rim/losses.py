@@ -31,7 +31,7 @@ def anneal_weight(step: int, total: int, place: int, count: int) -> float:
 
 
 def block_weight(kind: BlockWeights, place: int, count: int) -> float:
-    """Return α of the answer behind block `place` (1..count); they sum to 1."""
+    """Return α of the answer after block `place` (1..count); they sum to 1."""
     match kind:
         case BlockWeights.RISING:
             return 2.0 * place / (count * (count + 1))

@@ -1,6 +1,6 @@
 """Packing: one masked forward pass that scores every readout of a batch.
 
-A row is `[x][m_1..m_K][readout_1..readout_R][padding]`. Token i of a readout behind k blocks stands at
+A row is `[x][m_1..m_K][readout_1..readout_R][padding]`. Token i of a readout after k blocks stands at
 position `n + B·k + i` (n = len(x), B = len(block)) and sees x, the blocks up to k and its own text; blocks and x
 see no readout. So its logits are those of the unpacked causal run `x + k blocks + readout`. Where readouts see
 blocks alone (`Visibility.BLOCKS`), x is hidden from them in both.

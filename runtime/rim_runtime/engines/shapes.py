@@ -1,6 +1,6 @@
 """Shapes that engines run: questions of similar length together, and for GPUs a few padded shapes that repeat.
 
-A shape that repeats is recorded once and replayed in one launch. Padding changes no answer: it comes behind the
+A shape that repeats is recorded once and replayed in one launch. Padding changes no answer: it comes after the
 prompt, and rows do not see each other.
 """
 

@@ -28,7 +28,7 @@ class PromptContract:
     question_open: str
     """Template text right before the user's text, tokenized together with it."""
     question_close: str
-    """Template text right behind the user's text, tokenized together with it."""
+    """Template text right after the user's text, tokenized together with it."""
     strip: bool
     """Whether the template strips white space around the user's text."""
     tail: tuple[int, ...]
@@ -38,7 +38,7 @@ class PromptContract:
     blocks: int
     """K: how many memory blocks the prompt has by default, and at most."""
     prefix: tuple[int, ...]
-    """Ids of the answer prefix, behind the blocks; the letter is read at its last token."""
+    """Ids of the answer prefix, after the blocks; the letter is read at its last token."""
     prefix_text: str
     """The answer prefix as text."""
 
@@ -48,7 +48,7 @@ class PromptContract:
         return len(self.head) + len(self.tail) + self.blocks * len(self.block) + len(self.prefix)
 
     def suffix(self, blocks: int) -> tuple[int, ...]:
-        """Return the ids behind the question segment for this number of blocks (0..K)."""
+        """Return the ids after the question segment for this number of blocks (0..K)."""
         self.check_blocks(blocks)
         return self.tail + blocks * self.block + self.prefix
 

@@ -30,7 +30,7 @@ def offered_options(question: str) -> dict[str, str]:
 
 
 def render_options(question: str, choices: Sequence[str]) -> str:
-    """Return the question with its choices as lettered lines behind it.
+    """Return the question with its choices as lettered lines after it.
 
     Raises QuestionError for an empty question, fewer than two or more than ten choices, an empty choice, a
     choice with a line break, or a question whose text already ends in options.

@@ -1,7 +1,7 @@
 """All that the `trt` engine asks of a GPU: ten functions, so that a stand-in can check every call.
 
 Order: `load` first; a context's buffers are made before anything is copied; inputs are uploaded before `enqueue`,
-outputs downloaded behind it; nothing that was downloaded is read before `synchronize`; nothing follows `close`.
+outputs downloaded after it; nothing that was downloaded is read before `synchronize`; nothing follows `close`.
 All work goes to one stream, so calls take effect in the order in which they were made.
 """
 

@@ -56,7 +56,7 @@ def test_the_text_asks_small_questions_with_true_answers_and_then_tells_the_step
             marks[example in shallow].add(mark.text)
             place = known.text
             if "apples" in example.question:
-                continue  # the totals behind a person's move are tested with the puzzles
+                continue  # the totals after a person's move are tested with the puzzles
             for _ in range(".,;".index(mark.text) + 1):
                 place = leads[place]
             assert found.text == place

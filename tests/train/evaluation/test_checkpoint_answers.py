@@ -113,7 +113,7 @@ def test_the_memory_of_the_question_itself_changes_nothing(model, encoder):
 
 
 def test_swapped_blocks_are_the_other_questions_keys_and_values(model, encoder):
-    """By hand: the partner's run gives the blocks' keys and values, the prefix is read behind both."""
+    """By hand: the partner's run gives the blocks' keys and values, the prefix is read after both."""
     a, b = encoder.prompt("How many are we?"), encoder.prompt("Where are we now?")
     if len(a) != len(b):
         b = (*b, *b)[: len(a)]

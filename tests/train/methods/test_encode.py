@@ -1,4 +1,4 @@
-"""What each stage reads out behind how many blocks."""
+"""What each stage reads out after how many blocks."""
 
 from rim_export.checkpoint.prompt import template_ids
 

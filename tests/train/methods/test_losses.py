@@ -118,7 +118,7 @@ def test_stage_one_by_hand(anneal, last, weights):
     ],
 )
 def test_stage_two_by_hand(kind, weights):
-    """Different texts behind the blocks, so that every weight shows."""
+    """Different texts after the blocks, so that every weight shows."""
     stage = answer_stage(block_weights=kind)
     expected = weights[0] * NLL_1 + weights[1] * NLL_2 + weights[2] * NLL_ANSWER
     assert loss([LONG], stage, 77) == pytest.approx(expected, abs=1e-6)

@@ -20,9 +20,10 @@ from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
 from rim_edge.recipe.recipe import Arithmetic, Lora, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Objective
-from rim_edge.training.loop import Watch, train
+from rim_edge.training.loop import train
 from rim_edge.training.step import TrainingSetup
 from tests.places import SHARED
+from tests.train.hearing import Hearing
 
 DATA = SHARED
 CURRICULUM = Curriculum(
@@ -62,7 +63,7 @@ def fitted(folder, trains, curriculum=CURRICULUM, resources=None):
     encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
     run = TrainingSetup(student.model, encoder, RowSource(ROWS, 1), curriculum, student.padding, chosen.resources)
     losses = []
-    train(run, Watch(lambda step: losses.append(step.loss)))
+    train(run, Hearing(step=lambda step: losses.append(step.loss)))
     return student, losses
 
 

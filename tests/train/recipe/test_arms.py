@@ -9,7 +9,7 @@ from rim_edge.recipe.arms import Arm, find_arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
 from rim_edge.recipe.switches import BlockWeights, Objective
-from rim_edge.training.loop import Watch, train
+from rim_edge.training.loop import train
 from rim_edge.training.step import TrainingSetup
 
 EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
@@ -101,7 +101,7 @@ def test_all_arms_see_the_same_examples_in_the_same_order(tiny_model, encoder):
     for arm in Arm:
         source = Listening(rows, 3)
         run = TrainingSetup(tiny_model(vocabulary=1051), encoder, source, for_arm(CURRICULUM, arm), 0)
-        train(run, Watch())
+        train(run)
         seen.append(source.seen)
     assert len(seen[0]) == 7 * 3
     assert all(questions == seen[0] for questions in seen)

@@ -8,8 +8,9 @@ from rim_edge.errors import CurriculumError, DivergedError
 from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.presets import PRESETS, preset
 from rim_edge.recipe.switches import Objective, Schedule
-from rim_edge.training.loop import Watch, learning_rate, train
+from rim_edge.training.loop import learning_rate, train
 from rim_edge.training.step import TrainingSetup
+from tests.train.hearing import Hearing
 
 
 def stage(steps=100, **options):
@@ -76,7 +77,7 @@ def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at
         tiny_model(vocabulary=1051), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0
     )
     reported = []
-    (result,) = train(run, Watch(reported.append))
+    (result,) = train(run, Hearing(step=reported.append))
     assert result.steps == len(reported) == expected
     assert result.loss == pytest.approx(sum(step.loss for step in reported) / expected)
     assert run.curriculum.scaled(3).stages[0].extension is None, "--steps means exactly that many"
@@ -87,4 +88,4 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny_model, encoder):
     torch.nn.init.constant_(model.get_input_embeddings().weight, float("inf"))
     run = TrainingSetup(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
     with pytest.raises(DivergedError, match="The loss is nan"):
-        train(run, Watch())
+        train(run)

@@ -26,9 +26,9 @@ from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.inputs import parse_data_option
 from rim_edge.recipe.switches import Objective
 from rim_edge.recipe.toml import read_recipe
-from rim_edge.training.callbacks import Audience
 from rim_edge.training.job import Job, run_job
 from rim_edge.training.loop import Step
+from tests.train.hearing import Hearing
 
 ROWS = [{"question": f"Why {n}?", "steps": ["A", "B"][: n % 3], "answer": "ABC"[n % 3]} for n in range(5)]
 HELD_OUT = [{"question": f"Why not {n}?", "answer": "ABBC"[n % 4]} for n in range(9)]
@@ -111,7 +111,7 @@ def test_metrics_tell_tokens_and_pace(watched):
 
 
 def test_the_scores_are_those_of_the_checkpoint(base, watched):
-    """Behind the last stage; it is saved in fp32, so nothing is rounded in between."""
+    """After the last stage; it is saved in fp32, so nothing is rounded in between."""
     told = json.loads((watched / "out" / "training.json").read_text())
     model, encoder = open_checkpoint(watched / "out")
     items = items_of([example_of_row(row, None) for row in HELD_OUT[:8]])
@@ -129,7 +129,7 @@ def test_the_scores_are_those_of_the_checkpoint(base, watched):
 def test_the_picture_shows_both_stages_and_what_to_beat(watched):
     text = (watched / "out" / "accuracy.svg").read_text()
     words = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
-    assert {"behind stage 1", "behind stage 2", "most frequent answer, 50.0%", "memory blocks"} <= set(words)
+    assert {"after stage 1", "after stage 2", "most frequent answer, 50.0%", "memory blocks"} <= set(words)
     assert "8 questions, test.jsonl; 95 % Wilson bands" in words
     assert "dc:date" not in text, "no time stamp"
 
@@ -173,7 +173,7 @@ class InterruptedByTestError(Exception):
 
 
 def test_a_resumed_run_keeps_what_stage_one_was_scored(base, watched, tmp_path):
-    """Stopped in stage 2, it goes on with the scores of stage 1 from the saved moment, and takes events back."""
+    """Stopped in stage 2, it goes on with the scores of stage 1 from the saved state, and takes events back."""
 
     def stop(step):
         if step.done == 13:
@@ -184,9 +184,9 @@ def test_a_resumed_run_keeps_what_stage_one_was_scored(base, watched, tmp_path):
     recipe = read_recipe(tmp_path / "mine.toml")
     job = Job(recipe, tmp_path / "out", base / "model", data, threads=1, tensorboard=events)
     with pytest.raises(InterruptedByTestError):
-        run_job(job, Audience(step=stop))
+        run_job(job, Hearing(step=stop))
     told = []
-    run_job(Job(**{**vars(job), "resume": True}), Audience(scored=told.append))
+    run_job(Job(**{**vars(job), "resume": True}), Hearing(scored=told.append))
     assert [scores.stage for scores in told] == ["stage 2"], "stage 1 is not scored again"
     one, two = (json.loads((folder / "out" / "training.json").read_text()) for folder in (watched, tmp_path))
     assert two["resumed_at"] == 12

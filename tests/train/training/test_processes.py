@@ -15,27 +15,27 @@ from rim_edge.model.checkpoint import write_checkpoint
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from rim_edge.recipe.inputs import DataFile, EvalFile
 from rim_edge.recipe.toml import read_recipe
-from rim_edge.training.callbacks import Audience
 from rim_edge.training.job import Job, run_job
+from tests.train.hearing import Hearing
 
 RUN = """
 import json, sys
 from pathlib import Path
-from rim_edge.training.callbacks import Audience
-from rim_edge.recipe.inputs import DataFile
-from rim_edge.recipe.inputs import EvalFile
+from rim_edge.training.callbacks import Listener
+from rim_edge.recipe.inputs import DataFile, EvalFile
 from rim_edge.training.job import Job, run_job
 from rim_edge.recipe.toml import read_recipe
 base, config, out = map(Path, sys.argv[1:4])
 stop, told = int(sys.argv[4]), []
-def report(step):
-    told.append([step.loss, *step.nll])
-    if len(told) == stop:
-        print(json.dumps(told))
-        sys.exit(7)
+class Report(Listener):
+    def step(self, step):
+        told.append([step.loss, *step.nll])
+        if len(told) == stop:
+            print(json.dumps(told))
+            sys.exit(7)
 rows = base / "rows.jsonl"
 job = Job(read_recipe(config), out, base, (DataFile(rows),), eval=EvalFile(rows, 5), threads=1, resume=True)
-run_job(job, Audience(step=report))
+run_job(job, Report())
 print(json.dumps(told or None))
 """
 CONFIG = """
@@ -113,7 +113,7 @@ def alone(base, tmp_path_factory):
     losses, rows = [], base / "rows.jsonl"
     recipe, asked = read_recipe(folder / "mine.toml"), EvalFile(rows, 5)
     job = Job(recipe, folder / "out", base, (DataFile(rows),), eval=asked, threads=1)
-    outcome = run_job(job, Audience(step=lambda step: losses.append([step.loss, *step.nll])))
+    outcome = run_job(job, Hearing(step=lambda step: losses.append([step.loss, *step.nll])))
     return losses, load_file(folder / "out" / "model.safetensors"), outcome.scores.to_json()
 
 
@@ -145,7 +145,7 @@ def test_two_processes_give_the_losses_of_one(base, alone, tmp_path):
 
 @pytest.mark.slow
 def test_so_do_two_that_share_each_layer_out_and_go_on_where_they_were_stopped(base, alone, tmp_path):
-    """Stopped behind step 5, they go on from step 3: a moment is put together, and shared out again."""
+    """Stopped after step 5, they go on from step 3: a state is put together, and shared out again."""
     config = tmp_path / "mine.toml"
     config.write_text(SHARDED)
     losses, weights, _ = alone

@@ -1,4 +1,4 @@
-"""Interrupted runs: killed, failed, or out of disk, they go on from the last saved moment to the same losses."""
+"""Interrupted runs: killed, failed, or out of disk, they go on from the last saved state to the same losses."""
 
 import json
 import os
@@ -22,8 +22,8 @@ from rim_edge.recipe.inputs import DataFile
 from rim_edge.recipe.recipe import Lora, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Objective
 from rim_edge.recipe.toml import read_recipe
-from rim_edge.training.callbacks import Audience
 from rim_edge.training.job import Job, run_job
+from tests.train.hearing import Hearing
 
 CURRICULUM = Curriculum(
     (
@@ -56,7 +56,7 @@ def weights(folder):
 
 def losses_of(given):
     losses = []
-    outcome = run_job(given, Audience(step=lambda step: losses.append(step.loss)))
+    outcome = run_job(given, Hearing(step=lambda step: losses.append(step.loss)))
     return losses, outcome
 
 
@@ -74,7 +74,7 @@ def interrupt(given, after):
             raise InterruptedByTestError
 
     with pytest.raises(InterruptedByTestError):
-        run_job(given, Audience(step=report))
+        run_job(given, Hearing(step=report))
     return losses
 
 
@@ -88,7 +88,7 @@ def test_from_anywhere_to_the_same_losses_and_weights(base, tmp_path, trains):
         begun = interrupt(given, stopped)
         assert not given.out.exists()
         rest, outcome = losses_of(replace(given, resume=True))
-        # What is saved behind step 2n is told before it is saved, so an interruption there goes back to 2n - 2.
+        # What is saved after step 2n is told before it is saved, so an interruption there goes back to 2n - 2.
         assert outcome.resumed_at == (stopped - 1) // 2 * 2
         assert begun[: outcome.resumed_at] + rest == whole
         assert weights(given.out) == weights(tmp_path / "whole")
@@ -111,7 +111,7 @@ def test_metrics_go_on_where_they_were(base, tmp_path):
 def test_a_run_that_was_interrupted_is_not_overwritten_by_accident(base, tmp_path):
     given = job(base, tmp_path / "out")
     interrupt(given, 5)
-    with pytest.raises(TargetExistsError, match=r"step-00000004 is a saved moment .* Pass --resume to go on"):
+    with pytest.raises(TargetExistsError, match=r"step-00000004 is a saved state .* Pass --resume to go on"):
         run_job(given)
     for other, name in (
         (replace(given, seed=4), "seed"),
@@ -178,18 +178,19 @@ FULL_DISK = """
 import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
-from rim_edge.training.callbacks import Audience
+from rim_edge.training.callbacks import Listener
 from rim_edge.recipe.inputs import DataFile
 from rim_edge.training.job import Job, run_job
 from rim_edge.recipe.toml import read_recipe
 from rim_runtime.errors import StorageError
 base, config, out = map(Path, sys.argv[1:])
 job = Job(read_recipe(config), out, base, (DataFile(base / "rows.jsonl"),), threads=1)
-def report(step):
-    if step.step == 4:  # the first moment is saved behind step 3; from here on the disk takes 20 kB a file
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+class Report(Listener):
+    def step(self, step):
+        if step.step == 4:  # the first state is saved after step 3; from here on the disk takes 20 kB a file
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 try:
-    run_job(job, Audience(step=report))
+    run_job(job, Report())
 except StorageError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
