@@ -1,1 +1,1 @@
-"""From a folder to an engine that was tested: which to try, the fallback order, golden questions."""
+"""Load a bundle into a tested engine: candidates, fallback order, golden questions."""

@@ -1,4 +1,4 @@
-"""What to try for a wish: the engines in their order, each with the variant it would run."""
+"""The engines to try for a load, in fallback order, each with the variant it would run."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The ladder for one bundle on this machine."""
+    """The engines to try for one bundle on this machine."""
 
     gpu: dict[EngineName, Variant]
     """GPU engines that could run here, the best first, and which variant each would run."""
     cpu: dict[EngineName, Variant]
-    """Engines of the CPU, the last rung last; their variants have one precision, so that they can be compared."""
+    """CPU engines, the last fallback last; their variants share one precision, so that they can be compared."""
     stepped_over: tuple[str, ...]
-    """Why engines above were left out, where the user would expect them."""
+    """Why better engines were left out, where the user would expect them."""
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """All of them."""
+        """The variants of all candidates."""
         return (*self.gpu.values(), *self.cpu.values())
 
 
 def find_candidates(engine: EngineName, bundle: Bundle, precision: Precision | None) -> Candidates:
-    """Return the ladder of a wish; an explicit engine has one rung.
+    """Return the candidates for the engine asked for; an explicit engine is the only one.
 
     Raises BundleNotFoundError (the bundle has no such precision) and UnavailableError (the engine cannot run here,
     or the bundle has nothing for it).
@@ -80,9 +80,9 @@ def _all_candidates(bundle: Bundle, precision: Precision | None) -> Candidates:
 
 
 def _is_expected(name: EngineName, bundle: Bundle, precision: Precision | None) -> bool:
-    """Whether somebody would expect a GPU engine to answer.
+    """Whether a user would expect a GPU engine to answer.
 
-    That is: the bundle has a variant made for it, or its library is here, with a variant it can run or with a GPU.
+    The bundle has a variant made for it, or its library is installed and there is a variant it can run or a GPU.
     """
     if has_suited_variant(bundle, name):
         return True
@@ -92,7 +92,7 @@ def _is_expected(name: EngineName, bundle: Bundle, precision: Precision | None) 
 
 
 def _choose_for_gpu(name: EngineName, bundle: Bundle, precision: Precision | None) -> Variant:
-    """Return what a GPU engine runs on the GPU that is here. Raises EngineUnavailableError for nothing."""
+    """Return the variant that a GPU engine runs on this GPU. Raises EngineUnavailableError if there is none."""
     here = _gpu()
     variant = choose_variant(bundle, name, precision, here.capability if here else None)
     if variant is not None:
@@ -109,13 +109,13 @@ def _choose_for_gpu(name: EngineName, bundle: Bundle, precision: Precision | Non
 
 
 def _gpu() -> Gpu | None:
-    from rim_runtime.machine import gpu  # here, because machines without GPU engines start sooner
+    from rim_runtime.machine import gpu  # imported late, so that machines without GPU engines start faster
 
     return gpu.look().first
 
 
 def _cpu_candidates(bundle: Bundle, precision: Precision | None) -> dict[EngineName, Variant]:
-    """Return the CPU engines that are installed; without any, the last, whose error says what to install."""
+    """Return the installed CPU engines; if there are none, the last one, whose error says what to install."""
     names = [name for name in CPU_ENGINES if registry.is_installed(name)] or [CPU_ENGINES[-1]]
     found = {name: choose_variant(bundle, name, precision) for name in names}
     last = next((found[name] for name in reversed(names) if found[name]), None)

@@ -1,8 +1,8 @@
-"""`auto`: down the rungs trt, ort-cuda, and the engines of the CPU, to the first that opens and answers right.
+"""`auto`: try trt, ort-cuda and the CPU engines in this order; take the first that opens and answers correctly.
 
-Of several engines of the CPU it is the one that answers this bundle's golden questions soonest here: measured at
-the first load, then remembered for as long as libraries, processor, threads and bundle stay the same. For one
-answer alone it is the last, which starts soonest. An engine that cannot run or fails the golden questions is
+Of several CPU engines, take the one that answers this bundle's golden questions fastest on this machine. That is
+measured at the first load and remembered while libraries, processor, threads and bundle stay the same. For one
+answer alone, take the last, which starts fastest. An engine that cannot run or fails the golden questions is
 stepped over, and every load says so.
 """
 
@@ -25,28 +25,28 @@ from rim_runtime.loading.selftest import GoldenRun, LoadContext, OpenedEngine, o
 from rim_runtime.machine.cpu import this_cpu
 
 LEAST_GAIN, LEAST_GAIN_S = 0.05, 0.010
-"""Share and seconds by which an engine must beat the last rung. Less is noise, or nothing a user feels, while the
-last rung starts sooner; and the certificate was measured on it."""
+"""Share and seconds by which an engine must beat the last candidate. A smaller gain is noise or goes unnoticed;
+the last candidate starts faster, and the certificate was measured on it."""
 
 STEPPED_OVER = (UnavailableError, SelfTestError, EngineFailedError)
-"""What makes `auto` try the next engine; anything else is the bundle's or the caller's fault."""
+"""Errors after which `auto` tries the next engine; any other is the bundle's or the caller's fault."""
 
 
 @dataclass(frozen=True)
 class RememberedChoice:
-    """What is remembered of a choice."""
+    """A choice as it is remembered."""
 
     engine: EngineName
-    """Which one it was."""
+    """The engine that was chosen."""
     stepped_over: tuple[str, ...]
-    """Why others were not."""
+    """Why other engines were not."""
 
 
 @dataclass(frozen=True)
 class _Trial:
     engine: EngineName
     run: GoldenRun | None = None
-    """How it did; None where it failed."""
+    """Its result; None where it failed."""
     trouble: RimError | None = None
     """Why it failed."""
     lasting: bool = True
@@ -54,7 +54,7 @@ class _Trial:
 
 
 def open_best(context: LoadContext) -> OpenedEngine:
-    """Open the best of several engines. Raises the last rung's error if none works."""
+    """Open the best of several engines. Raises the last candidate's error if none works."""
     told = list(context.candidates.stepped_over)
     last: RimError | None = None
     for name in context.candidates.gpu:
@@ -75,7 +75,7 @@ def open_best(context: LoadContext) -> OpenedEngine:
 
 
 def _open_gpu(name: EngineName, context: LoadContext) -> OpenedEngine:
-    """Open a GPU engine, unless it failed the golden questions here before: loading it again would take long."""
+    """Open a GPU engine, unless it failed the golden questions here before; loading it again would be slow."""
     variant = context.variant(name)
     facts = (context.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {selftest.release()}")
     failed = context.records.recall("failures", *facts)
@@ -93,10 +93,9 @@ def _open_cpu(context: LoadContext) -> OpenedEngine:
     if len(context.candidates.cpu) == 1:
         return open_tested(next(iter(context.candidates.cpu)), context)
     if context.use.answers is Answers.ONE:
-        with suppress(*STEPPED_OVER):  # the measurement below names its trouble
-            return open_tested(
-                list(context.candidates.cpu)[-1], context
-            )  # starts soonest, which decides for one answer
+        with suppress(*STEPPED_OVER):  # the measurement below reports the error
+            # the last starts fastest, which decides for one answer
+            return open_tested(list(context.candidates.cpu)[-1], context)
     facts = _facts(context)
     known = _recall(facts, context)
     if known:
@@ -125,7 +124,7 @@ def _measure(facts: tuple[str, ...], context: LoadContext) -> OpenedEngine:
 
 
 def _try(name: EngineName, context: LoadContext, budget_s: float) -> _Trial:
-    """Time one engine alone: several alive at once would share cores and memory."""
+    """Time one engine alone: several at once would share cores and memory."""
     try:
         require_engine(name)
     except UnavailableError as error:
@@ -144,7 +143,7 @@ def _try(name: EngineName, context: LoadContext, budget_s: float) -> _Trial:
 
 
 def _fastest(passed: Mapping[EngineName, GoldenRun]) -> tuple[EngineName, tuple[str, ...]]:
-    """Return the engine with the least median over the questions all had time for, or the last rung; and why."""
+    """Return the engine with the lowest median time on the questions that all answered, or the last; and why."""
     common = min(len(run.seconds) for run in passed.values())
     medians = {engine: float(np.median(run.seconds[:common])) for engine, run in passed.items()}
     fastest, last = min(medians, key=medians.__getitem__), list(passed)[-1]
@@ -166,7 +165,7 @@ def _last_trouble(trials: Sequence[_Trial]) -> RimError:
 
 
 def _recall(facts: tuple[str, ...], context: LoadContext) -> RememberedChoice | None:
-    """Return the choice that was made for these facts; None for none, or for one that cannot be."""
+    """Return the choice remembered for these facts; None if there is none, or an invalid one."""
     match context.records.recall("choices", *facts):
         case {"engine": str(name), "stepped_over": [*told]} if name in context.candidates.cpu:
             return RememberedChoice(EngineName(name), tuple(map(str, told)))

@@ -1,7 +1,8 @@
-"""From a folder to parts that may answer: the checks of a load, in their order.
+"""Load a bundle into checked parts.
 
-schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time they meet
-(`auto` with several engines: from rung to rung; those of the CPU asked in turns, the first time; ladder.py)
+The checks, in order:
+schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time on this engine
+(`auto` with several engines: in fallback order; CPU engines are timed one by one the first time; fallback.py)
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class LoadedParts:
     encoder: PromptEncoder
     """Its tokenizer and prompt contract."""
     backend: Backend
-    """The graph on an engine."""
+    """The engine, with the graph loaded."""
     notes: tuple[str, ...]
     """What the user should know about this load."""
 
@@ -64,9 +65,8 @@ def _open(context: LoadContext) -> OpenedEngine:
         context.check(context.variant(names[0]))
         opened = open_tested(names[0], context)
         return replace(opened, notes=(*context.candidates.stepped_over, *opened.notes))
-    from rim_runtime.loading.fallback import (  # here, because most machines have one engine and start sooner
-        open_best,
-    )
+    # imported late: most machines have one engine and start faster without it
+    from rim_runtime.loading.fallback import open_best
 
     return open_best(context)
 

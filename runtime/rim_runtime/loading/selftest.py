@@ -1,6 +1,6 @@
-"""The golden questions show whether this engine, on this machine, answers like the checkpoint did.
+"""The self-test: golden questions show whether this engine, on this machine, answers like the checkpoint.
 
-Asked the first time a bundle meets an engine, and remembered. Letters decide; logits may differ a little.
+They are asked at a bundle's first load on an engine; a pass is remembered. Only letters count; logits may differ.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import offered_options
 
 BUDGET_S = 5.0
-"""No question is started that would likely end after this; at least one is always asked."""
+"""No question is started that would probably end later than this; at least one is always asked."""
 
 
 @functools.cache
@@ -41,7 +41,7 @@ def release() -> str:
 
 @dataclass(frozen=True)
 class LoadContext:
-    """What is to be opened, whichever engine it will be."""
+    """What is needed to open any of the candidates."""
 
     bundle: Bundle
     """The bundle."""
@@ -54,12 +54,12 @@ class LoadContext:
     records: Records
     """What is remembered of earlier loads."""
     progress: Callable[[str], None] | None
-    """Told what takes long."""
+    """Called with a text when something takes long."""
     check: Callable[[Variant], None]
     """Hashes a variant's files; to be called before it is opened. Raises BundleCorruptError."""
 
     def variant(self, name: EngineName) -> Variant:
-        """Return what an engine would run."""
+        """Return the variant that an engine would run."""
         return (self.candidates.gpu | self.candidates.cpu)[name]
 
     def open(self, name: EngineName) -> Backend:
@@ -78,20 +78,20 @@ class OpenedEngine:
 
 
 def open_tested(name: EngineName, context: LoadContext) -> OpenedEngine:
-    """Open one engine; the golden questions are asked unless they were before. Raises what that raises."""
+    """Open one engine and ask the golden questions, unless it passed them before. Raises what both raise."""
     backend = context.open(name)
     try:
         note = self_test(context.bundle, context.encoder, backend, context.records, context.progress)
     except BaseException:
         backend.close()
         raise
-    said: tuple[str, ...] = getattr(backend, "notes", ())  # GPU engines have something to say at times
+    said: tuple[str, ...] = getattr(backend, "notes", ())  # some GPU engines have notes
     return OpenedEngine(backend, (*said, *([note] if note else [])))
 
 
 @dataclass(frozen=True)
 class GoldenRun:
-    """How an engine did on as many golden questions as there was time for."""
+    """An engine's result on the golden questions that there was time for."""
 
     seconds: tuple[float, ...]
     """Time of each question, asked alone; the questions come in the bundle's order."""
@@ -112,7 +112,7 @@ def self_test(
 ) -> str | None:
     """Ask the golden questions unless this bundle passed them here before; return a note, if there is one.
 
-    Raises SelfTestError that names how many differed and what to fall back to.
+    Raises SelfTestError, which says how many differed and what to use instead.
     """
     facts = _facts(bundle, backend)
     if records.has("selftests", *facts):
@@ -130,7 +130,7 @@ def timed_self_test(
     budget_s: float,
     progress: Progress | None = None,
 ) -> GoldenRun:
-    """Ask the golden questions for their times, tested before or not; the first question warms up, untimed.
+    """Ask the golden questions and time them, even if they passed before; one untimed question warms up.
 
     Raises SelfTestError.
     """
