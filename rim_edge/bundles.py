@@ -46,7 +46,7 @@ class ListedBundle:
     path: Path
     """Its folder."""
     default: bool
-    """Whether `rim-edge ask` uses it when it is told none."""
+    """Whether `rim-edge ask` uses it when none is named."""
 
 
 def resolve_bundle(given: str | None = None) -> ResolvedBundle:

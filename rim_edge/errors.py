@@ -1,11 +1,11 @@
-"""What the trainer adds to the error tree of rim_runtime.
+"""The trainer's additions to rim_runtime's tree of errors.
 
 InputError
 ├── DataError                           a row or file of training data cannot be used
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
 RimError
-├── DivergedError (ArithmeticError)     the loss is no number any more
-└── ShortMemoryError (MemoryError)      a pass needs more memory than there is
+├── DivergedError (ArithmeticError)     the loss is infinite or not a number
+└── OutOfMemoryError (MemoryError)      a pass needs more memory than there is
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CurriculumError(InputError):
 
 
 class DivergedError(RimError, ArithmeticError):
-    """The loss is infinite or no number."""
+    """The loss is infinite or not a number."""
 
 
 class OutOfMemoryError(RimError, MemoryError):

@@ -19,14 +19,14 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class ExtraStatus:
-    """Whether one extra is here."""
+    """Whether one extra is installed."""
 
     name: str
     """Its name in `rim-edge[…]`."""
     missing: tuple[str, ...]
     """Modules that are not installed."""
     command: str
-    """What installs it."""
+    """The command that installs it."""
 
 
 def extra_status(name: str) -> ExtraStatus:
@@ -36,7 +36,7 @@ def extra_status(name: str) -> ExtraStatus:
 
 
 def require_extra(name: str, needed_for: str) -> None:
-    """Raise MissingExtraError with the install command if a module of the extra is not here."""
+    """Raise MissingExtraError with the install command if a module of the extra is missing."""
     status = extra_status(name)
     if status.missing:
         raise MissingExtraError(", ".join(status.missing), status.command, needed_for)

@@ -1,4 +1,4 @@
-"""What this machine can run and why not the rest: the facts behind `rim-edge doctor`."""
+"""What this machine can run, and why it cannot run the rest: the facts behind `rim-edge doctor`."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class FolderStatus:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What one engine would do with one bundle here."""
+    """Whether one engine can answer from one bundle on this machine."""
 
     engine: EngineName
-    """Which one."""
+    """The engine."""
     variant: str | None
     """The variant it would run; None where the bundle has none for it."""
     expected: bool
-    """Whether one would expect it to: the engine runs on this machine, or the bundle was made for it."""
+    """Whether a user would expect it to: the engine runs on this machine, or the bundle was made for it."""
     ready: bool
     """Whether it would answer."""
     detail: str
-    """What is in the way and the command that mends it, or where the plan comes from; may be empty."""
+    """What is missing and the command that repairs it, or where the plan comes from; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class BundleStatus:
 
 @dataclass(frozen=True)
 class Machine:
-    """All that doctor tells."""
+    """Everything that `rim-edge doctor` reports."""
 
     python: str
     """Python's version."""
@@ -98,26 +98,25 @@ class Machine:
     extras: tuple[ExtraStatus, ...]
     """Every extra, and what it lacks."""
     bundles: tuple[BundleStatus, ...]
-    """The bundles here."""
+    """The bundles on this machine."""
     bundles_trouble: str | None
     """Why the bundles cannot be listed."""
     home: FolderStatus
     """Folder of bundles and state."""
     cache: FolderStatus
-    """Folder of what can be made again."""
+    """Folder of files that can be made again."""
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What would make this machine answer faster, or at all; the first thing first."""
+        """What would make this machine answer faster, or at all; the most important first."""
         return _advice(self)
 
 
 def examine() -> Machine:
-    """Look at this machine; never raises for what it finds missing or broken."""
+    """Examine this machine; what is missing or broken never raises."""
     wheels = installed_wheels()
-    engines = tuple(
-        map(_with_cuda, engine_statuses())
-    )  # imports ONNX Runtime: the telemetry below is the real one
+    # imports ONNX Runtime, so that the telemetry below is the real one
+    engines = tuple(map(_with_cuda, engine_statuses()))
     bundles, trouble = _bundles(engines)
     return Machine(
         python=platform.python_version(),
@@ -137,7 +136,7 @@ def examine() -> Machine:
 
 
 def _with_cuda(status: EngineStatus) -> EngineStatus:
-    """Look closer at `ort-cuda`: without CUDA's libraries, ONNX Runtime would fall back to the CPU."""
+    """Check `ort-cuda` further: without CUDA's libraries, ONNX Runtime would fall back to the CPU."""
     if status.name is not EngineName.ORT_CUDA or not status.available:
         return status
     missing = missing_cuda_libraries()
@@ -218,7 +217,7 @@ def _advice(machine: Machine) -> tuple[str, ...]:
 
 
 def _folder(path: Path) -> FolderStatus:
-    """Try the folder, or the nearest one above it that exists, without leaving anything behind."""
+    """Try to write to the folder, or to its nearest parent that exists; leave nothing there."""
     nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
     try:
         if not nearest.is_dir():

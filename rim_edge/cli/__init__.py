@@ -1,7 +1,7 @@
 """The command line: one file a verb. Only this folder prints and exits.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done · 1 failed · 2 bad usage or input ·
-3 a check failed · 4 no such engine, device or extra here · 130 interrupted · 143 told to end.
+3 a check failed · 4 no such engine, device or extra here · 130 interrupted · 143 terminated.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except _rim_error() as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(exit_code(error))
-    except OSError as error:  # the answer itself could not be written, or a file not be read
-        if not isinstance(error, BrokenPipeError):  # a reader that went away, as `| head` does, knows
+    except OSError as error:  # the answer could not be written, or a file not be read
+        if not isinstance(error, BrokenPipeError):  # a closed pipe, as by `| head`, needs no message
             print(f"error: {error}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered would fail again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # buffered text would fail again at exit
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`rim-edge bundle`: what a bundle says about itself, whether its files are whole, which is used, and trusted."""
+"""`rim-edge bundle`: list, inspect, verify, choose and trust bundles."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _lines(body: dict[str, Any]) -> dict[str, str]:
 
 
 def _plan_lines(body: dict[str, Any]) -> dict[str, str]:
-    """Return what there is to say of a bundle's plans; nothing for a bundle without any."""
+    """Return the rows about a bundle's plans; none for a bundle without plans."""
     if not body["plans"]:
         return {}
     plans = [
@@ -199,7 +199,7 @@ def _plan_lines(body: dict[str, Any]) -> dict[str, str]:
 
 
 def _proof(certificate: Mapping[str, Any]) -> dict[str, str]:
-    """Return the certificate's line; none for a certificate that says nothing of the kind."""
+    """Return the row about the certificate; none for a certificate without variants."""
     try:
         proven = [
             f"{v['variant']} like the checkpoint on {v['n'] - v['flips']:,} of {v['n']:,} questions"

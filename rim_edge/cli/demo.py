@@ -1,4 +1,4 @@
-"""`rim-edge demo`: fresh puzzles for the embedded bundle, its answers, the truth, and the time."""
+"""`rim-edge demo`: fresh puzzles for the embedded bundle, its answers, the right answers, and the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of `rim-edge export`, in the order of its help page."""
+"""`rim-edge export`: turn a checkpoint into a verified bundle. Options stand in the order of the help page."""
 
 from __future__ import annotations
 

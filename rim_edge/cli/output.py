@@ -1,4 +1,4 @@
-"""Where text goes: answers to stdout, notes and progress to stderr, colours only where a terminal wants them."""
+"""Where text goes: answers to stdout, notes and progress to stderr, colours only on terminals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SCHEMA_VERSION = 1
-"""Of everything that `--json` prints."""
+"""Schema version of everything that `--json` prints."""
 
 
 def print_json(body: Mapping[str, Any]) -> None:
@@ -21,12 +21,12 @@ def print_json(body: Mapping[str, Any]) -> None:
 
 
 def note(text: str) -> None:
-    """Tell the user something besides the answer."""
+    """Print a note for the user, besides the answer."""
     print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 def console() -> Console:
-    """Return the console for answers; it honours NO_COLOR, and wraps or cuts nothing unless it is told to."""
+    """Return the console for answers; it honours NO_COLOR, and wraps or cuts nothing unless asked to."""
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True, emoji=False, markup=False)

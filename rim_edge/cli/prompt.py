@@ -58,7 +58,7 @@ def _print(composed: Prompt, encoder: PromptEncoder) -> None:
 
 
 def _pieces(texts: tuple[str, ...]) -> Text:
-    """Return the question cut into its tokens; a piece of a character shows as a replacement sign."""
+    """Return the question cut into its tokens; part of a character shows as a replacement sign."""
     from rich.text import Text
 
     shown = Text("  ")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_question(argument: str | None) -> str:
-    """Return the argument; for `-` and nothing, what stands in stdin. Raises QuestionError if it is not UTF-8."""
+    """Return the argument; for `-` or none, the text on stdin. Raises QuestionError if it is not UTF-8."""
     from rim_runtime.errors import QuestionError
 
     if argument not in (None, "-"):
@@ -59,7 +59,7 @@ def _line(prompt: str) -> str:
     """Read a line, with editing where answers go to the terminal too. Raises EOFError at the end."""
     if sys.stdout.isatty():
         with contextlib.suppress(ImportError):  # Windows has none
-            import readline  # noqa: F401 (gives input() its keys and its history)
+            import readline  # noqa: F401 (gives input() line editing and history)
         return input(prompt)
     print(prompt, end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()

@@ -89,7 +89,7 @@ def train(
     console = Console(stderr=True)
     with training_view(console, job.curriculum) as view:
         outcome = run_job(job, view)
-    if outcome is None:  # the first of the run's processes speaks for all
+    if outcome is None:  # only the first process of a run reports
         return
     if as_json:
         print_json(result(job, outcome))
@@ -98,7 +98,7 @@ def train(
 
 
 def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:
-    """Return the recipe that is meant. Raises CurriculumError."""
+    """Return the recipe that the options name. Raises CurriculumError."""
     from rim_edge.recipe.presets import preset as find_preset
     from rim_edge.recipe.toml import read_recipe
 

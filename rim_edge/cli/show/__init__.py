@@ -1,1 +1,1 @@
-"""What people look at: answers, and how a run goes."""
+"""Output for people: answers and training progress."""

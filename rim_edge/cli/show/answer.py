@@ -1,4 +1,4 @@
-"""An answer for people: the letter, its option, how sure, the others beside it, and what ran."""
+"""An answer for people: the letter, its option, the confidence, the other letters, and what ran."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What `rim-edge train` shows while it goes on: one live view on a terminal, some plain lines elsewhere.
+"""What `rim-edge train` shows while it runs: a live view on a terminal, some plain lines elsewhere.
 
-Nothing is shown before the first news, and of a run's processes only the first one has any.
+Nothing is shown before the first event. Of several processes only the first one receives events.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LOSS_WIDTH = len("loss 10.000")
 
 
 class View(Listener):
-    """Shows a run; how, is a subclass's business. Rows that are left out are noted in both."""
+    """Shows a run in the way of its subclass. Both subclasses note the rows that are left out."""
 
     def begin(self, start: RunStart) -> None:
         """Say which rows are left out."""
@@ -51,7 +51,7 @@ class View(Listener):
 
 @contextmanager
 def training_view(console: Console, curriculum: Curriculum) -> Iterator[View]:
-    """Give the view that suits where stderr goes."""
+    """Give the live view if stderr is a terminal, else plain lines."""
     if not console.is_terminal:
         yield PlainLines(console, curriculum)
         return
@@ -62,7 +62,7 @@ def training_view(console: Console, curriculum: Curriculum) -> Iterator[View]:
 
 
 class PlainLines(View):
-    """A line at every tenth of the steps, and one after each stage that is scored."""
+    """Prints a line at every tenth of the steps, and one after each stage that is scored."""
 
     def __init__(self, console: Console, curriculum: Curriculum) -> None:
         self._console = console
@@ -70,7 +70,7 @@ class PlainLines(View):
         self._told = 0
 
     def step(self, step: Step) -> None:
-        """Say a line if another tenth is done."""
+        """Print a line if another tenth is done."""
         self._progress.add(step)
         tenth = _PLAIN_LINES * step.done // self._progress.total
         if tenth > self._told:
@@ -78,7 +78,7 @@ class PlainLines(View):
             self._say(_plain(self._progress, step))
 
     def scored(self, scores: StageScores) -> None:
-        """Say a stage's accuracies."""
+        """Print a stage's accuracies."""
         shares = " ".join(f"{score.accuracy:.1%}" for score in scores.by_blocks)
         self._say(f"{scores.stage}: right with 0, 1, … blocks: {shares}")
 
@@ -87,7 +87,7 @@ class PlainLines(View):
 
 
 class LiveView(View):
-    """A view that is drawn from the last news some times a second, from the first news on."""
+    """A view that is redrawn several times a second with the latest events, from the first one on."""
 
     def __init__(self, console: Console, curriculum: Curriculum, stack: ExitStack) -> None:
         self._progress = RunProgress(curriculum)
@@ -104,7 +104,7 @@ class LiveView(View):
         self._open()
 
     def doing(self, text: str) -> None:
-        """Show what is done besides steps."""
+        """Show work other than steps."""
         self._doing = Spinner("dots", Text(text), style="cyan")
         self._open()
 
@@ -114,7 +114,7 @@ class LiveView(View):
         self._doing = None
 
     def end(self) -> None:
-        """Show what has come of the run, which is done."""
+        """Show the result of the run, which is done."""
         self._has_ended, self._doing = True, None
 
     def __rich__(self) -> RenderableType:
@@ -171,7 +171,7 @@ def _now(progress: RunProgress) -> list[RenderableType]:
 
 
 def _readouts(nll: list[float]) -> RenderableType:
-    """Return -log p by readout, compact: green where p > 0.9, yellow where p > 0.5; some left out of many."""
+    """Return -log p by readout, compact: green where p > 0.9, yellow where p > 0.5; of many, only some."""
     if len(nll) == 1:
         return Text.assemble("-log p  ", _shade(nll[0]))
     stride = math.ceil(len(nll) / _READOUTS_SHOWN)
@@ -210,7 +210,7 @@ def _clock(seconds: float) -> str:
 
 
 def _note_scored(held_out: HeldOut) -> None:
-    """Say what is wrong with the rows that the run is scored on."""
+    """Note problems of the rows that the run is scored on."""
     name, count = held_out.name, len(held_out.items)
     _note_skipped(name, held_out.skipped, held_out.first_bad)
     if held_out.too_long:
@@ -230,7 +230,7 @@ def _note_skipped(name: str, skipped: int, first_bad: str | None) -> None:
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Where a stage stands."""
+    """The progress of a stage."""
 
     stage: Stage
     """The stage."""
@@ -247,7 +247,7 @@ class StageProgress:
 
 
 class RunProgress:
-    """What was told of a run so far."""
+    """The progress of a run, from the steps reported so far."""
 
     def __init__(self, curriculum: Curriculum) -> None:
         self._stages = curriculum.stages
@@ -256,10 +256,10 @@ class RunProgress:
         self._last: dict[str, Step] = {}
         self._nll: deque[tuple[float, ...]] = deque(maxlen=RECENT)
         self.latest: Step | None = None
-        """The last step that was told."""
+        """The last step that was reported."""
 
     def add(self, step: Step) -> None:
-        """Take in a step."""
+        """Add a step."""
         if step.stage not in self._first:
             self._first[step.stage] = step
             self._nll.clear()
@@ -273,13 +273,13 @@ class RunProgress:
 
     @property
     def stages(self) -> list[StageProgress]:
-        """Where every stage stands."""
+        """The progress of every stage."""
         current = -1 if self.latest is None else self._names.index(self.latest.stage)
         return [self._of(stage, place, current) for place, stage in enumerate(self._stages)]
 
     @property
     def done(self) -> int:
-        """Steps done in all stages, those of an interrupted run too."""
+        """Steps done in all stages, those of an interrupted run included."""
         return 0 if self.latest is None else self.latest.done
 
     @property

@@ -32,8 +32,8 @@ def result(job: Job, outcome: Outcome) -> dict[str, object]:
 
 
 def summarize(console: Console, outcome: Outcome) -> None:
-    """Print how the stages ended, the scores, and where things are."""
-    if not console.is_terminal:  # there the last view stays and says it
+    """Print how the stages ended, the scores, and where the files are."""
+    if not console.is_terminal:  # on a terminal the last view already shows it
         for stage in outcome.stages:
             _say(console, f"{stage.name}: {stage.steps} steps, loss {stage.loss:.3f}, {stage.seconds:.0f} s")
     if outcome.scores is not None:
