@@ -1,4 +1,4 @@
-"""Examples made of puzzles on the spot, without end."""
+"""An endless source of examples: freshly drawn puzzles."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rim_edge.recipe.switches import Objective
 
 
 class PuzzleSource:
-    """Fresh puzzles without end, drawn wider than they are asked, and text that is none; none is held out.
+    """Draws fresh puzzles, more varied than the scored ones and never held out, and unanswerable questions.
 
-    Some tell of fewer rooms or people, most of them in the text stage: with two or three facts to choose from a
-    tiny model finds out how to look one up, with eight it stays at chance for long.
+    Some have fewer rooms or people, most of those in the text stage: with two or three facts to choose from, a
+    tiny model learns to look one up; with eight it stays at chance for a long time.
     """
 
     def __init__(self, seed: int, families: Sequence[Family] = tuple(Family)) -> None:
@@ -76,10 +76,10 @@ _MARKS = ".,;"
 
 
 def puzzle_example(puzzle: Puzzle, rng: random.Random, deepest: int = HOPS) -> Example:
-    """Return a puzzle as an example whose text stage asks many small questions of it, then tells the steps.
+    """Return a puzzle as an example whose text stage asks many small questions about it, then gives the steps.
 
-    Each is a mark (how many facts to follow), a word of the puzzle to begin with, and what is found: first those
-    of one fact, then those of more, `deepest` at most. Drawn one by one: none follows from those before.
+    A small question is a mark (how many facts to follow), a start word, and the word that is found. Those that
+    follow one fact come first, then those that follow more, `deepest` at most. All are drawn independently.
     """
     asked = _small_questions(puzzle)
     facts = [one for one in asked if one[0] == _MARKS[0]]
@@ -94,7 +94,7 @@ def puzzle_example(puzzle: Puzzle, rng: random.Random, deepest: int = HOPS) -> E
 
 
 def _small_questions(puzzle: Puzzle) -> list[tuple[str, str, str]]:
-    """Return what can be asked, as (mark, a word of the puzzle, what is found from there on)."""
+    """Return the possible small questions as (mark, start word, word that is found)."""
     leads, asked = dict(puzzle.told), []
     for word in leads:
         found = word

@@ -22,7 +22,7 @@ class Span:
     text: str
     """The text, tokenized by itself."""
     labelled: bool
-    """Whether the model is trained to say it; otherwise it only reads it."""
+    """Whether the model is trained to write it; otherwise it only reads it."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Example:
     steps: tuple[str, ...]
     """The written steps, without the answer; may be empty."""
     answer: str
-    """What stands in the box."""
+    """The text in the box of the answer."""
     spans: tuple[Span, ...] = ()
-    """For a text stage: what stands between prompt and answer; without spans, the steps."""
+    """For a text stage: the text between prompt and answer; without spans, the steps."""
 
 
 _KEYS = ("question", "options", "steps", "answer")

@@ -38,7 +38,7 @@ class RowSource:
 
 
 class MixtureSource:
-    """Several files, each drawn as often as its weight says, each in a shuffled order of its own."""
+    """Several files, drawn in proportion to their weights, each in a shuffled order of its own."""
 
     def __init__(self, parts: Sequence[Sequence[Example]], weights: Sequence[float], seed: int) -> None:
         self._sources = [RowSource(rows, seed, f"rows of file {place}") for place, rows in enumerate(parts)]

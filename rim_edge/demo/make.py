@@ -22,13 +22,13 @@ from rim_edge.puzzles.puzzle import Family
 HERE = Path(__file__).parent
 CHECKPOINT, QUESTIONS, BUNDLE = "checkpoint", "questions.jsonl", "bundle"
 SEED = 0
-"""Of the weights and the training puzzles."""
+"""Seed of the weights and the training puzzles."""
 QUESTIONS_SEED = 3_000
-"""Of the certificate's questions; the run's own accuracy uses seed 2,000. Training shows no held-out puzzle."""
+"""Seed of the certificate's questions; the run's accuracy uses seed 2,000. Training uses no held-out puzzle."""
 QUESTIONS_COUNT = 256
 """How many of them."""
 SCORED_SEED = 4_000
-"""Of the puzzles that the model card's accuracy is measured on."""
+"""Seed of the puzzles that the model card's accuracy is measured on."""
 SCORED_COUNT = 1_000
 """How many of them of each family."""
 
@@ -60,7 +60,7 @@ def make_checkpoint(target: Path) -> None:
 
 
 def write_papers(checkpoint: Path) -> None:
-    """Put licence, card and the families' scores beside the weights; the bundle carries licence and card on."""
+    """Write licence, card and the families' scores beside the weights; the bundle copies licence and card."""
     shutil.copyfile(HERE.parents[1] / "LICENSE", checkpoint / "LICENSE")
     scores, parameters = score_families(checkpoint)
     (checkpoint / "README.md").write_text(card(scores, parameters), encoding="utf-8")
@@ -70,7 +70,7 @@ def write_papers(checkpoint: Path) -> None:
 
 
 def score_families(checkpoint: Path) -> tuple[dict[Family, Score], int]:
-    """Return how the checkpoint answers fresh puzzles of each family with all its blocks, and its parameters."""
+    """Return the checkpoint's scores on fresh puzzles of each family with all blocks, and its parameter count."""
     from rim_edge.evaluation.checkpoint_answers import letters_read, open_checkpoint
     from rim_edge.evaluation.items import Item
 
@@ -114,7 +114,7 @@ def make_bundle(checkpoint: Path, questions: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Make checkpoint, questions and bundle in a scratch folder, then put them in their place."""
+    """Make checkpoint, questions and bundle in a scratch folder, then move them into place."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE, help="the folder (default: this package)")
     parser.add_argument("--bundle-only", action="store_true", help="export the checkpoint that is there again")

@@ -1,1 +1,1 @@
-"""Accuracy of a bundle or a checkpoint. What asks a bundle needs no torch."""
+"""Accuracy of a bundle or a checkpoint. Evaluating a bundle needs no torch."""

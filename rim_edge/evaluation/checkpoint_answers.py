@@ -1,4 +1,4 @@
-"""Answers of a checkpoint by the unpacked single-pass prompt: the route that the exported graph takes.
+"""Answers of a checkpoint to the unpacked single-pass prompt, as the exported graph computes it.
 
 Letters are the most likely ones at the prefix's last token, among those a question offers. Open answers are
 decoded greedily after the prefix, up to the closing brace; a chain of written steps, after the bare prompt.
@@ -21,7 +21,7 @@ from rim_edge.model.checkpoint import read_checkpoint
 from rim_edge.model.cpu import through_onednn
 
 _BATCH = 64
-"""Prompts in one pass; small, because a model that is scored while it trains shares its memory."""
+"""Prompts in one pass; small, because a model may be scored while training holds most of the memory."""
 
 
 def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
@@ -33,7 +33,7 @@ def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
 
 
 def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
-    """Return the answer to every item with so many blocks, in the form that items compare."""
+    """Return the answer to every item with `blocks` blocks, in the form that items compare."""
     if all(item.letters for item in items):
         return letters_read(model, encoder, items, blocks)
     prompts = [_prompt(encoder, item.question, blocks) for item in items]
@@ -63,7 +63,7 @@ def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], toke
 
 
 def boxed(text: str) -> str:
-    """Return what stands in front of the closing brace, in the form that items compare."""
+    """Return the text before the closing brace, in the form that items compare."""
     return canonical(text.partition("}")[0])
 
 

@@ -13,17 +13,17 @@ from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile
 
 PUZZLES_SEED = 2_000
-"""Of the fresh puzzles; training draws from a stream of its own."""
+"""Seed of the fresh puzzles; training has a random stream of its own."""
 PUZZLES = 1_000
-"""How many of them."""
+"""Number of fresh puzzles."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Items to score, and what was found on the way to them."""
+    """Items to score, and what was found when they were read."""
 
     name: str
-    """The file's name, or what was made."""
+    """The file's name, or what was generated."""
     items: tuple[Item, ...]
     """What is scored."""
     skipped: int = 0
@@ -31,7 +31,7 @@ class HeldOut:
     first_bad: str | None = None
     """Why the first of them is bad."""
     too_long: int = 0
-    """Rows left out because the model has not so many positions."""
+    """Rows left out because they exceed the model's positions."""
     trained_on: int = 0
     """Scored rows whose question is in the training data too."""
 
@@ -75,5 +75,5 @@ def _tokens(item: Item, encoder: ExampleEncoder) -> int:
 
 
 def _plain(question: str) -> str:
-    """Return a question's text without what white space it has."""
+    """Return a question's text with white space normalized."""
     return " ".join(question.split())

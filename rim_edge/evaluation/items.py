@@ -28,7 +28,7 @@ def items_of(examples: Sequence[Example]) -> list[Item]:
 
 
 def canonical(text: str) -> str:
-    """Return an answer in the form that is compared: white space and thousands' commas gone, numbers alike."""
+    """Return an answer in the form that is compared: white space and numbers normalized, commas removed."""
     plain = " ".join(text.split()).replace(",", "").removeprefix("$")
     try:
         number = float(plain)
@@ -47,4 +47,4 @@ def _item(example: Example) -> Item:
 
 
 ANSWER_TOKENS = 24
-"""An open answer that is longer is wrong."""
+"""Longest open answer in tokens; a longer one is wrong."""

@@ -1,4 +1,4 @@
-"""The picture of a run: accuracy against memory blocks, a line a stage with its 95 % Wilson band.
+"""The picture of a run: accuracy against memory blocks, one line per stage with its 95 % Wilson band.
 
 Transparent background, colours that read on white and on black, no time stamp: the same scores give the same file.
 """
@@ -16,7 +16,7 @@ _MARKERS = ("s", "o", "^", "D")
 
 
 def draw_accuracy(scores: RunScores, target: Path) -> None:
-    """Write the picture as SVG, or as PNG where the target is called so."""
+    """Write the picture as SVG, or as PNG if the target ends in .png."""
     import matplotlib as mpl
     from matplotlib.figure import Figure  # without pyplot: no display, nothing global
 

@@ -45,13 +45,13 @@ class Report:
     """What an evaluation found; every score is over the same questions."""
 
     by_blocks: dict[int, Score]
-    """With so many memory blocks; 0 is the control."""
+    """Scores by the number of memory blocks; 0 is the control."""
     any_block: Score | None
-    """An oracle: right after at least one of the budgets above 0. Nobody can choose like that; an upper bound."""
+    """An oracle, thus an upper bound: right with at least one of the numbers of blocks above 0."""
     majority: Score
-    """Answering always with the most frequent right answer: what to beat."""
+    """Always answering with the most frequent right answer: the baseline to beat."""
     shuffled: Score | None = None
-    """Shuffled blocks: all of them, but computed for another question. None where that cannot be done."""
+    """With all blocks, but computed for another question. None where that cannot be done."""
     chain: Score | None = None
     """With written steps instead of blocks, where that was asked for."""
 
@@ -86,11 +86,11 @@ class RunScores:
     """How a model answered after the stages of its training; every score is over the same questions."""
 
     name: str
-    """What was asked: the file's name, or what was made."""
+    """What was scored: the file's name, or what was generated."""
     stages: tuple[StageScores, ...]
     """After each stage that is scored, in order; one at least."""
     majority: Score
-    """Answering always with the most frequent right answer: what to beat."""
+    """Always answering with the most frequent right answer: the baseline to beat."""
 
     def to_json(self) -> dict[str, object]:
         """Return it as it stands in training.json."""
@@ -108,7 +108,7 @@ def report(
     shuffled: list[str] | None = None,
     chain: list[str] | None = None,
 ) -> Report:
-    """Score what was read with each number of blocks against the right answers."""
+    """Compare the answers read with each number of blocks with the right answers."""
     above = [read for blocks, read in by_blocks.items() if blocks]
     hits = [any(read[place] == answer for read in above) for place, answer in enumerate(answers)]
     return Report(
@@ -121,7 +121,7 @@ def report(
 
 
 def stage_scores(stage: str, right: Sequence[int], n: int) -> StageScores:
-    """Return a stage's scores from its right answers of `n` with 0, 1, … blocks."""
+    """Return a stage's scores from its counts of right answers, of `n`, with 0, 1, … blocks."""
     return StageScores(stage, tuple(Score(count, n) for count in right))
 
 

@@ -4,8 +4,8 @@ The blocks' ids are the same for all questions, so only their hidden states can 
 
     [question A][question B][blocks, which see B][prefix, which sees A and the blocks]
 
-B's positions end where A's end, so the blocks stand right after both. If the answers stay as right as they were,
-they were never in the blocks; with B = A it is the ordinary pass.
+B's positions end where A's end, so the blocks come right after both. If accuracy does not fall, the answers
+were never in the blocks. With B = A it is the ordinary pass.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ _SEES = torch.tensor(
 
 
 def _mask(group: torch.Tensor) -> torch.Tensor:
-    """Return the mask bool [rows, 1, width, width]: who sees whom, causally; everybody sees itself."""
+    """Return the mask bool [rows, 1, width, width]: which token sees which, causally; every token sees itself."""
     seen = _SEES[group[:, :, None], group[:, None, :]]
     width = group.shape[1]
     causal = torch.ones(width, width, dtype=torch.bool).tril()

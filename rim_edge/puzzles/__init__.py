@@ -1,1 +1,1 @@
-"""The demo's puzzles: drawn, told in plain English, and their tokenizer."""
+"""The demo's puzzles in plain English, and their tokenizer."""

@@ -1,4 +1,4 @@
-"""Baskets: a few apples, some are put in, some taken out, and one is asked how many there are now."""
+"""Baskets: apples are put in and taken out; the question is how many there are now."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 from rim_edge.puzzles.puzzle import HOPS, LARGEST, NAMES, SMALLEST, Family, Puzzle, choosing, joined
 
 HANDFUL = 5
-"""So many are moved at a time."""
+"""The most apples that are moved at a time."""
 FACT = r"There are \d apples(?![A-Za-z0-9])| (?:puts in|takes out) \d(?![A-Za-z0-9])"
-"""How many there are at first, and a move, as a regular expression."""
+"""A start or a move, as a regular expression."""
 
 
 def facts() -> list[str]:
-    """Return every start and every move that can be told."""
+    """Return every possible start and move."""
     moves = [_move(sign * count) for count in range(1, HANDFUL + 1) for sign in (1, -1)]
     return [*(_start(count) for count in range(2, LARGEST)), *moves]
 

@@ -1,8 +1,8 @@
-"""The demo's puzzles in plain English, in families; nothing but the standard library and the prompt's options.
+"""The demo's puzzles in plain English, in families; needs only the standard library and the prompt's options.
 
-Every family is a chain of at most three steps. Facts are told in any order (those of a basket in time's order),
-the steps are what a person would note, the answer is the letter of the last one. By symmetry every offered letter
-is right equally often. A quarter of all puzzles, chosen by their text, is held out: training never shows one.
+Every family is a chain of at most three steps. Facts stand in any order (a basket's in order of time), the
+steps are what a person would note, and the answer is the letter of the last one. By symmetry every offered letter
+is right equally often. A quarter of all puzzles, chosen by their text, is held out: training never uses one.
 """
 
 from __future__ import annotations

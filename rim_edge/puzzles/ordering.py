@@ -1,4 +1,4 @@
-"""Ordering: who is older than whom, told in any order; asked for the first, second or third."""
+"""Ordering: who is older than whom, in any order; the question is who comes first, second or third."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from rim_edge.puzzles.puzzle import (
 
 _NAME = f"(?:{'|'.join(NAMES)})"
 FACT = rf"{_NAME} is older than {_NAME}(?![A-Za-z0-9])"
-"""A told comparison, as a regular expression."""
+"""A comparison, as a regular expression."""
 
 
 def facts() -> list[str]:
-    """Return every fact that can be told."""
+    """Return every possible fact."""
     return [_fact(name, other) for name, other in itertools.permutations(NAMES, 2)]
 
 
 def draw_ordering(rng: random.Random, size: int | None = None, hops: int | None = None) -> Puzzle:
     """Draw a puzzle of the first `size` people and ask for the one at place `hops` (any where None).
 
-    Neighbours are compared, each pair once: so the whole order follows, and the first one is who is never second.
+    Each pair of neighbours is compared once: the whole order follows, and the first is never second in a pair.
     The options are the names in order, so that each name has one letter in all puzzles: its initial.
     """
     count = size or rng.randint(SMALLEST, LARGEST)

@@ -1,4 +1,4 @@
-"""A puzzle: text, its solution, and what its facts tell."""
+"""A puzzle: its text, its solution and its facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 from rim_runtime.prompt.options import LETTERS, render_options
 
 LINES_SHARE = 0.1
-"""So many puzzles have their sentences on lines of their own."""
+"""Share of puzzles whose sentences stand on lines of their own."""
 NAMES = ("Anna", "Ben", "Cora", "Dan", "Emma", "Finn", "Gina", "Hugo")
 """The people of the puzzles."""
 SMALLEST, LARGEST = 4, 8
@@ -49,11 +49,11 @@ class Puzzle:
     letters: str
     """The letters that it may be answered with."""
     told: tuple[tuple[str, str], ...] = ()
-    """What the facts tell, each as (what is looked up, what is found)."""
+    """The facts, each as (what is looked up, what is found)."""
     offered: tuple[tuple[str, str], ...] = ()
     """The options as (text, letter)."""
     start: str = ""
-    """Where the steps begin; empty where that is itself to be found out."""
+    """Where the steps begin; empty where it has to be found out first."""
 
     @property
     def text_and_options(self) -> tuple[str, list[str]]:
@@ -64,7 +64,7 @@ class Puzzle:
 
 
 def joined(sentences: Sequence[str], rng: random.Random) -> str:
-    """Return sentences in one line, or, seldom, on lines of their own."""
+    """Return sentences in one line, or, rarely, on lines of their own."""
     return ("\n" if rng.random() < LINES_SHARE else " ").join(sentences)
 
 

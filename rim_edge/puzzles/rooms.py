@@ -1,4 +1,4 @@
-"""Maps: from each of some places to one of them, and walks along."""
+"""Rooms: maps that lead from each place to one place, and walks along them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Maps(StrEnum):
     """Which maps are drawn, each uniformly."""
 
     PERMUTATION = "permutation"
-    """Each place leads to another one, and exactly one leads to each: counting tells nothing."""
+    """Each place leads to another one, and exactly one leads to each: counting gives no hint."""
     OTHER = "other"
     """Each leads to some other place; among eight, the one most lead to answers about 29 % of three-step walks."""
     ANY = "any"
@@ -46,18 +46,18 @@ def walk(leads: Mapping[str, str], start: str, hops: int) -> tuple[str, ...]:
 ROOMS = LETTERS[:LARGEST]
 """All rooms."""
 FACT = r"The door in [A-J] leads to [A-J](?![A-Za-z0-9])"
-"""A told door, as a regular expression."""
+"""A door, as a regular expression."""
 
 
 def facts() -> list[str]:
-    """Return every fact that can be told."""
+    """Return every possible fact."""
     return [_fact(room, target) for room, target in itertools.product(ROOMS, repeat=2)]
 
 
 def draw_rooms(
     rng: random.Random, size: int | None = None, hops: int = HOPS, kind: Maps = Maps.PERMUTATION
 ) -> Puzzle:
-    """Draw a puzzle of `size` rooms (any number of them where None), of whose doors `hops` are walked through."""
+    """Draw a puzzle of `size` rooms (any number where None) with a walk through `hops` doors."""
     count = size or rng.randint(SMALLEST, LARGEST)
     rooms = ROOMS[:count]
     doors = draw_map(rng, kind, rooms)

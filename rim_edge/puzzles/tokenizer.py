@@ -1,10 +1,10 @@
-r"""The demo's own tokenizer: a small byte-level BPE in which a told fact is one token, and so are its answers.
+r"""The demo's own tokenizer: a small byte-level BPE in which a fact is one token, and so is an answer.
 
 Before BPE the text is cut at facts ("The door in B leads to E", "Ben is older than Dan", " puts in 2"), at options
 of one word with the line break in front of them, at capitals A..J, names and digits that stand alone, and at the
 ends of sentences; the phrases between merge into one token each. So a puzzle has at most 36 tokens, and facts on
 separate lines differ from those in one line by the separators alone. A tiny model learns to look up a fact that
-is one token in 200 to 400 steps; told in five tokens (room, phrase, room) it was still at chance after 500.
+is one token in 200 to 400 steps; with five tokens (room, phrase, room) it was still at chance after 500.
 Byte-complete: any text encodes and decodes back (in NFC).
 """
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 VOCABULARY_SIZE = 1045
-"""BPE entries: all that there is to merge; with the six added tokens the embedding has 1,051 rows."""
+"""BPE entries: everything that merges; with the six added tokens the embedding has 1,051 rows."""
 END_OF_TURN = "<|im_end|>"
-"""Ends every turn, so also an answer."""
+"""Ends every turn, answers included."""
 PADDING = "<|endoftext|>"
 """Fills rows of a batch; never attended to."""
 ADDED_TOKENS = (PADDING, "<|im_start|>", END_OF_TURN, "<rim_b>", "<rim_m>", "<rim_eb>")
@@ -80,7 +80,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _corpus() -> Iterator[str]:
-    """Yield what is to merge: every fact and option, the puzzles' phrases, the prompt's frame, common words."""
+    """Yield the texts to merge: every fact and option, the puzzles' phrases, the prompt's frame, common words."""
     yield from _FRAME
     for module in (rooms, ordering, baskets):
         yield from module.facts()
@@ -91,7 +91,7 @@ def _corpus() -> Iterator[str]:
 
 
 def _puzzles() -> Iterator[Puzzle]:
-    """Yield puzzles of every family, size and number of steps, also of those that only training shows."""
+    """Yield puzzles of every family, size and number of steps, those that only training uses included."""
     rng = random.Random("rim-edge tokenizer")
     for size, hops in itertools.product(range(2, LARGEST + 1), range(1, HOPS + 1)):
         for _ in range(_OF_EACH):

@@ -1,6 +1,6 @@
-"""Text that is no puzzle, or a puzzle nobody can solve: what the demo model learns to be unsure of.
+"""Unanswerable questions: random words or puzzles without a solution, of which the demo learns to be unsure.
 
-Each comes with the letters it may be answered with; none is right, so that training draws one of them.
+Each comes with the letters it may be answered with; none is right, so training draws one of them at random.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Unanswerable:
 
 
 def draw_unanswerable(rng: random.Random) -> Unanswerable:
-    """Draw a text of words that nobody ever wrote, two in three with options."""
+    """Draw a text of random words; two in three have options."""
     text = f"{_sentences(rng)}?"
     if rng.random() < 1 / 3:
         return Unanswerable(text, LETTERS)
@@ -44,7 +44,7 @@ def draw_unanswerable(rng: random.Random) -> Unanswerable:
 
 
 def spoilt(puzzle: Puzzle, rng: random.Random) -> Unanswerable:
-    """Return a puzzle without what decides it: its task, its facts, or the right option (the others shuffled)."""
+    """Return a puzzle without its task, its facts, or the right option (the others shuffled)."""
     text, lines = puzzle.text_and_options
     options = [said for said, _ in puzzle.offered]
     sentences = text.replace("\n", " ").split(". ")
