@@ -142,7 +142,7 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
     remarks: dict[str, Any] = {"tensorrt-rtx": ask_rtx()} if bench.clock.device == "cuda" else {}
     if not able:
         return remarks
-    workshop = VariantWriter.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
+    writer = VariantWriter.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
     for name in able:
         for precision in BY_DEVICE[bench.clock.device][name]:
             what = f"{name} {precision}"
@@ -150,17 +150,15 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
                 bench.skipped[what] = "no time was left"
                 continue
             try:
-                remarks[what] = _measure_engine(bench, workshop, name, precision)
+                remarks[what] = _measure_engine(bench, writer, name, precision)
             except RuntimeError as error:  # it may not take this variant; the others go on
                 bench.skipped[what] = str(error)
     return remarks
 
 
-def _measure_engine(
-    bench: Bench, workshop: VariantWriter, name: EngineName, precision: Precision
-) -> dict[str, Any]:
+def _measure_engine(bench: Bench, writer: VariantWriter, name: EngineName, precision: Precision) -> dict[str, Any]:
     started = time.monotonic()
-    bundle = workshop.write(precision)
+    bundle = writer.write(precision)
     written = time.monotonic()
     with opened(bundle, name) as backend:
         loaded = time.monotonic()

@@ -73,11 +73,12 @@ class VariantWriter:
 
     def write(self, precision: Precision) -> Bundle:
         """Write the graph of a precision; return a bundle of it alone, without tokenizer and proof."""
+        from rim_export.recipes.recipe import bind
         from rim_export.weights.files import write_graph
 
         recipe = _recipe(precision)
         copy = dataclasses.replace(self.traced, model=self.traced.model.clone())
-        recipe.bind(copy, self.weights, frozenset())
+        bind(recipe, copy, self.weights, frozenset())
         graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
         (self.folder / data).unlink(missing_ok=True)
         write_graph(copy, self.folder / graph, self.folder / data)
@@ -142,9 +143,9 @@ def ask_rtx() -> str:
 
 def _recipe(precision: Precision) -> Any:
     from rim_export.recipes.floats import FP32
-    from rim_export.recipes.gpu import gpu_recipe
+    from rim_export.recipes.precisions import Measured, gpu_recipe
 
-    return FP32 if precision is Precision.FP32 else gpu_recipe(precision, Compute.FP16, {}, 32)
+    return FP32 if precision is Precision.FP32 else gpu_recipe(precision, Compute.FP16, Measured(block_size=32))
 
 
 def _manifest(folder: Path, variant: Variant) -> Manifest:

@@ -1,8 +1,9 @@
-"""Export as a list of verbs: open → contract → trace → calibrate → write → certify → package."""
+"""Export as a list of verbs: open → trace → carry files over → choose recipes → prove variants → build plans."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,17 @@ from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.bundle_files import carry_license_and_card, tool_versions, write_tokenizer
 from rim_export.certification.certificate import Certificate
-from rim_export.certification.evaluation import check_prompts, fitting_questions
-from rim_export.certification.widening import Tolerance, VariantWriter, prove_variants
+from rim_export.certification.evaluation import CertificateQuestions, check_prompts, read_certificate_questions
+from rim_export.certification.widening import ProvenVariants, Tolerance, prove_variants
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
-from rim_export.graph.trace import trace
-from rim_export.progress import Progress
-from rim_export.questions import CERTIFICATE_SET, read_questions
+from rim_export.graph.trace import TracedGraph, trace
+from rim_export.progress import Progress, silent
+from rim_export.questions import CERTIFICATE_SET
 from rim_export.settings import ExportOptions
-from rim_export.tensorrt.plans import build_plans, check_plan_request
+from rim_export.tensorrt.plans import BuiltPlans, PlanRequest, build_plans, check_plan_request
+from rim_export.variant_writer import VariantWriter
 from rim_export.variants import choose_recipes
 from rim_export.weights.model_weights import ModelWeights
 
@@ -59,55 +61,99 @@ def export(
     StorageError.
     """
     started = time.perf_counter()
-    target, options = Path(target), options or ExportOptions()
-    tell = progress or _silent
+    target, options, tell = Path(target), options or ExportOptions(), progress or silent
+    plan_request = _check_early(target, options)
+    source = _open(model, options)
+    weights, traced = _trace(source, options, tell)
+    with new_folder(target) as folder:
+        encoder = _carry_files(source, folder)
+        questions = read_certificate_questions(options.certify or CERTIFICATE_SET, encoder)
+        check_prompts(source.tokenizer, encoder, questions.asked)
+        bundle = Bundle(folder, _draft(source, options.name or target.name, tell))
+        chosen = choose_recipes(weights, encoder, options, questions.asked, tell)
+        tolerance = Tolerance(options.max_flips, options.keep_going)
+        writer = VariantWriter(traced, weights, bundle, tell)
+        proven = prove_variants(writer, encoder, questions.asked, chosen.recipes, tolerance)
+        certificate = _write_proof(bundle, questions, proven, tolerance)
+        built = build_plans(bundle, proven.variants, plan_request, tell)
+        manifest = _write_manifest(bundle, proven, built)
+    notes = (*source.notes, *questions.notes, *chosen.notes, *proven.notes, *built.notes)
+    return ExportReport(target, manifest, certificate, notes, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported, read and checked; its weights are still on the disk."""
+
+    checkpoint: Checkpoint
+    tokenizer: Any
+    contract: PromptContract
+    letters: Mapping[str, int]
+    limits: Limits
+    notes: tuple[str, ...]
+
+
+def _check_early(target: Path, options: ExportOptions) -> PlanRequest | None:
+    """Refuse what would fail at the end, and return which plans are asked for."""
     refuse_existing(target)
-    import_onnxruntime()  # the variant is asked at the end: better to miss it now
-    plan_request = check_plan_request(options)
+    import_onnxruntime()  # every variant is asked
+    return check_plan_request(options)
+
+
+def _open(model: str | Path, options: ExportOptions) -> _Source:
     checkpoint = Checkpoint.open(model)
     rim, notes = _settings(checkpoint, options)
     tokenizer = checkpoint.load_tokenizer()
     contract, letters = derive_contract(tokenizer, rim), letter_ids(tokenizer)
-    limits = _limits(checkpoint, contract, options)
-    weights = ModelWeights(checkpoint, letters, options.head)
+    return _Source(checkpoint, tokenizer, contract, letters, _limits(checkpoint, contract, options), notes)
+
+
+def _trace(source: _Source, options: ExportOptions, tell: Progress) -> tuple[ModelWeights, TracedGraph]:
+    weights = ModelWeights(source.checkpoint, source.letters, options.head)
     tell("Tracing the graph", 0.0)
-    traced = trace(checkpoint.load_config(), contract, len(letters), options.head)
+    traced = trace(source.checkpoint.load_config(), source.contract, len(source.letters), options.head)
     weights.check(traced)
-    with new_folder(target) as folder:
-        write_tokenizer(checkpoint, folder)
-        carry_license_and_card(checkpoint, folder)
-        encoder = PromptEncoder.load(contract, folder / TOKENIZER, limits.question_tokens)
-        asked, dropped = fitting_questions(read_questions(options.certify or CERTIFICATE_SET), encoder)
-        check_prompts(tokenizer, encoder, asked)
-        draft = Manifest(
-            name=options.name or target.name,
-            source=_source(checkpoint, tell),
-            tools=tool_versions(),
-            prompt=contract,
-            letters=letters,
-            limits=limits,
-            variants=(),
-            files={},
-        )
-        plan = choose_recipes(weights, encoder, options, asked, tell)
-        writer = VariantWriter(traced, weights, Bundle(folder, draft), tell)
-        tolerance = Tolerance(options.max_flips, options.keep_going)
-        proven = prove_variants(writer, encoder, asked, plan.recipes, tolerance)
-        questions = options.certify.name if options.certify else CERTIFICATE_SET.name
-        certificate = Certificate(questions, contract.blocks, options.max_flips, proven.comparisons)
-        (folder / GOLDEN).write_text("".join(f"{row.to_json()}\n" for row in proven.golden), encoding="utf-8")
-        (folder / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
-        built = build_plans(Bundle(folder, draft), proven.variants, plan_request, tell)
-        manifest = replace(draft, variants=proven.variants, files=file_entries(folder), plans=built.plans)
-        save_manifest(folder, manifest)
-    seconds = time.perf_counter() - started
-    return ExportReport(
-        target, manifest, certificate, (*notes, *dropped, *plan.notes, *proven.notes, *built.notes), seconds
+    return weights, traced
+
+
+def _carry_files(source: _Source, folder: Path) -> PromptEncoder:
+    """Write what the bundle takes over from the checkpoint, and return the encoder of its tokenizer."""
+    write_tokenizer(source.checkpoint, folder)
+    carry_license_and_card(source.checkpoint, folder)
+    return PromptEncoder.load(source.contract, folder / TOKENIZER, source.limits.question_tokens)
+
+
+def _draft(source: _Source, name: str, tell: Progress) -> Manifest:
+    """Return the manifest as far as it is known before any variant is written."""
+    return Manifest(
+        name=name,
+        source=_describe(source.checkpoint, tell),
+        tools=tool_versions(),
+        prompt=source.contract,
+        letters=source.letters,
+        limits=source.limits,
+        variants=(),
+        files={},
     )
 
 
-def _silent(_: str, __: float) -> None:
-    return None
+def _write_proof(
+    bundle: Bundle, questions: CertificateQuestions, proven: ProvenVariants, tolerance: Tolerance
+) -> Certificate:
+    """Write the golden questions and the certificate."""
+    blocks = bundle.manifest.prompt.blocks
+    certificate = Certificate(questions.name, blocks, tolerance.max_flips, proven.comparisons)
+    golden = "".join(f"{row.to_json()}\n" for row in proven.golden)
+    (bundle.path / GOLDEN).write_text(golden, encoding="utf-8")
+    (bundle.path / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")
+    return certificate
+
+
+def _write_manifest(bundle: Bundle, proven: ProvenVariants, built: BuiltPlans) -> Manifest:
+    files = file_entries(bundle.path)
+    manifest = replace(bundle.manifest, variants=proven.variants, files=files, plans=built.plans)
+    save_manifest(bundle.path, manifest)
+    return manifest
 
 
 def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[RimSettings, tuple[str, ...]]:
@@ -141,7 +187,7 @@ def _limits(checkpoint: Checkpoint, contract: PromptContract, options: ExportOpt
     return Limits(question_tokens=question, max_length=longest, model_positions=checkpoint.positions)
 
 
-def _source(checkpoint: Checkpoint, tell: Progress) -> Source:
+def _describe(checkpoint: Checkpoint, tell: Progress) -> Source:
     tell("Hashing the checkpoint", 0.0)
     digest = checkpoint.weights_sha256()
     return Source(checkpoint.name, checkpoint.revision, str(checkpoint.config["model_type"]), digest)

@@ -8,3 +8,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0..1."""
 Report = Callable[[float], None]
 """Called with the share that is done, 0..1."""
+
+
+def silent(text: str, share: float) -> None:
+    """Tell nobody."""

@@ -25,11 +25,9 @@ from rim_export.measure.headroom import Headroom, headroom
 from rim_export.measure.smoothing import search_smoothing, smoothed
 from rim_export.progress import Progress
 from rim_export.questions import CALIBRATION_SET, LabelledQuestion
-from rim_export.recipes.floats import FP32
-from rim_export.recipes.fp8 import fp8_recipe, round_range
-from rim_export.recipes.gpu import gpu_recipe
-from rim_export.recipes.int4 import int4_recipes
+from rim_export.recipes.fp8 import round_range
 from rim_export.recipes.int8 import INT8
+from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
 from rim_export.recipes.recipe import Recipe
 from rim_export.settings import Activations, ExportOptions
 from rim_export.weights.model_weights import ModelWeights
@@ -57,46 +55,39 @@ def choose_recipes(
 
     Raises QuestionFileError and CalibrationError.
     """
-    if options.for_gpus and not options.calibrates:
-        return ChosenRecipes(*gpu_recipes(options, iter(())))
-    if options.calibrates:
-        questions = read_calibration(options.calibration or CALIBRATION_SET, encoder, certified)
-        layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
-        return _calibrated(options, questions, layers)
-    if options.precision is Precision.INT4:
-        recipes = int4_recipes(options.block_size)
-        return ChosenRecipes(tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect)))
-    plain = {Precision.FP32: FP32, Precision.INT8: INT8, Precision.FP8: fp8_recipe({})}
-    return ChosenRecipes((plain[options.precision],))
+    if not options.calibrates:
+        return _plain(options)
+    questions = read_calibration(options.calibration or CALIBRATION_SET, encoder, certified)
+    layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
+    chosen = _for_gpus(options, layers) if options.for_gpus else _for_cpus(options, layers)
+    return ChosenRecipes(chosen.recipes, (*_calibration_notes(options, questions), *chosen.notes))
 
 
-def _calibrated(
-    options: ExportOptions, questions: CalibrationSet, layers: Iterator[ObservedLayer]
-) -> ChosenRecipes:
-    measured = f"Activations were measured on {len(questions.texts)} questions of {questions.name}."
-    foreign = options.certify is not None and options.calibration is None
-    hint = " They are medical: give --calibration for another field." if foreign else ""
-    notes = (measured + hint, *questions.notes)
+def _plain(options: ExportOptions) -> ChosenRecipes:
+    """Return the recipes of a precision for which nothing is measured."""
+    measured = Measured(block_size=options.block_size)
     if options.for_gpus:
-        recipes, decided = gpu_recipes(options, layers)
-        return ChosenRecipes(recipes, (*notes, *decided))
+        return ChosenRecipes((INT8, gpu_recipe(options.precision, Compute.BF16, measured)))
+    recipes = RECIPES[options.precision](measured)
+    return ChosenRecipes(tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect)))
+
+
+def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
+    """Return the recipe of fp8 at calibrated scales, or of int8 on smoothed weights."""
     if options.precision is Precision.FP8:
-        return ChosenRecipes((fp8_recipe(activation_ranges(layers, options.ranges, round_range)),), notes)
+        ranges = activation_ranges(layers, options.ranges, round_range)
+        return ChosenRecipes(RECIPES[Precision.FP8](Measured(ranges)))
     assert INT8.emulate is not None
     smoothing = search_smoothing(layers, INT8.emulate)
     strengths = ", ".join(f"{strength:g}" for strength in smoothing.strengths)
-    return ChosenRecipes((smoothed(INT8, smoothing),), (*notes, f"Smoothing strengths by layer: {strengths}."))
+    return ChosenRecipes((smoothed(INT8, smoothing),), (f"Smoothing strengths by layer: {strengths}.",))
 
 
-def gpu_recipes(
-    options: ExportOptions, layers: Iterator[ObservedLayer]
-) -> tuple[tuple[Recipe, ...], tuple[str, ...]]:
-    """Return the recipes, the CPU's first, and what was decided; bf16 looks at no layer.
+def _for_gpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
+    """Return the recipes, the CPU's first, and which arithmetic was chosen.
 
     Raises HeadroomError where fp16 was asked for and its range is too small.
     """
-    if options.precision is Precision.BF16:
-        return (INT8, gpu_recipe(Precision.BF16, Compute.BF16, {}, options.block_size)), ()
     by_tensor = options.precision is Precision.FP8 and options.activations is Activations.TENSOR
     largest: dict[str, float] = {}
     ranges: dict[str, float] = {}
@@ -108,7 +99,16 @@ def gpu_recipes(
     if options.precision is Precision.FP16:
         room.check()
     compute, why = _compute(room)
-    return (INT8, gpu_recipe(options.precision, compute, ranges, options.block_size)), (why,)
+    return ChosenRecipes(
+        (INT8, gpu_recipe(options.precision, compute, Measured(ranges, options.block_size))), (why,)
+    )
+
+
+def _calibration_notes(options: ExportOptions, questions: CalibrationSet) -> tuple[str, ...]:
+    measured = f"Activations were measured on {len(questions.texts)} questions of {questions.name}."
+    foreign = options.certify is not None and options.calibration is None
+    hint = " They are medical: give --calibration for another field." if foreign else ""
+    return (measured + hint, *questions.notes)
 
 
 def _compute(room: Headroom) -> tuple[Compute, str]:

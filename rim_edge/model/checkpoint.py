@@ -27,7 +27,7 @@ def write_checkpoint(
 ) -> None:
     """Write config (with its "rim" entry), safetensors in `dtype` and tokenizer into an existing folder.
 
-    `weights` None means the model's whole state. Raises StorageError where the disk refuses.
+    `weights` None means the model's whole state. Raises StorageError if they cannot be written.
     """
     state = model.state_dict() if weights is None else weights
     weights = {name: tensor.detach().to(dtype) for name, tensor in state.items()}
@@ -41,7 +41,7 @@ def write_checkpoint(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors as they are into one safetensors file. Raises StorageError where the disk refuses."""
+    """Write tensors as they are into one safetensors file. Raises StorageError if they cannot be written."""
     with _disk_errors():
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
@@ -63,7 +63,7 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
 
 
 def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors without those that share another's memory: a tied head is no matrix of its own."""
+    """Return the tensors without those that share another's memory: a tied head has no matrix of its own."""
     first: dict[int, str] = {}
     return {name: tensor for name, tensor in tensors.items() if first.setdefault(tensor.data_ptr(), name) == name}
 
@@ -77,7 +77,7 @@ def saved_dtype(config: Mapping[str, Any]) -> torch.dtype:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Tell of a full disk as such: safetensors hides its error in words."""
+    """Raise StorageError for a full disk, which safetensors reports as text only."""
     try:
         yield
     except SafetensorError as error:

@@ -1,7 +1,7 @@
 """What makes training fast on a CPU: fp32 products through oneDNN, and freed memory that is kept.
 
 torch multiplies fp32 through MKL, which leaves AMD's AVX-512 unused: on one core 104 GFLOPS, oneDNN 240 (and 110
-to 200 for gradients of weights). bf16 goes through oneDNN in torch itself; what is no fp32 on a CPU is torch's.
+to 200 for gradients of weights). bf16 goes through oneDNN in torch itself; all but fp32 on a CPU is left to torch.
 
 Left alone, glibc gives the activations back to the system after every backward pass, and the next forward pass
 faults them in anew, page by page: an eighth of a small model's step.
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 
 def through_onednn(model: nn.Module) -> None:
-    """Let a model's linear layers multiply by `product`; weights and names stay."""
+    """Make a model's linear layers multiply by `product`; weights and names stay the same."""
     for module in model.modules():
         if type(module) is nn.Linear:
             module.__class__ = _Linear
@@ -59,7 +59,7 @@ class _Product(torch.autograd.Function):
 
 
 def _of_weight(gradient: Tensor, states: Tensor) -> Tensor:
-    """Return the gradient [out, in] of a weight; oneDNN copies its first operand, so that is the narrower one."""
+    """Return the gradient [out, in] of a weight; oneDNN copies the first operand, so the narrower is first."""
     if states.shape[1] < gradient.shape[1]:
         return _multiply(states.t(), gradient.t()).t()
     return _multiply(gradient.t(), states.t())
@@ -80,7 +80,7 @@ def _multiply(states: Tensor, weight: Tensor) -> Tensor:
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""mallopt's parameters: free memory at the heap's end that is given back, sizes that are mapped one by one."""
+"""mallopt's parameters: how much free memory is given back, and from which size on blocks are mapped."""
 _LARGEST = 2**31 - 1
 
 

@@ -1,4 +1,4 @@
-"""The model that is trained: from scratch or from a checkpoint, with its RiM tokens, and what learns set free."""
+"""The trainable model: from scratch or from a checkpoint, with its RiM tokens; only what learns has gradients."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class TrainableModel:
     rim: RimSettings
     """Blocks and prefix."""
     dtype: torch.dtype
-    """Of the saved weights: the source's own."""
+    """Dtype of the saved weights: the source's own."""
     trains: Trains
-    """What learns."""
+    """Which weights learn."""
     adapted: Any = None
     """peft's wrapper, where adapters learn."""
 
@@ -54,7 +54,7 @@ def load_trainable(recipe: Recipe, model: Path | None, seed: int) -> TrainableMo
 
 
 def write_trained(folder: Path, trainable: TrainableModel) -> None:
-    """Write the trained model as a plain checkpoint; the student is used up: adapters merged, vocabulary whole."""
+    """Write a plain checkpoint: adapters merged, vocabulary whole. The model cannot be trained further."""
     model = trainable.model if trainable.adapted is None else merge_adapters(trainable.adapted)
     if trainable.trains is not Trains.EVERYTHING:
         thaw_vocabulary(model)
@@ -63,7 +63,7 @@ def write_trained(folder: Path, trainable: TrainableModel) -> None:
 
 
 def _set_free(trainable: TrainableModel, recipe: Recipe) -> TrainableModel:
-    """Decide what learns."""
+    """Freeze what does not learn, and add the adapters."""
     if recipe.trains is Trains.EVERYTHING:
         return trainable
     adapted = None
@@ -101,8 +101,8 @@ def _from_scratch(recipe: Recipe) -> TrainableModel:
 def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:
     """Add the RiM tokens that the tokenizer lacks; the embedding grows only where it has no unused rows.
 
-    Their embeddings start near the mean of the vocabulary, a tenth of its deviation apart: rows that nobody ever
-    used may be anything, and equal ones would stay equal.
+    Their embeddings start near the mean of the vocabulary, a tenth of its deviation apart: unused rows may
+    hold anything, and equal ones would stay equal.
     """
     known = tokenizer.get_added_vocab()
     added = [token for token in rim.tokens if token not in known]
@@ -138,7 +138,7 @@ def add_adapters(model: Any, lora: Lora) -> Any:
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.rank * lora.scale,
-        lora_dropout=0.5,  # any value above 0 makes the module; every stage sets its own
+        lora_dropout=0.5,  # any value above 0 creates the module; every stage sets its own
         target_modules=list(_MATRICES),
         bias="none",
     )

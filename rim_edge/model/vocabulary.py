@@ -1,4 +1,4 @@
-"""A frozen vocabulary with three rows that learn: the RiM tokens' embeddings, apart from their matrix.
+"""A frozen vocabulary with three rows that learn: the RiM tokens' embeddings, kept outside the matrix.
 
 The matrix itself is never trained, so neither gradients nor weight decay can move its rows; where the head is tied
 to it, the head's three columns are the learned rows too, as they will be in the saved checkpoint.
@@ -17,7 +17,7 @@ from rim_edge.model.cpu import product
 
 
 class LearnedRows(nn.Module):
-    """The rows of some tokens, float32 [tokens, hidden], and where they stand."""
+    """The rows of some tokens, float32 [tokens, hidden], and the tokens' ids."""
 
     def __init__(self, matrix: Tensor, tokens: Sequence[int]) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class LearnedRows(nn.Module):
 
 
 class FrozenEmbedding(nn.Module):
-    """An embedding whose matrix is frozen but for the learned rows."""
+    """An embedding whose matrix is frozen except for the learned rows."""
 
     def __init__(self, embedding: nn.Embedding, rows: LearnedRows) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class FrozenHead(nn.Module):
 
 
 def freeze_vocabulary(model: Any, tokens: Sequence[int]) -> None:
-    """Freeze embedding and head in place, but for the embeddings of `tokens`, which learn from their values."""
+    """Freeze embedding and head in place, except for the embeddings of `tokens`, which start as they are."""
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head.weight is embedding.weight
     head.weight.requires_grad_(False)

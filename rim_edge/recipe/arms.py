@@ -2,13 +2,13 @@
 
 An arm changes what the RiM stages (`steps`, `answer`) train and nothing else: every arm sees the same examples in
 the same order, in as many optimizer steps of the same batch, with the same rates, schedules and fresh optimizers.
-Text stages in front (the demo's warm-up stands for pre-training) are the same in all arms.
+Text stages before them (the demo's warm-up stands for pre-training) are the same in all arms.
 
 | arm                         | stage 1 trains                       | stage 2 trains                | read with |
 | --------------------------- | ------------------------------------ | ----------------------------- | --------- |
-| `rim`                       | a step after each block             | the answer after each block  | 1..K      |
-| `no-blocks`                 | the answer right after the question | the same                      | 0 blocks  |
-| `no-curriculum`             | the answer after each of K blocks   | the same                      | 1..K      |
+| `rim`                       | a step after each block              | the answer after each block   | 1..K      |
+| `no-blocks`                 | the answer right after the question  | the same                      | 0 blocks  |
+| `no-curriculum`             | the answer after each of K blocks    | the same                      | 1..K      |
 | `curriculum-without-blocks` | the steps left, then the answer;     | the answer, as in `no-blocks` | 0 blocks  |
 |                             | step t of T goes at t/(T+1)          |                               |           |
 | `cot`                       | all written steps, prefix and answer | the same                      | its steps |
@@ -51,7 +51,7 @@ _CHANGES: Mapping[Arm, Mapping[Objective, Objective]] = MappingProxyType(
 
 
 def find_arm(name: str) -> Arm:
-    """Return an arm by name. Raises CurriculumError naming those there are."""
+    """Return an arm by name. Raises CurriculumError that names the valid ones."""
     if name not in list(Arm):
         raise CurriculumError(f"There is no arm '{name}', expected one of: {', '.join(Arm)}.")
     return Arm(name)
@@ -71,6 +71,6 @@ def _changed(stage: Stage, arm: Arm, weights: BlockWeights) -> Stage:
 
 
 def _block_weights(curriculum: Curriculum) -> BlockWeights:
-    """Return stage 2's own, which `no-curriculum` uses from the start."""
+    """Return stage 2's weights, which `no-curriculum` uses from the start."""
     found = [stage.block_weights for stage in curriculum.stages if stage.objective is _ANSWER]
     return found[-1] if found else BlockWeights.RISING

@@ -24,12 +24,12 @@ from rim_edge.recipe.switches import (
 
 @dataclass(frozen=True)
 class Extension:
-    """Goes on with a stage that has not solved its task; seeds differ by hundreds of steps in when they do."""
+    """Extends a stage that has not solved its task; seeds differ by hundreds of steps in when they solve it."""
 
     loss: float
     """Solved when the mean loss of the last steps, 20 at most, is below this."""
     at_most: int
-    """Never more steps than these in the whole stage."""
+    """The most steps of the whole stage."""
 
     def __post_init__(self) -> None:
         not_negative("extension", "loss", self.loss)
@@ -94,7 +94,7 @@ class Curriculum:
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's moments."""
+    """Decay rates of AdamW's moments."""
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -115,7 +115,7 @@ class Curriculum:
         return sum(stage.steps for stage in self.stages)
 
     def scaled(self, steps: int) -> Curriculum:
-        """Return the same curriculum in exactly `steps` steps, shared out in proportion, one at least a stage."""
+        """Return the same curriculum in exactly `steps` steps, in proportion, at least one per stage."""
         if steps < len(self.stages):
             raise CurriculumError(
                 f"Got {steps} steps for {len(self.stages)} stages, expected at least one each. "

@@ -16,9 +16,9 @@ class BadRows(StrEnum):
     """What happens to a row that cannot be used."""
 
     REFUSE = "refuse"
-    """The first one ends the run before it began."""
+    """The first one ends the run before training."""
     SKIP = "skip"
-    """They are counted, and the first one is told."""
+    """They are counted, and the first one is reported."""
 
 
 class StepForm(StrEnum):
@@ -55,7 +55,7 @@ class EvalFile:
     path: Path
     """.jsonl or .txt, or either with .gz, as training data."""
     rows: int = 1_000
-    """The first so many are scored; each takes a pass for every number of blocks, after every stage."""
+    """How many rows are scored, in order; each takes a pass for every number of blocks, after every stage."""
 
     def __post_init__(self) -> None:
         whole("eval", "rows", self.rows, 1)

@@ -116,7 +116,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
 
 
 def preset(name: str) -> Recipe:
-    """Return a preset by name. Raises CurriculumError naming those there are."""
+    """Return a preset by name. Raises CurriculumError that names the valid ones."""
     if name not in PRESETS:
         raise CurriculumError(f"There is no preset '{name}', expected one of: {', '.join(PRESETS)}.")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""A recipe: everything that a run is made of, except the model, the place to write to, and the seed."""
+"""A recipe: everything that a run is made of, except the model, the output folder and the seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Trains(StrEnum):
 
 
 class Arithmetic(StrEnum):
-    """In what the forward pass computes; trained weights and their moments are fp32 always."""
+    """Number format of the forward pass; trained weights and their moments are always fp32."""
 
     FP32 = "fp32"
     BF16 = "bf16"
@@ -36,9 +36,9 @@ class Sharding(StrEnum):
     """How several processes hold the model."""
 
     NONE = "none"
-    """Each one all of it (DDP)."""
+    """Each process holds all of it (DDP)."""
     LAYERS = "layers"
-    """Each one a share of every layer, of its gradients and of its moments (FSDP2)."""
+    """Each process holds a shard of every layer, its gradients and its moments (FSDP2)."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Lora:
     """Low-rank adapters."""
 
     rank: int = 128
-    """Of every adapter (the paper's 128)."""
+    """Rank of every adapter (128 in the paper)."""
     scale: float = 1.0
-    """What the adapters' product is multiplied with (alpha / rank); no source states it."""
+    """Factor of the adapters' product (alpha / rank); no source states it."""
 
     def __post_init__(self) -> None:
         whole("lora", "rank", self.rank, 1)
@@ -74,9 +74,9 @@ class Resources:
     """What a run may use; none of it changes what is learned beyond rounding."""
 
     micro_batch: int | None = None
-    """Examples in one pass of one process; their gradients add up to the batch's. None: all it has."""
+    """Examples in one pass of one process; their gradients add up to the batch's. None: all of its share."""
     arithmetic: Arithmetic = Arithmetic.FP32
-    """Of the forward pass."""
+    """Number format of the forward pass."""
     recompute: bool = False
     """Whether layers are computed again in the backward pass instead of kept (activation checkpointing)."""
     sharding: Sharding = Sharding.NONE
@@ -97,7 +97,7 @@ class Scratch:
     config: Mapping[str, object]
     """Its configuration, without the vocabulary."""
     embedding_std: float
-    """The embedding is drawn with this deviation."""
+    """Standard deviation of the initial embedding."""
     dtype: str
     """Floating type of the saved weights."""
 
@@ -115,15 +115,15 @@ class Recipe:
     trains: Trains = Trains.FULL
     """Which weights learn."""
     lora: Lora = field(default_factory=Lora)
-    """The adapters, where they do."""
+    """The adapters, where they learn."""
     limits: Limits = field(default_factory=Limits)
     """Which examples are too long."""
     resources: Resources = field(default_factory=Resources)
     """What the run may use."""
     data: tuple[DataFile, ...] = ()
-    """Files of rows; `--data` takes their place."""
+    """Files of rows; `--data` replaces them."""
     eval: EvalFile | None = None
-    """Rows to score after each stage; `--eval` takes their place."""
+    """Rows to score after each stage; `--eval` replaces them."""
     scratch: Scratch | None = field(default=None, metadata={"in_file": False})
     """For a model from scratch; None where the recipe needs `--model`."""
 

@@ -1,12 +1,12 @@
 """Recipes from TOML files.
 
-preset = "gsm8k"              what the file does not say comes from here; without it the file says it all
+preset = "gsm8k"              gives what the file leaves out; without it the file must be complete
 trains = "lora"
 
 [curriculum]                  and [rim], [lora], [limits], [resources]: the fields of the dataclasses
 batch_size = 64
 
-[[curriculum.stages]]         given at all, they take the place of the preset's
+[[curriculum.stages]]         if given, they replace the preset's
 name = "stage 1"
 objective = "steps"
 steps = 350
@@ -123,7 +123,7 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def _plain(kind: Any, value: object, place: str) -> Any:
-    """Check a bool, int, float, str or Path; a whole number will do for a float, a text for a Path."""
+    """Check a bool, int, float, str or Path; a float may be given as a whole number, a Path as text."""
     if kind is float and type(value) is int:
         return float(value)
     if kind is Path and isinstance(value, str):

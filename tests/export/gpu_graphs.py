@@ -11,8 +11,8 @@ import torch
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
 from rim_export.graph.trace import TracedGraph, trace
-from rim_export.recipes.gpu import gpu_recipe
-from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.precisions import Measured, gpu_recipe
+from rim_export.recipes.recipe import Recipe, bind
 from rim_export.weights.files import write_graph
 from rim_export.weights.model_weights import ModelWeights
 from rim_runtime.bundle.manifest import Compute, Head, Precision
@@ -33,11 +33,11 @@ class Source:
 
     def recipe(self, precision: str, compute: str = "fp16") -> Recipe:
         ranges = dict.fromkeys(self.traced.matrices, RANGE)
-        return gpu_recipe(Precision(precision), Compute(compute), ranges, 32)
+        return gpu_recipe(Precision(precision), Compute(compute), Measured(ranges, 32))
 
     def bound(self, recipe: Recipe) -> TracedGraph:
         traced = replace(self.traced, model=self.traced.model.clone())
-        recipe.bind(traced, self.weights, frozenset())
+        bind(recipe, traced, self.weights, frozenset())
         return traced
 
     def model(self, precision: str, compute: str = "fp16") -> ir.Model:

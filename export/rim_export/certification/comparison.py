@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,30 +33,22 @@ def compare(
 
     Raises CertificateError where either is not a number.
     """
-    for name, values in ((variant.name, logits), ("reference", reference)):
-        if not np.isfinite(values).all():
-            raise CertificateError(
-                f"The {name} logits are not finite on {int((~np.isfinite(values)).any(axis=1).sum())} of "
-                f"{len(values)} questions. The checkpoint's weights are damaged, or the precision is too narrow."
-            )
-    masks = np.stack([offered_columns(question.text) for question in questions])
-    ours, theirs = letters_of(logits, masks), letters_of(reference, masks)
-    error = np.where(masks, np.abs(logits - reference), 0)
-    flipped = ours != theirs
-    answers = np.array([LETTERS.find(q.answer) if q.answer else -1 for q in questions])
-    accuracy = _paired_accuracy(ours, theirs, answers)
+    _require_finite(variant.name, logits)
+    _require_finite("reference", reference)
+    both = _Answers(np.stack([offered_columns(question.text) for question in questions]), logits, reference)
+    flips, accuracy = int(both.flipped.sum()), _paired_accuracy(both, questions)
     return VariantCertificate(
         variant=variant.name,
         precision=variant.precision.value,
         n=len(questions),
-        flips=int(flipped.sum()),
-        flips_interval=share_interval(int(flipped.sum()), len(questions)),
-        near_tie_flips=int((flipped & (margins(reference, masks) < NEAR_TIE)).sum()),
-        agreement=float((~flipped).mean()),
-        worst_margin=float(_leads(logits, masks, theirs).min()),
-        mean_kl=float(_kl(reference, logits, masks).mean()),
-        mean_logit_error=float(error.sum() / masks.sum()),
-        max_logit_error=float(error.max()),
+        flips=flips,
+        flips_interval=share_interval(flips, len(questions)),
+        near_tie_flips=int((both.flipped & (margins(reference, both.masks) < NEAR_TIE)).sum()),
+        agreement=float((~both.flipped).mean()),
+        worst_margin=float(_leads(logits, both.masks, both.theirs).min()),
+        mean_kl=float(_kl(reference, logits, both.masks).mean()),
+        mean_logit_error=float(both.errors.sum() / both.masks.sum()),
+        max_logit_error=float(both.errors.max()),
         labelled=accuracy.labelled,
         accuracy=accuracy.variant,
         reference_accuracy=accuracy.reference,
@@ -64,6 +57,49 @@ def compare(
         costliest_layers=costliest(layer_errors)[:LAYERS_NAMED],
         wide_layers=variant.wide_layers,
     )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """A variant's answers and the reference's to the same questions."""
+
+    masks: NDArray[np.bool_]
+    """Which letters each question offers, [n, letters]."""
+    logits: Floats
+    """The variant's letter logits, [n, letters]."""
+    reference: Floats
+    """The reference's."""
+
+    @cached_property
+    def ours(self) -> Columns:
+        """The variant's letters, [n]."""
+        return letters_of(self.logits, self.masks)
+
+    @cached_property
+    def theirs(self) -> Columns:
+        """The reference's letters, [n]."""
+        return letters_of(self.reference, self.masks)
+
+    @property
+    def flipped(self) -> NDArray[np.bool_]:
+        """Where they differ, [n]."""
+        differ: NDArray[np.bool_] = self.ours != self.theirs
+        return differ
+
+    @property
+    def errors(self) -> Floats:
+        """Absolute differences of the offered letters' logits, 0 elsewhere, [n, letters]."""
+        found: Floats = np.where(self.masks, np.abs(self.logits - self.reference), 0)
+        return found
+
+
+def _require_finite(name: str, logits: Floats) -> None:
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if broken:
+        raise CertificateError(
+            f"The {name} logits are not finite on {broken} of {len(logits)} questions. "
+            "The checkpoint's weights are damaged, or the precision is too narrow."
+        )
 
 
 def costliest(layer_errors: Sequence[float]) -> tuple[LayerCost, ...]:
@@ -83,12 +119,13 @@ class _PairedAccuracy:
     interval: Interval | None = None
 
 
-def _paired_accuracy(ours: Columns, theirs: Columns, answers: Columns) -> _PairedAccuracy:
+def _paired_accuracy(both: _Answers, questions: Sequence[LabelledQuestion]) -> _PairedAccuracy:
+    answers = np.array([LETTERS.find(q.answer) if q.answer else -1 for q in questions])
     labelled = answers >= 0
     n = int(labelled.sum())
     if not n:
         return _PairedAccuracy(0)
-    right, reference_right = (ours == answers)[labelled], (theirs == answers)[labelled]
+    right, reference_right = (both.ours == answers)[labelled], (both.theirs == answers)[labelled]
     gained, lost = int((right & ~reference_right).sum()), int((~right & reference_right).sum())
     return _PairedAccuracy(
         labelled=n,

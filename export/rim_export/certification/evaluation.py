@@ -1,10 +1,11 @@
-"""The exam: the same questions for the checkpoint and for its variants; certify.py compares the answers."""
+"""The same questions for the checkpoint and for its variants; comparison.py compares the answers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from rim_export.errors import CertificateError
 from rim_export.measure.reference import run_reference
 from rim_export.measure.streamed import TOKENS_AT_ONCE
 from rim_export.progress import Progress
-from rim_export.questions import LabelledQuestion, QuestionFileError, fits
+from rim_export.questions import LabelledQuestion, QuestionFileError, fits, read_questions
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.weights.model_weights import ModelWeights
 
@@ -34,6 +35,18 @@ GOLDEN_POOL = 32
 """Golden questions are chosen among this many, which the certificate leaves out."""
 WIDENED_EACH_RUN = frozenset({Precision.FP8})
 """Precisions whose weights the CPU engine widens in every run: asked in batches, or that would take most of it."""
+
+
+@dataclass(frozen=True)
+class CertificateQuestions:
+    """Questions to certify on."""
+
+    name: str
+    """What they are: a file's name."""
+    asked: tuple[LabelledQuestion, ...]
+    """The questions."""
+    notes: tuple[str, ...]
+    """What was left out, for the user to know."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +84,21 @@ class VariantEvaluation:
     """Mean time of an answer, on this machine."""
 
 
-def fitting_questions(
-    questions: Sequence[LabelledQuestion], encoder: PromptEncoder
-) -> tuple[list[LabelledQuestion], tuple[str, ...]]:
-    """Return the questions that the bundle takes, and a note on those it does not.
+def read_certificate_questions(path: Path, encoder: PromptEncoder) -> CertificateQuestions:
+    """Read the questions to certify on; those that the bundle does not take are left out, with a note.
 
-    Raises QuestionFileError where fewer than twelve are left.
+    Raises QuestionFileError (the file or a row of it, or fewer than twelve are left).
     """
-    fitting = [question for question in questions if fits(question.text, encoder)]
+    rows = read_questions(path)
+    fitting = tuple(question for question in rows if fits(question.text, encoder))
     if len(fitting) < LEAST_QUESTIONS:
         raise QuestionFileError(
-            f"{len(fitting)} of {len(questions)} certificate questions fit the limit of {encoder.question_limit} "
+            f"{len(fitting)} of {len(rows)} certificate questions fit the limit of {encoder.question_limit} "
             f"tokens, expected at least {LEAST_QUESTIONS}. Give more or shorter ones with --certify."
         )
-    missing = len(questions) - len(fitting)
-    return fitting, (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
+    missing = len(rows) - len(fitting)
+    notes = (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
+    return CertificateQuestions(path.name, fitting, notes)
 
 
 def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:

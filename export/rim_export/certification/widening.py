@@ -1,14 +1,14 @@
-"""Write variants and let them sit the exam; where one fails, refuse it or keep its costliest layers wider."""
+"""Write and evaluate variants; where one fails, refuse it or keep its costliest layers wider."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rim_runtime.bundle.folder import Bundle, GoldenQuestion
-from rim_runtime.bundle.manifest import Compute, Variant
+from rim_runtime.bundle.folder import GoldenQuestion
+from rim_runtime.bundle.manifest import Variant
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.certification.certificate import VariantCertificate
@@ -22,13 +22,9 @@ from rim_export.certification.evaluation import (
     prepare_evaluation,
 )
 from rim_export.certification.golden import CLEAR_MARGIN, LEAST
-from rim_export.graph.trace import TracedGraph
-from rim_export.progress import Progress
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes.recipe import Recipe
-from rim_export.tensorrt.lint import require_legal
-from rim_export.weights.files import write_graph
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.variant_writer import VariantWriter
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,6 @@ class Tolerance:
         That is allowed for checkpoints with random weights, which are clear about nothing.
         """
         return 0.0 if self.max_flips == 1.0 else CLEAR_MARGIN
-
-
-@dataclass(frozen=True)
-class VariantWriter:
-    """What variants are made of, and where they are put."""
-
-    traced: TracedGraph
-    """The graph without weights; every variant is made from a copy."""
-    weights: ModelWeights
-    """The checkpoint's tensors."""
-    bundle: Bundle
-    """The folder they are written to, and the manifest so far."""
-    tell: Progress
-    """Hears what is being done."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +146,14 @@ def _clear(evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance) -> 
 
 
 def _attempt(writer: VariantWriter, evaluation: Evaluation, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
-    variant = _write_variant(writer, recipe, wide)
+    variant = writer.write(recipe, wide)
     result = evaluate_variant(evaluation, writer.bundle, variant, recipe, writer.tell)
     return Attempt(recipe, variant, result, (writer.bundle.path / variant.data).stat().st_size)
 
 
 def _can_widen(evaluation: Evaluation, attempts: Attempts) -> bool:
+    if not attempts[-1].recipe.widens:
+        return False
     return len(attempts[-1].variant.wide_layers) < len(evaluation.errors_of(attempts[-1].recipe))
 
 
@@ -208,32 +192,3 @@ def _cost(attempts: Attempts) -> tuple[str, ...]:
         f"The layers {layers} are kept in {last.variant.compute} ({last.variant.name}): "
         f"{more_bytes / 1e6:,.1f} MB more, and an answer takes {longer:.2f} times as long here.",
     )
-
-
-def _write_variant(writer: VariantWriter, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
-    """Bind a copy of the graph by the recipe, and write it over what is there."""
-    weights, folder = writer.weights, writer.bundle.path
-    traced = replace(writer.traced, model=writer.traced.model.clone())
-    recipe.bind(traced, weights, _matrices_of(traced, wide))
-    if recipe.compute is not Compute.FP32:
-        require_legal(traced.model, recipe.name)
-    graph = f"model.{recipe.name}.onnx"
-    for name in (graph, f"{graph}.data"):
-        (folder / name).unlink(missing_ok=True)
-    label = f"Writing {recipe.name} weights"
-    write_graph(traced, folder / graph, folder / f"{graph}.data", lambda share: writer.tell(label, share))
-    return Variant(
-        recipe.name,
-        recipe.precision,
-        weights.head,
-        graph,
-        f"{graph}.data",
-        wide_layers=wide,
-        dialect=recipe.dialect,
-        compute=recipe.compute,
-    )
-
-
-def _matrices_of(traced: TracedGraph, layers: Sequence[int]) -> frozenset[str]:
-    starts = tuple(f"backbone.layers.{layer}." for layer in layers)
-    return frozenset(name for name in traced.matrices if starts and name.startswith(starts))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rim_export.errors import HeadroomError
-from rim_export.recipes.floats import LARGEST
+from rim_export.recipes.floats import LARGEST_FP16
 
 LEAST = 4.0
 """How many times larger than what was recorded fp16's largest number has to be."""
@@ -31,7 +31,8 @@ class Headroom:
         return self.times >= LEAST
 
     def __str__(self) -> str:
-        return f"{LARGEST / self.times:,.0f} at {self.where}, {self.times:.1f} times below fp16's {LARGEST:,.0f}"
+        size = LARGEST_FP16 / self.times
+        return f"{size:,.0f} at {self.where}, {self.times:.1f} times below fp16's {LARGEST_FP16:,.0f}"
 
     def check(self) -> None:
         """Raise HeadroomError unless fp16 may be used."""
@@ -45,4 +46,4 @@ class Headroom:
 def headroom(largest: Mapping[str, float]) -> Headroom:
     """Return the least room, from the largest size at each product by its weight's name."""
     where = max(largest, key=largest.__getitem__)
-    return Headroom(LARGEST / max(largest[where], 1e-30), where)
+    return Headroom(LARGEST_FP16 / max(largest[where], 1e-30), where)

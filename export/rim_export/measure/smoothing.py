@@ -9,24 +9,21 @@ layer is the one whose int8 arithmetic adds the least error to the layer's updat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
-from rim_export.graph.trace import TracedGraph
 from rim_export.measure.calibration import ObservedLayer
 from rim_export.measure.reference import PROBES
 from rim_export.recipes.recipe import Emulate, Recipe
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.weights.model_weights import Factors, Smoothing
 
 STRENGTHS = (0.0, 0.35, 0.5, 0.65, 0.8)
 """Strengths that are tried; 0 leaves a layer as it is."""
 _LEAST_SHARE = 1e-5
 """Floor of a channel's reach, as a share of the largest: dead channels keep a sensible factor."""
-
-Factors = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,55 +45,11 @@ SITES = (
 """Those of a Qwen3 layer. Attention mixes tokens, not channels; silu(gate) × up is linear in up."""
 
 
-@dataclass(frozen=True)
-class Smoothing:
-    """Factors by the names of the graph's weights."""
-
-    columns: Factors = field(default_factory=dict)
-    """What a projection's columns are multiplied with, and its activation is divided by, [in]."""
-    rows: Factors = field(default_factory=dict)
-    """What a norm's gain or a projection's rows are divided by, [out]."""
-    strengths: tuple[float, ...] = ()
-    """The strength of each layer."""
-
-    def joined(self, other: Smoothing) -> Smoothing:
-        """Return this and the next layers' smoothing as one."""
-        return Smoothing(
-            dict(self.columns) | dict(other.columns),
-            dict(self.rows) | dict(other.rows),
-            self.strengths + other.strengths,
-        )
-
-    def apply(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a weight as the smoothed model has it; one that is not touched as it is."""
-        if name in self.columns:
-            tensor = tensor.float() * self.columns[name]
-        if name in self.rows:
-            rows = self.rows[name]
-            tensor = tensor.float() / (rows[:, None] if tensor.ndim == 2 else rows)
-        return tensor
-
-
-@dataclass(frozen=True)
-class SmoothedWeights(ModelWeights):
-    """The checkpoint's tensors with a smoothing folded in."""
-
-    smoothing: Smoothing = field(default_factory=Smoothing)
-    """What is folded in."""
-
-    def read(self, name: str) -> torch.Tensor:
-        """Return one tensor: in its own dtype, or in fp32 where it was changed."""
-        return self.smoothing.apply(name, super().read(name))
-
-
 def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
     """Return the recipe on smoothed weights."""
     assert recipe.emulate is not None
-    return replace(
-        recipe,
-        bind=partial(_bind_smoothed, recipe, smoothing),
-        emulate=partial(_emulate_smoothed, recipe.emulate, smoothing.columns),
-    )
+    emulate = partial(_emulate_smoothed, recipe.emulate, smoothing.columns)
+    return replace(recipe, smoothing=smoothing, emulate=emulate)
 
 
 def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoothing:
@@ -109,13 +62,6 @@ def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoot
         tried = [_smoothing_of(seen, strength) for strength in STRENGTHS]
         found = found.joined(min(tried, key=partial(_error, seen, emulate)))
     return found
-
-
-def _bind_smoothed(
-    recipe: Recipe, smoothing: Smoothing, traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]
-) -> None:
-    folded = SmoothedWeights(weights.checkpoint, weights.letters, weights.head, smoothing)
-    recipe.bind(traced, folded, wide)
 
 
 def _emulate_smoothed(

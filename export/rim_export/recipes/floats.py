@@ -12,51 +12,34 @@ from functools import partial
 import torch
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
-from rim_export.graph.trace import TracedGraph
-from rim_export.recipes.bind import bind_matrices, bind_vectors, narrow_matrices
-from rim_export.recipes.merge import merge_products
-from rim_export.recipes.narrow_compute import TYPES, typed
-from rim_export.recipes.recipe import Emulate, Recipe
-from rim_export.recipes.tables import bind_source_embedding, half_embedding
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.recipes.narrow_compute import TYPES
+from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.tables import bind_source_table, half_table
+
+LARGEST_FP16 = 65504.0
+"""The largest fp16 number."""
 
 
-def bind_fp32(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
-    """Bind every weight in fp32, the embedding table in the checkpoint's dtype; all is wide as it is."""
-    del wide
-    bind_matrices(traced, weights, traced.matrices)
-    bind_vectors(traced, weights)
-    bind_source_embedding(traced, weights)
-
-
-FP32 = Recipe(Precision.FP32, Dialect.PORTABLE, bind_fp32, None)
-
-
-def half_recipe(precision: Precision, compute: Compute, dtype: torch.dtype) -> Recipe:
-    """Return the recipe of a precision that is a compute type."""
-
-    def bind(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
-        del wide  # all are as wide as the graph computes
-        products = narrow_matrices(traced, weights, frozenset())
-        readout = traced.matrices - products
-        bind_matrices(traced, weights, merge_products(traced, products) | readout)
-        bind_vectors(traced, weights)
-        half_embedding(TYPES[compute])(traced, weights)
-
-    return typed(Recipe(precision, Dialect.PORTABLE, bind, emulate_half(dtype)), compute)
-
-
-def emulate_half(dtype: torch.dtype) -> Emulate:
-    """Return a product's emulation: operands and result rounded to the type, sums in fp32."""
-    return partial(_product, dtype)
-
-
-def _product(dtype: torch.dtype, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def emulate_half(dtype: torch.dtype, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return a product with operands and result rounded to a 16-bit type, sums in fp32: fp32 [..., out]."""
     del name
     return (activations.to(dtype).float() @ weight.to(dtype).float().T).to(dtype).float()
 
 
-BF16 = half_recipe(Precision.BF16, Compute.BF16, torch.bfloat16)
-FP16 = half_recipe(Precision.FP16, Compute.FP16, torch.float16)
-LARGEST = 65504.0
-"""The largest fp16 number."""
+def _half(precision: Precision, compute: Compute, dtype: torch.dtype) -> Recipe:
+    """Return the recipe of a precision that is a compute type: all layers are as wide as the graph computes."""
+    return Recipe(
+        precision,
+        Dialect.PORTABLE,
+        rewrite=None,
+        table=half_table(TYPES[compute]),
+        emulate=partial(emulate_half, dtype),
+        joins=True,
+        widens=False,
+        compute=compute,
+    )
+
+
+FP32 = Recipe(Precision.FP32, Dialect.PORTABLE, rewrite=None, table=bind_source_table, emulate=None, widens=False)
+FP16 = _half(Precision.FP16, Compute.FP16, torch.float16)
+BF16 = _half(Precision.BF16, Compute.BF16, torch.bfloat16)

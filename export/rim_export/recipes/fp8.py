@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 
 import ml_dtypes
 import numpy as np
@@ -19,12 +19,12 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.graph.edit import constant, insert, products, replace_node
+from rim_export.graph.edit import constant, insert
 from rim_export.graph.trace import TracedGraph
-from rim_export.recipes.bind import WeightForm, bind_matrices, bind_vectors, dequantized_weight, narrow_matrices
-from rim_export.recipes.recipe import Recipe
-from rim_export.recipes.rows import SMALLEST, Grid, RowNormalizer, row_peaks
-from rim_export.recipes.tables import Embed, bind_source_embedding
+from rim_export.recipes.initializers import WeightForm, dequantized_weight
+from rim_export.recipes.recipe import Recipe, Rewriter
+from rim_export.recipes.rows import SMALLEST, Grid, by_row, row_peaks
+from rim_export.recipes.tables import bind_source_table
 from rim_export.weights.model_weights import ModelWeights
 
 LARGEST = 448
@@ -46,27 +46,10 @@ def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
     return Recipe(
         Precision.FP8,
         Dialect.PORTABLE,
-        partial(quantize_fp8, ranges=ranges),
+        partial(_Fp8Products, ranges),
+        bind_source_table,
         partial(emulate_fp8, ranges=ranges),
     )
-
-
-def quantize_fp8(
-    traced: TracedGraph,
-    weights: ModelWeights,
-    wide: frozenset[str],
-    ranges: Mapping[str, float],
-    embed: Embed = bind_source_embedding,
-) -> None:
-    """Rewrite every big matrix product but the wide ones to fp8 and bind all weights."""
-    bind_vectors(traced, weights)
-    narrow = narrow_matrices(traced, weights, wide)
-    bind_matrices(traced, weights, traced.matrices - narrow)
-    by_row = narrow - set(ranges)
-    _quantize_by_tensor(traced, weights, narrow - by_row, ranges)
-    if by_row:
-        _quantize_by_row(traced, weights, by_row)
-    embed(traced, weights)
 
 
 def emulate_fp8(
@@ -112,34 +95,34 @@ def quantize_weight(matrix: torch.Tensor) -> torch.Tensor:
 FORM = WeightForm(GRID.dtype, quantize_weight, weight_scales)
 
 
-def _quantize_by_tensor(
-    traced: TracedGraph, weights: ModelWeights, names: frozenset[str], ranges: Mapping[str, float]
-) -> None:
-    graph = traced.model.graph
-    zero = constant(graph, "fp8_tensor_zero_point", np.zeros((), ml_dtypes.float8_e4m3fn))
-    rounded: dict[ir.Value, ir.Value] = {}  # products of one activation share its form
-    for node, activation, weight in products(graph, names):
-        if activation not in rounded:
-            scale = activation_scale(ranges[str(weight.name)])
-            rounded[activation] = _round_activation(graph, node, activation, scale, zero)
-        wide = dequantized_weight(traced, weights, node, weight, FORM)
-        name = f"{node.outputs[0].name}_fp8"
-        replace_node(node, insert(node, "MatMul", [rounded[activation], wide], name))
+class _Fp8Products:
+    """Writes the products of one graph: at calibrated scales, or by row where an activation was not calibrated."""
 
+    def __init__(self, ranges: Mapping[str, float], traced: TracedGraph, weights: ModelWeights) -> None:
+        self._ranges, self._traced, self._weights = ranges, traced, weights
+        self._rounded: dict[ir.Value, ir.Value] = {}  # products of one activation share its form
 
-def _quantize_by_row(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:
-    graph = traced.model.graph
-    normalizer = RowNormalizer(graph, GRID)
-    for node, activation, weight in products(graph, names):
-        wide = dequantized_weight(traced, weights, node, weight, FORM)
-        replace_node(node, normalizer.multiply(node, activation, wide))
+    def __call__(self, node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
+        """Return the product of a MatMul node, and bind its weight."""
+        if weight.name not in self._ranges:
+            return self._by_row(node, activation, weight)
+        if activation not in self._rounded:
+            scale = activation_scale(self._ranges[str(weight.name)])
+            self._rounded[activation] = self._round(node, activation, scale)
+        wide = dequantized_weight(self._traced, self._weights, node, weight, FORM)
+        return insert(node, "MatMul", [self._rounded[activation], wide], f"{node.outputs[0].name}_fp8")
 
+    @cached_property
+    def _by_row(self) -> Rewriter:
+        return by_row(GRID, FORM, self._traced, self._weights)
 
-def _round_activation(
-    graph: ir.Graph, before: ir.Node, activation: ir.Value, scale: float, zero: ir.Value
-) -> ir.Value:
-    name = activation.name
-    step = constant(graph, f"{name}_fp8_scale", np.array(scale, np.float32))
-    grid = [step, zero]
-    narrow = insert(before, "QuantizeLinear", [activation, *grid], f"{name}_fp8_q", dtype=GRID.dtype)
-    return insert(before, "DequantizeLinear", [narrow, *grid], f"{name}_fp8_dq")
+    @cached_property
+    def _zero(self) -> ir.Value:
+        zero = np.zeros((), ml_dtypes.float8_e4m3fn)
+        return constant(self._traced.model.graph, "fp8_tensor_zero_point", zero)
+
+    def _round(self, before: ir.Node, activation: ir.Value, scale: float) -> ir.Value:
+        name, zero = activation.name, self._zero
+        step = constant(self._traced.model.graph, f"{name}_fp8_scale", np.array(scale, np.float32))
+        narrow = insert(before, "QuantizeLinear", [activation, step, zero], f"{name}_fp8_q", dtype=GRID.dtype)
+        return insert(before, "DequantizeLinear", [narrow, step, zero], f"{name}_fp8_dq")

@@ -3,10 +3,10 @@
     portable   y = MatMul(x, DequantizeLinear(W, scales, axis 0, block_size))
     ort        y = MatMulNBits(x, W, scales), ONNX Runtime's own operator, for its CPU engine
 
-Both hold the same numbers: int4 within -8..7, zero point 0, an fp16 scale a block (int4_blocks.py). The portable
+Both hold the same numbers: int4 within -8..7, zero point 0, an fp16 scale a block (matrices.py). The portable
 form stores the scales in fp32, as initializers, because that is what TensorRT takes; the other one stores them in
 fp16 and widens them when it is loaded. ONNX Runtime rounds the activations of such products to int8, by blocks.
-The embedding table is int4 too (int4_embedding.py). The letter readout stays in fp32.
+The embedding table is int4 too (tables.py). The letter readout stays in fp32.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.graph.edit import insert, lazy_initializer, products, replace_node, static_shape
+from rim_export.graph.edit import insert, lazy_initializer, static_shape
 from rim_export.graph.trace import TracedGraph
-from rim_export.recipes.bind import bind, bind_matrices, bind_vectors, narrow_matrices
+from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import LEVELS, Blocks, BlockSource, block_count
-from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST
-from rim_export.recipes.tables import Embed, bind_int4_embedding
+from rim_export.recipes.tables import bind_int4_table
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 CONTRIB = "com.microsoft"
@@ -36,15 +36,15 @@ _ZERO = 8
 """What stands for 0 in MatMulNBits' unsigned nibbles."""
 
 
-def int4_recipes(block_size: int, embed: Embed = bind_int4_embedding) -> tuple[Recipe, ...]:
+def int4_recipes(block_size: int) -> tuple[Recipe, ...]:
     """Return the two forms, the CPU engine's own one first."""
     source = BlockSource(block_size)
     emulate = partial(emulate_int4, source)  # one for both: what it costs a layer is measured once
-
-    def recipe(dialect: Dialect, multiply: Callable[[_Product], ir.Value]) -> Recipe:
-        return Recipe(Precision.INT4, dialect, partial(_quantize, source, multiply, embed=embed), emulate)
-
-    return recipe(Dialect.ORT, _multiply_contrib), recipe(Dialect.PORTABLE, _multiply_portable)
+    forms = ((Dialect.ORT, _multiply_contrib), (Dialect.PORTABLE, _multiply_portable))
+    return tuple(
+        Recipe(Precision.INT4, dialect, partial(_products, source, multiply), bind_int4_table, emulate)
+        for dialect, multiply in forms
+    )
 
 
 def emulate_int4(source: BlockSource, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -83,31 +83,25 @@ class _Product:
         return f"{self.node.outputs[0].name}_int4"
 
 
-def _quantize(
-    source: BlockSource,
-    multiply: Callable[[_Product], ir.Value],
-    traced: TracedGraph,
-    weights: ModelWeights,
-    wide: frozenset[str],
-    embed: Embed,
-) -> None:
-    bind_vectors(traced, weights)
-    narrow = narrow_matrices(traced, weights, wide)
-    bind_matrices(traced, weights, traced.matrices - narrow)
-    for node, activation, weight in products(traced.model.graph, narrow):
+def _products(
+    source: BlockSource, multiply: Callable[[_Product], ir.Value], traced: TracedGraph, weights: ModelWeights
+) -> Rewriter:
+    """Return what writes the products of one graph in one of the two forms."""
+
+    def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
         read = partial(weights.read, str(weight.name))
         blocks = partial(source.blocks, str(weight.name), read)
         scales = partial(source.scales, str(weight.name), read)
-        product = _Product(traced, node, activation, weight, source.block_size, blocks, scales)
-        replace_node(node, multiply(product))
-    embed(traced, weights)
+        return multiply(_Product(traced, node, activation, weight, source.block_size, blocks, scales))
+
+    return rewrite
 
 
 def _multiply_portable(product: _Product) -> ir.Value:
     graph, node = product.traced.model.graph, product.node
     inputs, outputs = static_shape(product.weight)
     values = partial(_signed_nibbles, product.read_blocks, inputs)
-    bind(product.traced, product.name, values, ir.DataType.INT4)
+    bind_tensor(product.traced, product.name, values, ir.DataType.INT4)
     scale = lazy_initializer(
         graph,
         f"{product.name}_scale",
@@ -124,7 +118,7 @@ def _multiply_contrib(product: _Product) -> ir.Value:
     inputs, outputs = static_shape(product.weight)
     count = block_count(inputs, size)
     values = partial(_unsigned_nibbles, product.read_blocks)
-    bind(product.traced, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
+    bind_tensor(product.traced, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
     half = ir.DataType.FLOAT16
     stored = lazy_initializer(
         graph, f"{product.name}_scale", lambda: as_array(product.read_scales()), [outputs, count], half

@@ -10,34 +10,20 @@ scale a row, gathered and then widened. The letter readout stays in fp32.
 
 from __future__ import annotations
 
+from functools import partial
+
 import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.graph.edit import products, replace_node
-from rim_export.graph.trace import TracedGraph
-from rim_export.recipes.bind import WeightForm, bind_matrices, bind_vectors, dequantized_weight, narrow_matrices
+from rim_export.recipes.initializers import WeightForm
 from rim_export.recipes.matrices import LEVELS, quantize_rows, row_scales
-from rim_export.recipes.merge import merge_products
 from rim_export.recipes.recipe import Recipe
-from rim_export.recipes.rows import Grid, RowNormalizer, row_peaks
-from rim_export.recipes.tables import Embed, bind_int8_embedding
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.recipes.rows import Grid, by_row, row_peaks
+from rim_export.recipes.tables import bind_int8_table
 
 GRID = Grid("int8", ir.DataType.INT8, LEVELS)
 FORM = WeightForm(GRID.dtype, quantize_rows, row_scales)
-
-
-def quantize_int8(
-    traced: TracedGraph, weights: ModelWeights, wide: frozenset[str], embed: Embed = bind_int8_embedding
-) -> None:
-    """Rewrite every big matrix product but the wide ones to int8 and bind all weights."""
-    bind_vectors(traced, weights)
-    narrow = narrow_matrices(traced, weights, wide)
-    bind_matrices(traced, weights, traced.matrices - narrow)
-    _quantize_products(traced, weights, merge_products(traced, narrow))
-    embed(traced, weights)
 
 
 def emulate_int8(name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -48,13 +34,6 @@ def emulate_int8(name: str, activations: torch.Tensor, weight: torch.Tensor) -> 
     return (rows @ (quantize_rows(weight).float() * row_scales(weight)[:, None]).T) * scale
 
 
-INT8 = Recipe(Precision.INT8, Dialect.PORTABLE, quantize_int8, emulate_int8)
-
-
-def _quantize_products(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:
-    graph = traced.model.graph
-    normalizer = RowNormalizer(graph, GRID)
-    for node, activation, weight in products(graph, names):
-        wide = dequantized_weight(traced, weights, node, weight, FORM)
-        replace_node(node, normalizer.multiply(node, activation, wide))
-    RemoveUnusedNodesPass()(traced.model)
+INT8 = Recipe(
+    Precision.INT8, Dialect.PORTABLE, partial(by_row, GRID, FORM), bind_int8_table, emulate_int8, joins=True
+)

@@ -14,7 +14,6 @@ multiplied and summed, not a product: fp32 products may be rounded to TF32, and 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import ml_dtypes
@@ -24,9 +23,7 @@ from rim_runtime.bundle.manifest import Compute
 from rim_runtime.prompt.options import LETTERS
 
 from rim_export.graph.edit import constant, insert, lazy, static_shape
-from rim_export.graph.trace import READOUT, TracedGraph
-from rim_export.recipes.recipe import Recipe
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.graph.trace import READOUT
 
 TYPES = {Compute.FP16: ir.DataType.FLOAT16, Compute.BF16: ir.DataType.BFLOAT16}
 ARRAYS: Mapping[Compute, np.dtype] = {
@@ -41,16 +38,6 @@ CARRIERS = {"Reshape", "Transpose", "Split", "Squeeze", "Unsqueeze", "Expand", "
 """They give what they get: their first operand, moved."""
 GATES = {"Sigmoid", "Mul"}
 """Pointwise between products: in the compute type if an operand is, as the activation of an MLP."""
-
-
-def typed(recipe: Recipe, compute: Compute) -> Recipe:
-    """Return a recipe whose graph computes in 16 bits; what the given one leaves wide is 16 bits wide then."""
-
-    def bind(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
-        recipe.bind(traced, weights, wide)
-        narrow_compute(traced.model.graph, compute)
-
-    return dataclasses.replace(recipe, bind=bind, compute=compute)
 
 
 def narrow_compute(graph: ir.Graph, compute: Compute) -> None:

@@ -3,7 +3,7 @@
     y = MatMul(x, DQ(W, DQ(block scales, s), axis 0, block_size 16))      s = largest block scale / 448, fp32
 
 A weight is E2M1 value × E4M3 block scale × s. Only standard operators, but no CPU engine has kernels for E2M1: the
-certificate's answers come from torch_backend.py. Nobody has run such a graph on a GPU yet.
+certificate's answers come from certification/torch_engine.py. Nobody has run such a graph on a GPU yet.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.graph.edit import insert, lazy, lazy_initializer, products, replace_node, static_shape
+from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
 from rim_export.graph.trace import TracedGraph
-from rim_export.recipes.bind import bind, bind_matrices, bind_vectors, narrow_matrices
 from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
+from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import block_count
-from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST
-from rim_export.recipes.tables import Embed, bind_source_embedding
+from rim_export.recipes.tables import bind_source_table
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 BLOCK = 16
@@ -61,27 +61,23 @@ def quantize_matrix(matrix: torch.Tensor) -> Nvfp4:
     return Nvfp4(unit.numpy().astype(ml_dtypes.float4_e2m1fn), scales, scale)
 
 
-def quantize_nvfp4(
-    traced: TracedGraph, weights: ModelWeights, wide: frozenset[str], embed: Embed = bind_source_embedding
-) -> None:
-    """Rewrite every big matrix product but the wide ones to NVFP4 and bind all weights."""
-    bind_vectors(traced, weights)
-    narrow = narrow_matrices(traced, weights, wide)
-    bind_matrices(traced, weights, traced.matrices - narrow)
-    for node, activation, weight in products(traced.model.graph, narrow):
-        wide_weight = _dequantized(traced, partial(weights.read, str(weight.name)), node, weight)
-        name = f"{node.outputs[0].name}_nvfp4"
-        replace_node(node, insert(node, "MatMul", [activation, wide_weight], name))
-    embed(traced, weights)
-
-
 def emulate_nvfp4(name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return the product as the NVFP4 graph computes it, [..., in] and [out, in] to [..., out]."""
     del name
     return activations @ quantize_matrix(weight).widened(weight.shape[1]).T
 
 
-NVFP4 = Recipe(Precision.NVFP4, Dialect.PORTABLE, quantize_nvfp4, emulate_nvfp4)
+def _products(traced: TracedGraph, weights: ModelWeights) -> Rewriter:
+    """Return what writes the products of one graph."""
+
+    def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
+        wide = _dequantized(traced, partial(weights.read, str(weight.name)), node, weight)
+        return insert(node, "MatMul", [activation, wide], f"{node.outputs[0].name}_nvfp4")
+
+    return rewrite
+
+
+NVFP4 = Recipe(Precision.NVFP4, Dialect.PORTABLE, _products, bind_source_table, emulate_nvfp4)
 
 
 def _dequantized(
@@ -89,7 +85,7 @@ def _dequantized(
 ) -> ir.Value:
     graph, name = traced.model.graph, str(weight.name)
     inputs, outputs = static_shape(weight)
-    bind(traced, name, lambda: _values(quantize_matrix(read()), inputs), ir.DataType.FLOAT4E2M1)
+    bind_tensor(traced, name, lambda: _values(quantize_matrix(read()), inputs), ir.DataType.FLOAT4E2M1)
     narrow = ir.Value(
         name=f"{name}_block_scales",
         shape=ir.Shape([block_count(inputs, BLOCK), outputs]),

@@ -1,18 +1,28 @@
-"""What a recipe is: a precision as data."""
+"""What a recipe is, a precision as data; and the one way in which recipes are bound to a traced graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import onnx_ir as ir
 import torch
-from rim_runtime.bundle.manifest import Compute, Dialect, Precision
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+from rim_runtime.bundle.manifest import Compute, Dialect, Head, Precision
 
-from rim_export.graph.trace import TracedGraph
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.graph.edit import products, replace_node
+from rim_export.graph.trace import READOUT, TracedGraph
+from rim_export.recipes.initializers import bind_matrices, bind_vectors
+from rim_export.recipes.merge import merge_products
+from rim_export.recipes.narrow_compute import narrow_compute
+from rim_export.weights.model_weights import ModelWeights, Smoothing
 
-Bind = Callable[[TracedGraph, ModelWeights, frozenset[str]], None]
-"""Rewrites the graph and binds all weights; the matrices named last stay as wide as they were."""
+Rewriter = Callable[[ir.Node, ir.Value, ir.Value], ir.Value]
+"""(a MatMul, its activation, its weight) to the product in a recipe's form; it binds the weight."""
+Rewrite = Callable[[TracedGraph, ModelWeights], Rewriter]
+"""Returns the rewriter of one graph, which may keep what its products share."""
+Table = Callable[[TracedGraph, ModelWeights], None]
+"""Binds the embedding table."""
 Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 """(name of the weight, activations fp32 [..., in], weight fp32 [out, in]) to products fp32 [..., out]."""
 
@@ -25,13 +35,20 @@ class Recipe:
     """Its number format."""
     dialect: Dialect
     """The operators it writes."""
-    bind: Bind
-    """Writes the weights in its form."""
+    rewrite: Rewrite | None
+    """How it writes the big products; None leaves them as traced, as wide as the graph computes."""
+    table: Table
+    """How it stores the embedding table."""
     emulate: Emulate | None
     """Its products in torch, to see which layers they cost most; None where they are the checkpoint's own."""
-
+    joins: bool = False
+    """Whether three or more products of one activation become one (q, k, v)."""
+    widens: bool = True
+    """Whether layers can be kept as wide as the graph computes; not where they are all as wide as that."""
     compute: Compute = Compute.FP32
     """What the graph computes in between its products."""
+    smoothing: Smoothing | None = None
+    """What is folded into the weights first."""
 
     @property
     def name(self) -> str:
@@ -39,3 +56,32 @@ class Recipe:
         dialect = () if self.dialect is Dialect.PORTABLE else (self.dialect,)
         compute = () if self.compute in (Compute.FP32, self.precision.value) else (self.compute,)
         return "-".join([self.precision, *dialect, *compute])
+
+
+def bind(recipe: Recipe, traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
+    """Rewrite a graph by a recipe and bind all its weights; the matrices in `wide` stay as wide as it computes."""
+    if recipe.smoothing is not None:
+        weights = replace(weights, smoothing=recipe.smoothing)
+    narrow = narrow_matrices(traced, weights.head, wide)
+    bind_vectors(traced, weights)
+    bind_matrices(traced, weights, traced.matrices - narrow)
+    if recipe.joins:
+        narrow = merge_products(traced, narrow)
+    if recipe.rewrite is None:
+        bind_matrices(traced, weights, narrow)
+    else:
+        _rewrite_products(traced, narrow, recipe.rewrite(traced, weights))
+    recipe.table(traced, weights)
+    if recipe.compute is not Compute.FP32:
+        narrow_compute(traced.model.graph, recipe.compute)
+
+
+def narrow_matrices(traced: TracedGraph, head: Head, wide: frozenset[str]) -> frozenset[str]:
+    """Return the matrices that a recipe narrows: all but the wide ones and the readout of the letters."""
+    return traced.matrices - wide - ({READOUT} if head is Head.LETTERS else set())
+
+
+def _rewrite_products(traced: TracedGraph, names: frozenset[str], rewriter: Rewriter) -> None:
+    for node, activation, weight in products(traced.model.graph, names):
+        replace_node(node, rewriter(node, activation, weight))
+    RemoveUnusedNodesPass()(traced.model)

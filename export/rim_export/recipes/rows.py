@@ -13,6 +13,7 @@ large. And where an activation is a × (y × t), t a factor of its rows, a × y 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +21,10 @@ import onnx_ir as ir
 import torch
 
 from rim_export.graph.edit import constant, insert
+from rim_export.graph.trace import TracedGraph
+from rim_export.recipes.initializers import WeightForm, dequantized_weight
+from rim_export.recipes.recipe import Rewriter
+from rim_export.weights.model_weights import ModelWeights
 
 SMALLEST = 1e-12
 """Floor of a row's absmax: an all-zero row stays zero instead of dividing by zero."""
@@ -122,6 +127,24 @@ class RowNormalizer:
         if name not in self._constants:
             self._constants[name] = constant(self._graph, f"{self._grid.name}_{name}", array)
         return self._constants[name]
+
+
+def by_row(grid: Grid, form: WeightForm, traced: TracedGraph, weights: ModelWeights) -> Rewriter:
+    """Return what writes the products of a graph by row, with weights of this form."""
+    return partial(_multiply_by_row, RowNormalizer(traced.model.graph, grid), form, traced, weights)
+
+
+def _multiply_by_row(
+    normalizer: RowNormalizer,
+    form: WeightForm,
+    traced: TracedGraph,
+    weights: ModelWeights,
+    node: ir.Node,
+    activation: ir.Value,
+    weight: ir.Value,
+) -> ir.Value:
+    wide = dequantized_weight(traced, weights, node, weight, form)
+    return normalizer.multiply(node, activation, wide)
 
 
 def row_peaks(activations: torch.Tensor) -> torch.Tensor:

@@ -19,23 +19,21 @@ import torch
 
 from rim_export.graph.edit import constant, insert, lazy_initializer, replace_node, static_shape
 from rim_export.graph.trace import TracedGraph
-from rim_export.recipes.bind import bind
+from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import BlockSource, quantize_rows, row_scales
 from rim_export.weights.model_weights import ModelWeights, as_array
 
-Embed = Callable[[TracedGraph, ModelWeights], None]
-"""Binds the embedding table."""
 NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
 """Dtypes in which a table is stored as the checkpoint has it."""
 
 
-def bind_source_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_source_table(traced: TracedGraph, weights: ModelWeights) -> None:
     """Bind the table in the checkpoint's own dtype: the widening is exact."""
     dtype = NARROW.get(weights.read(traced.embedding).dtype, ir.DataType.FLOAT)
     _bind_floats(traced, weights, dtype)
 
 
-def half_embedding(dtype: ir.DataType) -> Embed:
+def half_table(dtype: ir.DataType) -> Callable[[TracedGraph, ModelWeights], None]:
     """Return what binds the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 as they are."""
     return partial(_bind_floats, dtype=dtype)
 
@@ -43,7 +41,7 @@ def half_embedding(dtype: ir.DataType) -> Embed:
 def _bind_floats(traced: TracedGraph, weights: ModelWeights, dtype: ir.DataType) -> None:
     name = traced.embedding
     torch_type = next((narrow for narrow, stored in NARROW.items() if stored is dtype), torch.float32)
-    bind(traced, name, lambda: as_array(weights.read(name).to(torch_type)), dtype)
+    bind_tensor(traced, name, lambda: as_array(weights.read(name).to(torch_type)), dtype)
     if dtype is ir.DataType.FLOAT:
         return
     table = traced.model.graph.initializers[name]
@@ -58,14 +56,14 @@ def _bind_floats(traced: TracedGraph, weights: ModelWeights, dtype: ir.DataType)
     traced.model.graph.insert_after(gather, cast)
 
 
-def bind_int8_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_int8_table(traced: TracedGraph, weights: ModelWeights) -> None:
     """Bind the table as int8 rows with an fp32 scale a row."""
     graph, name = traced.model.graph, traced.embedding
     table = graph.initializers[name]
     (gather,) = table.consumers()
     ids = gather.inputs[1]
     assert ids is not None
-    bind(traced, name, lambda: as_array(quantize_rows(weights.read(name))), ir.DataType.INT8)
+    bind_tensor(traced, name, lambda: as_array(quantize_rows(weights.read(name))), ir.DataType.INT8)
     scale = lazy_initializer(
         graph,
         f"{name}_scale",
@@ -85,7 +83,7 @@ ZERO = 8
 FLOAT = {"to": ir.DataType.FLOAT.value}
 
 
-def bind_int4_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_int4_table(traced: TracedGraph, weights: ModelWeights) -> None:
     """Bind the table as bytes [vocabulary, blocks, block / 2] of two values, with an fp16 scale a block."""
     graph, name = traced.model.graph, traced.embedding
     table = graph.initializers[name]
@@ -93,7 +91,7 @@ def bind_int4_embedding(traced: TracedGraph, weights: ModelWeights) -> None:
     size = gcd(width, BLOCK)
     (gather,) = table.consumers()
     source, read = BlockSource(size), partial(weights.read, name)
-    bind(
+    bind_tensor(
         traced,
         name,
         lambda: _packed(source.blocks(name, read).values),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ml_dtypes
 import numpy as np
@@ -19,6 +19,39 @@ JOINT = "+"
 """Joins the names of weights that one product has side by side (recipes/merge.py)."""
 
 
+Factors = Mapping[str, torch.Tensor]
+"""By the names of the graph's weights."""
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """SmoothQuant's factors (measure/smoothing.py), to be folded into a checkpoint's tensors."""
+
+    columns: Factors = field(default_factory=dict)
+    """What a projection's columns are multiplied with, and its activation is divided by, [in]."""
+    rows: Factors = field(default_factory=dict)
+    """What a norm's gain or a projection's rows are divided by, [out]."""
+    strengths: tuple[float, ...] = ()
+    """The strength of each layer."""
+
+    def joined(self, other: Smoothing) -> Smoothing:
+        """Return this and the next layers' smoothing as one."""
+        return Smoothing(
+            dict(self.columns) | dict(other.columns),
+            dict(self.rows) | dict(other.rows),
+            self.strengths + other.strengths,
+        )
+
+    def apply(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a weight as the smoothed model has it; one that is not touched as it is."""
+        if name in self.columns:
+            tensor = tensor.float() * self.columns[name]
+        if name in self.rows:
+            rows = self.rows[name]
+            tensor = tensor.float() / (rows[:, None] if tensor.ndim == 2 else rows)
+        return tensor
+
+
 @dataclass(frozen=True)
 class ModelWeights:
     """The checkpoint's tensors under the names of the traced graph, in the checkpoint's layout [out, in]."""
@@ -29,11 +62,19 @@ class ModelWeights:
     """Letter to token id: the rows of a letter head."""
     head: Head
     """Which rows the readout has."""
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    """Factors that are folded in; none leaves every tensor as it is stored."""
 
     def read(self, name: str) -> torch.Tensor:
-        """Return one tensor of the graph in its own dtype. Raises CheckpointError if it is missing."""
+        """Return one tensor of the graph: in its own dtype, in fp32 where smoothing changes it.
+
+        Raises CheckpointError if it is missing.
+        """
         if JOINT in name:
             return torch.cat([self.read(part) for part in name.split(JOINT)])
+        return self.smoothing.apply(name, self._stored(name))
+
+    def _stored(self, name: str) -> torch.Tensor:
         if name != READOUT:
             return self.checkpoint.weights.read(name.replace("backbone.", "model.", 1))
         tied = self.checkpoint.config.get("tie_word_embeddings", False)

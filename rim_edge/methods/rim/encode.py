@@ -1,4 +1,4 @@
-"""From an example to token ids: the prompt, and what each stage reads out after how many blocks.
+"""Encode an example as token ids: the prompt, and the readouts of a stage with their blocks.
 
 The prompt's ids come from the same contract as at inference. Prefix and answer are encoded separately and
 joined as ids, because BPE would merge `{` with the answer's first characters.
@@ -19,7 +19,7 @@ from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Alignment, Objective, Visibility
 
 _REMEMBERED = 4096
-"""Texts whose ids are kept: steps and answers come again and again."""
+"""Texts whose ids are cached: steps and answers repeat."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ExampleEncoder:
         return str(self._tokenizer.decode(list(ids)))
 
     def prompt(self, question: str) -> tuple[int, ...]:
-        """Return x: everything in front of the blocks."""
+        """Return x: everything before the blocks."""
         contract = self.contract
         return contract.head + self.encode(contract.segment(question)) + contract.tail
 
@@ -102,7 +102,7 @@ class ExampleEncoder:
                 return (self._text(_written(example.steps[gone:]), example.answer),)
             case Objective.CHAIN:
                 chain = self._text(_written(example.steps), example.answer)
-                # nobody opens the box for a model that writes its steps: it has to say the prefix too
+                # a model that writes its steps is not given the prefix: it has to write it too
                 return (replace(chain, labelled=len(chain.ids) * (True,)),)
 
     def _text(self, spans: Sequence[Span], said: str) -> Readout:
@@ -113,7 +113,7 @@ class ExampleEncoder:
         return Readout(0, (*ids, *answer.ids), (*labelled, *answer.labelled), 1)
 
     def _steps(self, example: Example, alignment: Alignment) -> tuple[Readout, ...]:
-        """One readout a block. Without steps there is one block, which says the answer."""
+        """Return one readout per block. Without steps there is one block, which says the answer."""
         told = example.steps[1:] if alignment is Alignment.NEXT_STEP else example.steps
         encoded = [self.encode(step) for step in told]
         steps = [_whole(ids, after) for after, ids in enumerate(encoded, start=1)]
@@ -130,7 +130,7 @@ def _whole(ids: Sequence[int], after: int) -> Readout:
 
 
 def removed_steps(count: int, progress: float) -> int:
-    """Return how many of `count` written steps are gone: step t at t / (count + 1) of the stage."""
+    """Return how many of `count` written steps are removed: step t at t / (count + 1) of the stage."""
     return min(int(progress * (count + 1)), count)
 
 

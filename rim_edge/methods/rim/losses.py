@@ -3,7 +3,7 @@
 Stage 1: L1(s) = -Σ_t λ_t(s) · log p(r_t), λ_t(s) = max(0, 1 - s / (S·t/T)), with this sample's own T.
 Stage 2: L2 = -Σ_k α_k · log p(y | k blocks), α_k = 2k / (K(K+1)).
 log p of a readout is the sum over its labelled tokens. A batch's loss is the weighted sum over its readouts,
-divided by what `Stage.normalisation` says of the whole batch, whichever process or pass holds which of its rows.
+divided by what `Stage.normalisation` says of the whole batch, however processes and passes share its rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Anneal, BlockWeights, LastStep, Normalisation, Objective
 
 CHUNK_LOGITS = 2**25
-"""Logits that are held at once (128 MiB in fp32); more labels meet the head in several turns."""
+"""Logits that are held at once (128 MiB in fp32); the head is applied to more labels in several chunks."""
 
 
 def anneal_weight(step: int, total: int, place: int, count: int) -> float:
@@ -52,7 +52,7 @@ def readout_weights(samples: Sequence[Sample], stage: Stage, step: int) -> Tenso
 
 
 def batch_size(samples: Sequence[Sample], normalisation: Normalisation) -> int:
-    """Return what these samples add to the number that the batch's loss is divided by."""
+    """Return these samples' share of the number that the batch's loss is divided by."""
     if normalisation is Normalisation.TOKENS:
         return sum(sum(readout.labelled) for sample in samples for readout in sample.readouts)
     return len(samples)
@@ -75,7 +75,7 @@ def _sample_weight(sample: Sample, stage: Stage) -> float:
 
 
 def labelled_states(model: Any, batch: PackedBatch) -> Tensor:
-    """Return the hidden states at the predictors, [labels, hidden]: only these positions meet the head."""
+    """Return the hidden states at the predictors, [labels, hidden]; the head is applied to these alone."""
     hidden = model.base_model(
         input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
     ).last_hidden_state  # (rows, width, hidden)

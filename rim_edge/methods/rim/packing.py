@@ -28,9 +28,9 @@ from rim_edge.recipe.switches import Visibility
 
 _TRUNK, _PADDING = 0, -1
 WIDTH_STEP = 16
-"""Widths are multiples of this. Where nearly every batch has a shape of its own, the heap is scattered, presumably
-by what oneDNN keeps of each: after some thousand steps a CPU spent two fifths of its time on finding free memory
-(bench/README.md). GPUs' matrix units want multiples of 8 or 16 anyway."""
+"""Widths are multiples of this. If nearly every batch has its own shape, free memory is fragmented, presumably by
+what oneDNN keeps for each: after some thousand steps a CPU spent two fifths of its time looking for free memory
+(bench/README.md). GPUs' matrix units need multiples of 8 or 16 anyway."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PackedBatch:
 
 @dataclass
 class _Row:
-    """One row while it is written: parallel lists, one entry a token."""
+    """One row under construction: parallel lists, one entry per token."""
 
     ids: list[int]
     positions: list[int]
@@ -71,7 +71,7 @@ class _Row:
 
 
 def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> PackedBatch:
-    """Pack samples into one batch, padded on the right to its longest row and on to a multiple of WIDTH_STEP."""
+    """Pack samples into a batch, padded on the right to the longest row, rounded up to a multiple of WIDTH_STEP."""
     rows = [_row(sample, block) for sample in samples]
     width = -(-max(len(row.ids) for row in rows) // WIDTH_STEP) * WIDTH_STEP
     ids = _padded([row.ids for row in rows], width, padding)
@@ -86,7 +86,7 @@ def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> Packe
 def attention_mask(owner: Tensor, positions: Tensor, horizon: Tensor, floor: Tensor) -> Tensor:
     """Return the mask bool [rows, 1, width, width] from four int64 [rows, width] tensors.
 
-    A query sees trunk keys from its floor to in front of its horizon, and earlier keys of its own readout.
+    A query sees trunk keys from its floor up to before its horizon, and earlier keys of its own readout.
     """
     query, key = owner[:, :, None], owner[:, None, :]
     place = positions[:, None, :]
@@ -116,7 +116,7 @@ def _start(sample: Sample, readout: Readout, block_length: int) -> int:
 
 
 def _labels(samples: Sequence[Sample], block_length: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Gather predictors: a readout's first token is predicted in the trunk, the others at their neighbour."""
+    """Return predictors, targets, readouts; a first token is predicted in the trunk, others one token earlier."""
     predictors, targets, owners = [], [], []
     number = 0
     for index, sample in enumerate(samples):

@@ -13,7 +13,8 @@ from rim_export.certification.comparison import compare
 from rim_export.certification.intervals import paired_difference_interval, share_interval
 from rim_export.errors import CertificateError
 from rim_export.questions import LabelledQuestion
-from rim_export.recipes import int8
+from rim_export.recipes import rows
+from rim_export.recipes.matrices import quantize_rows
 from rim_runtime.bundle.manifest import Head, Precision, Variant
 from safetensors.torch import load_file
 
@@ -94,10 +95,11 @@ def test_one_corrupted_tensor_fails_the_export(
     victim = weights["model.layers.1.mlp.down_proj.weight"]
 
     def corrupt(matrix: torch.Tensor) -> torch.Tensor:
-        rows = int8.quantize_rows(matrix)
-        return -rows if torch.equal(matrix, victim) else rows
+        stored = quantize_rows(matrix)
+        return -stored if torch.equal(matrix, victim) else stored
 
-    monkeypatch.setattr(int8, "FORM", replace(int8.FORM, rows=corrupt))
+    honest = rows.dequantized_weight
+    monkeypatch.setattr(rows, "dequantized_weight", lambda *of: honest(*of[:-1], replace(of[-1], rows=corrupt)))
     target = tmp_path / "out" / "bundle"
     with pytest.raises(CertificateError, match="otherwise than the checkpoint"):
         rim_export.export(tied_checkpoint.path, target, rim_export.ExportOptions())

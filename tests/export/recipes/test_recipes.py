@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from rim_export.recipes.fp8 import fp8_recipe, round_fp8
 from rim_export.recipes.int4 import int4_recipes
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.matrices import block_scales, quantize_blocks
-from rim_export.recipes.recipe import Recipe
-from rim_export.recipes.tables import bind_int8_embedding
+from rim_export.recipes.recipe import Recipe, bind
+from rim_export.recipes.tables import bind_int8_table
 from rim_runtime.bundle.manifest import Dialect, Head
 from rim_runtime.engines.ort_cpu import SESSION_ENTRIES
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
@@ -26,7 +26,6 @@ from rim_runtime.libraries.onnxruntime import import_onnxruntime
 ROWS, INPUTS, OUTPUTS, VOCABULARY = 5, 96, 24, 40
 WEIGHT, TABLE = "backbone.layers.0.mlp.up_proj.weight", "backbone.embed_tokens.weight"
 ORT4, PORTABLE4 = int4_recipes(32)
-INT8_TABLE = bind_int8_embedding
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def traced() -> TracedGraph:
 def run(recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = frozenset()) -> np.ndarray:
     """Bind the graph by the recipe and run it on rows 0 to 4, in the session that the engine would open."""
     graph = traced()
-    recipe.bind(graph, weights, wide)
+    bind(recipe, graph, weights, wide)
     path = folder / f"{recipe.name}.onnx"
     ir.save(graph.model, path)
     options = import_onnxruntime().SessionOptions()
@@ -90,16 +89,20 @@ def run(recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = froze
     return np.asarray(found)
 
 
+def with_int8_table(recipe: Recipe) -> Recipe:
+    """Rows of an int4 table lie half way between int8 levels now and then, where roundings differ."""
+    return replace(recipe, table=bind_int8_table)
+
+
 RECIPES = {
     "int8": INT8,
     "fp8 by tensor": fp8_recipe({WEIGHT: 40.0}),
     "fp8 by tensor, clipped": fp8_recipe({WEIGHT: 2.0}),
     "fp8 by row": fp8_recipe({}),
-    # Rows of an int4 table lie half way between int8 levels now and then, where roundings differ.
-    "int4 for ONNX Runtime": int4_recipes(32, INT8_TABLE)[0],
-    "int4 portable": int4_recipes(32, INT8_TABLE)[1],
-    "int4 in one long block": int4_recipes(128, INT8_TABLE)[0],
-    "int4 portable in one long block": int4_recipes(128, INT8_TABLE)[1],
+    "int4 for ONNX Runtime": with_int8_table(ORT4),
+    "int4 portable": with_int8_table(PORTABLE4),
+    "int4 in one long block": with_int8_table(int4_recipes(128)[0]),
+    "int4 portable in one long block": with_int8_table(int4_recipes(128)[1]),
 }
 
 

@@ -1,7 +1,4 @@
-"""Give a traced graph its weights: lazy tensors that are read, converted and written one at a time.
-
-What form they take is a recipe's business.
-"""
+"""Give initializers their values: lazy tensors that are read, converted and written one at a time."""
 
 from __future__ import annotations
 
@@ -12,23 +9,22 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 import torch
-from rim_runtime.bundle.manifest import Head
 
 from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
-from rim_export.graph.trace import READOUT, TracedGraph
+from rim_export.graph.trace import TracedGraph
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 
 def bind_vectors(traced: TracedGraph, weights: ModelWeights) -> None:
     """Bind the norm gains in fp32."""
     for name in traced.vectors:
-        bind(traced, name, partial(_wide_vector, weights, name))
+        bind_tensor(traced, name, partial(_wide_vector, weights, name))
 
 
 def bind_matrices(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:
     """Bind these matrices in fp32, [in, out]."""
     for name in names:
-        bind(traced, name, partial(_wide_matrix, weights, name))
+        bind_tensor(traced, name, partial(_wide_matrix, weights, name))
 
 
 def _wide_matrix(weights: ModelWeights, name: str) -> np.ndarray:
@@ -39,7 +35,7 @@ def _wide_vector(weights: ModelWeights, name: str) -> np.ndarray:
     return as_array(weights.read(name).float())
 
 
-def bind(
+def bind_tensor(
     traced: TracedGraph,
     name: str,
     read: Callable[[], np.ndarray],
@@ -54,11 +50,6 @@ def bind(
     value.type = ir.TensorType(dtype)
     value.shape = value.shape if shape is None else ir.Shape(shape)
     value.const_value = lazy(name, read, dtype, static_shape(value))
-
-
-def narrow_matrices(traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> frozenset[str]:
-    """Return the matrices that a recipe narrows: all but the wide ones and the readout of the letters."""
-    return traced.matrices - wide - ({READOUT} if weights.head is Head.LETTERS else set())
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ def dequantized_weight(
 ) -> ir.Value:
     """Bind a weight [in, out] in a narrow form and return it dequantized."""
     name, channels = str(weight.name), static_shape(weight)[1]
-    bind(traced, name, lambda: as_array(form.rows(weights.read(name)).T), form.dtype)
+    bind_tensor(traced, name, lambda: as_array(form.rows(weights.read(name)).T), form.dtype)
     scale = lazy_initializer(
         traced.model.graph, f"{name}_scale", lambda: as_array(form.scales(weights.read(name))), [channels]
     )

@@ -1,0 +1,64 @@
+"""The precisions: each is one or two recipes, made of what was measured; for GPUs in 16-bit arithmetic.
+
+| precision | file | what it does to weights and activations |
+| --- | --- | --- |
+| fp32, fp16, bf16 | floats.py | matrices as they are |
+| int8 | int8.py | weights by output channel, activations by row |
+| fp8 | fp8.py | weights by output channel, activations at calibrated scales or by row |
+| int4 | int4.py | weights alone, in blocks; two dialects |
+| nvfp4 | nvfp4.py | weights alone, in blocks of 16: an experiment |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from rim_runtime.bundle.manifest import Compute, Dialect, Precision
+
+from rim_export.recipes.floats import BF16, FP16, FP32
+from rim_export.recipes.fp8 import fp8_recipe
+from rim_export.recipes.int4 import int4_recipes
+from rim_export.recipes.int8 import INT8
+from rim_export.recipes.narrow_compute import TYPES
+from rim_export.recipes.nvfp4 import NVFP4
+from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.tables import half_table
+from rim_export.settings import DEFAULT_BLOCK_SIZE
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What recipes are made of, besides their precision."""
+
+    ranges: Mapping[str, float] = field(default_factory=dict)
+    """fp8: what |activation| reaches at a product, by the weight's name; products that are missing take rows."""
+    block_size: int = DEFAULT_BLOCK_SIZE
+    """int4: weights that share a scale."""
+
+
+RECIPES: Mapping[Precision, Callable[[Measured], tuple[Recipe, ...]]] = MappingProxyType(
+    {
+        Precision.FP32: lambda measured: (FP32,),
+        Precision.BF16: lambda measured: (BF16,),
+        Precision.FP16: lambda measured: (FP16,),
+        Precision.INT8: lambda measured: (INT8,),
+        Precision.FP8: lambda measured: (fp8_recipe(measured.ranges),),
+        Precision.INT4: lambda measured: int4_recipes(measured.block_size),
+        Precision.NVFP4: lambda measured: (NVFP4,),
+    }
+)
+"""By precision: its recipes, one a dialect, the default one first."""
+
+
+def gpu_recipe(precision: Precision, compute: Compute, measured: Measured) -> Recipe:
+    """Return the recipe of a precision for GPUs: standard operators, 16 bits in between, a 16-bit embedding table.
+
+    For fp16 and bf16 the compute type is the precision itself, whatever `compute` says. fp32 has no 16-bit form.
+    """
+    assert precision is not Precision.FP32
+    (recipe,) = (one for one in RECIPES[precision](measured) if one.dialect is Dialect.PORTABLE)
+    if recipe.compute is not Compute.FP32:
+        return recipe
+    return replace(recipe, compute=compute, table=half_table(TYPES[compute]))

@@ -1,0 +1,61 @@
+"""Write variants: a copy of the traced graph, bound by a recipe, and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.manifest import Compute, Variant
+
+from rim_export.graph.trace import TracedGraph
+from rim_export.progress import Progress
+from rim_export.recipes.recipe import Recipe, bind
+from rim_export.tensorrt.lint import require_legal
+from rim_export.weights.files import write_graph
+from rim_export.weights.model_weights import ModelWeights
+
+
+@dataclass(frozen=True)
+class VariantWriter:
+    """What variants are made of, and where they are put."""
+
+    traced: TracedGraph
+    """The graph without weights; every variant is made from a copy."""
+    weights: ModelWeights
+    """The checkpoint's tensors."""
+    bundle: Bundle
+    """The folder they are written to, and the manifest so far."""
+    tell: Progress
+    """Hears what is being done."""
+
+    def write(self, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
+        """Write a variant over what is there, these layers as wide as it computes; return its manifest entry.
+
+        Raises GraphRuleError where a graph for GPUs is not legal for TensorRT.
+        """
+        traced = replace(self.traced, model=self.traced.model.clone())
+        bind(recipe, traced, self.weights, _matrices_of(traced, wide))
+        if recipe.compute is not Compute.FP32:
+            require_legal(traced.model, recipe.name)
+        graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
+        folder = self.bundle.path
+        for name in (graph, data):
+            (folder / name).unlink(missing_ok=True)
+        label = f"Writing {recipe.name} weights"
+        write_graph(traced, folder / graph, folder / data, lambda share: self.tell(label, share))
+        return Variant(
+            recipe.name,
+            recipe.precision,
+            self.weights.head,
+            graph,
+            data,
+            wide_layers=wide,
+            dialect=recipe.dialect,
+            compute=recipe.compute,
+        )
+
+
+def _matrices_of(traced: TracedGraph, layers: Sequence[int]) -> frozenset[str]:
+    starts = tuple(f"backbone.layers.{layer}." for layer in layers)
+    return frozenset(name for name in traced.matrices if starts and name.startswith(starts))
