@@ -71,7 +71,7 @@ class _Row:
 
 
 def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> PackedBatch:
-    """Pack samples into a batch, padded on the right to the longest row, rounded up to a multiple of WIDTH_STEP."""
+    """Pack samples into a batch, right-padded to the longest row, rounded up to a multiple of WIDTH_STEP."""
     rows = [_row(sample, block) for sample in samples]
     width = -(-max(len(row.ids) for row in rows) // WIDTH_STEP) * WIDTH_STEP
     ids = _padded([row.ids for row in rows], width, padding)
