@@ -1,4 +1,4 @@
-"""Who hears how a run goes: what shows it, and what writes it down (metrics, TensorBoard, saved states)."""
+"""Listeners of a run: the base class, and those that record it (metrics, TensorBoard, saved states)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunStart:
     """What a run starts with."""
 
     files: tuple[FileReport, ...]
-    """What was read of each file of training data, and what left out."""
+    """What was read of each file of training data, and what was left out."""
     held_out: HeldOut | None
     """What the run is scored on."""
 
@@ -52,69 +52,69 @@ class Step:
     learning_rate: float
     """The rate of this step."""
     examples: int
-    """Of the whole batch, over all processes."""
+    """Examples of the whole batch, over all processes."""
     tokens: int
-    """Of its packed rows."""
+    """Tokens of its packed rows."""
     padding: int
-    """What filled those rows up, beyond the tokens."""
+    """Padding of those rows, in tokens."""
     tokens_per_second: float
     """Tokens, without padding, over the time of the last steps, 20 at most; all processes together."""
     step_seconds: float
     """Mean time of those steps."""
     seconds: float
-    """Since this process began to train."""
+    """Time since this process began to train."""
 
 
 class Listener:
-    """Hears how a run goes; a listener overrides what it wants to hear.
+    """Is called as a run goes on; subclasses override the methods they need.
 
-    In a run of several processes only the first one tells, but for `save` where layers are shared out.
+    `train` calls it in every process; `rim-edge train` gives listeners to the first one alone.
     """
 
     def begin(self, start: RunStart) -> None:
-        """Hear what the run starts with, before its first step."""
+        """Take what the run starts with, before its first step."""
 
     def step(self, step: Step) -> None:
-        """Hear of an optimizer step that was done."""
+        """Take an optimizer step that was done."""
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
-        """Take what `train` can start from, and the weights that learn; every `resources.save_every` steps."""
+        """Take a state to start from, and the weights that learn; every `resources.save_every` steps."""
 
     def doing(self, text: str) -> None:
-        """Hear what takes time besides steps, in a few words."""
+        """Take a short text on what takes time besides steps."""
 
     def scored(self, scores: StageScores) -> None:
-        """Hear the scores of a stage that is finished."""
+        """Take the scores of a stage that is finished."""
 
 
 class Listeners(Listener):
-    """Several listeners, told in their order."""
+    """Several listeners, called in order."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners = tuple(listeners)
 
     def begin(self, start: RunStart) -> None:
-        """Tell each."""
+        """Call each listener."""
         for listener in self._listeners:
             listener.begin(start)
 
     def step(self, step: Step) -> None:
-        """Tell each."""
+        """Call each listener."""
         for listener in self._listeners:
             listener.step(step)
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
-        """Tell each."""
+        """Call each listener."""
         for listener in self._listeners:
             listener.save(state, weights)
 
     def doing(self, text: str) -> None:
-        """Tell each."""
+        """Call each listener."""
         for listener in self._listeners:
             listener.doing(text)
 
     def scored(self, scores: StageScores) -> None:
-        """Tell each."""
+        """Call each listener."""
         for listener in self._listeners:
             listener.scored(scores)
 
@@ -139,14 +139,14 @@ class StateSaver(Listener):
         self._saved, self._metrics = saved, metrics
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
-        """Write it. Raises StorageError."""
+        """Write the state. Raises StorageError."""
         self._saved.save(state, weights, self._metrics)
 
 
 class TensorBoard(Listener):
-    """Writes events; the axis is the optimizer steps of all stages, of accuracies the number of blocks.
+    """Writes events against the optimizer steps of all stages, accuracies against the number of blocks.
 
-    Points after `done`, which a run that was interrupted had written, are taken back.
+    Points after `done`, which an interrupted run had written, are removed.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
@@ -187,9 +187,9 @@ class TensorBoard(Listener):
 
 @contextmanager
 def records(metrics: Path, events: Path | None, done: int) -> Iterator[tuple[Listener, ...]]:
-    """Give the listeners that write a run down: into the file `metrics`, and TensorBoard's `events`, if any.
+    """Give the listeners that record a run: in the file `metrics` and, if given, TensorBoard's folder `events`.
 
-    `done` steps stand in the metrics already. Raises StorageError.
+    `done` steps are in the metrics already. Raises StorageError.
     """
     with ExitStack() as stack:
         boards = () if events is None else (stack.enter_context(TensorBoard(events, done)),)

@@ -1,4 +1,4 @@
-"""From files of rows to a source of examples, and what was left out on the way."""
+"""From files of rows to a source of examples, with a report of what was left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rim_edge.recipe.recipe import Limits, Recipe
 
 @dataclass(frozen=True)
 class FileReport:
-    """What became of a file's rows."""
+    """What happened to a file's rows."""
 
     name: str
     """The file's name."""
@@ -37,9 +37,9 @@ class Gathered:
     """Examples and their report."""
 
     source: ExampleSource
-    """Gives them."""
+    """Gives the examples."""
     reports: tuple[FileReport, ...]
-    """One a file."""
+    """One per file."""
 
 
 def gather(
@@ -74,12 +74,12 @@ _ANSWER_END = 2
 
 @dataclass(frozen=True)
 class Fitting:
-    """What is left of some examples."""
+    """The examples that fit, and why others do not."""
 
     examples: tuple[Example, ...]
     """Those that fit, in order."""
     dropped: Mapping[str, int]
-    """How many do not, by reason."""
+    """How many do not fit, by reason."""
 
 
 def fitting(

@@ -51,27 +51,27 @@ class Job:
     model: Path | None = None
     """A transformers folder to start from; None starts from scratch."""
     data: tuple[DataFile, ...] = ()
-    """Files of rows; none means the recipe's, and without those puzzles, for the demo preset."""
+    """Files of rows. Empty: the recipe's; if it has none either, puzzles, for the demo preset."""
     steps: int | None = None
     """Optimizer steps of all stages together; None keeps the recipe's."""
     arm: Arm = Arm.RIM
     """RiM, or one of its controls."""
     seed: int = 0
-    """Of weights, order, puzzles and dropout."""
+    """Seed of weights, order, puzzles and dropout."""
     threads: int | None = None
     """CPU threads; None leaves torch's choice."""
     bad_rows: BadRows = BadRows.REFUSE
     """What happens to rows that cannot be used."""
     eval: EvalFile | None = None
-    """Rows to score after each stage; None means the recipe's, and without those puzzles, if they are trained."""
+    """Rows to score after each stage. None: the recipe's; if it has none either, puzzles, if they are trained."""
     tensorboard: Path | None = None
-    """Where TensorBoard's events go, into a folder called as the output's; None writes none."""
+    """Where TensorBoard's events go, in a folder with the output's name; None writes none."""
     resume: bool = False
     """Whether to go on from the last saved state, where there is one."""
 
     @property
     def curriculum(self) -> Curriculum:
-        """What is trained: the recipe's, in so many steps, as the arm trains it."""
+        """The recipe's curriculum in `steps` steps, as the arm trains it."""
         whole = self.recipe.curriculum
         return for_arm(whole if self.steps is None else whole.scaled(self.steps), self.arm)
 
@@ -88,18 +88,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run gives."""
+    """The result of a finished run."""
 
     checkpoint: Path
     """The folder."""
     stages: tuple[StageResult, ...]
     """How each stage ended."""
     data: tuple[FileReport, ...]
-    """What was read of each file, and what left out."""
+    """What was read of each file, and what was left out."""
     resumed_at: int
-    """Optimizer steps that an earlier process had done; 0 for a run in one go."""
+    """Optimizer steps that an earlier process had done; 0 for an uninterrupted run."""
     scores: RunScores | None
-    """How the model answered after its stages, its weights as they were trained; None if it was not asked."""
+    """Scores after the stages, with the weights as they were trained; None if the run was not scored."""
     no_picture: str | None
     """Why the scores are not drawn; None where they are."""
 
@@ -233,7 +233,7 @@ def _no_picture(job: Job, setup: TrainingSetup, scores: RunScores | None) -> str
 
 
 def _scorer(prepared: _Prepared, listener: Listener) -> Score:
-    """Return what scores a stage that has just been finished, and tells of it."""
+    """Return the function that scores a finished stage and reports the scores."""
 
     def score(stage: Stage) -> tuple[int, ...]:
         held_out = prepared.held_out

@@ -1,7 +1,7 @@
 """The training loop: seeded, one stage after the other, each with a fresh optimizer and schedule.
 
 Deterministic: the same run with the same seed, processes and threads gives the same weights, also when it is
-resumed from a saved state: the examples up to there are drawn again and left, and dropout is seeded by step.
+resumed from a saved state: earlier examples are drawn again and discarded, and dropout is seeded by step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rim_edge.training.step import ReadoutNll, StepResult, TrainingSetup, take_s
 
 _NOBODY = Listener()
 Score = Callable[[Stage], tuple[int, ...]]
-"""Returns the right answers after a stage with 0, 1, … memory blocks; empty where it is not scored."""
+"""Returns the counts of right answers after a stage with 0, 1, … memory blocks; empty where it is not scored."""
 
 
 def train(
@@ -39,8 +39,8 @@ def train(
 ) -> tuple[StageResult, ...]:
     """Train all stages in place, from the beginning or from a state whose weights the model has.
 
-    `score` is called after every stage, in every process of a run. Where layers are shared out, only the first
-    process has a whole model afterwards. Raises DivergedError and OutOfMemoryError.
+    `score` is called after every stage, in every process of a run. If layers are sharded, only the first process
+    has a whole model afterwards. Raises DivergedError and OutOfMemoryError.
     """
     keep_freed_memory()
     state = start or TrainingState()
@@ -101,7 +101,7 @@ def _goes_on(stage: Stage, state: TrainingState) -> bool:
 
 
 def _draw_again(setup: TrainingSetup, state: TrainingState) -> None:
-    """Take from the source what was drawn before this state."""
+    """Draw the examples before this state again, and discard them."""
     drawn = [*(result.steps for result in state.finished), state.steps]
     for stage, steps in zip(setup.curriculum.stages, drawn, strict=False):
         for _ in range(steps):
@@ -126,7 +126,7 @@ def _update(setup: TrainingSetup, optimizer: torch.optim.Optimizer, loss: float,
 def _save(
     setup: TrainingSetup, listener: Listener, state: TrainingState, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Hand out the state after this step; shares of it are put together, so every process has to call this."""
+    """Save the state after this step. Its shards are put together, so every process must call this."""
     keep, moments = setup.processes.is_first, optimizer.state_dict()["state"]
     whole = {number: put_together(values, keep=keep) for number, values in moments.items()}
     weights = {name: parameter.detach() for name, parameter in what_learns(setup.model).items()}
@@ -142,7 +142,7 @@ def _restore(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
 
 
 def _step(setup: TrainingSetup, state: TrainingState, taken: StepResult, pace: Pace, seconds: float) -> Step:
-    """Return what the step that led to this state has done."""
+    """Return the report of the step that led to this state."""
     stage = setup.curriculum.stages[len(state.finished)]
     return Step(
         stage=stage.name,
@@ -179,7 +179,7 @@ class Pace:
         self._seconds: deque[float] = deque(maxlen=RECENT)
 
     def add(self, tokens: int, seconds: float) -> None:
-        """Take in one more step."""
+        """Add a step."""
         self._tokens.append(tokens)
         self._seconds.append(seconds)
 

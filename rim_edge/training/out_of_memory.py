@@ -1,4 +1,4 @@
-"""Memory that runs out, told with what a recipe can do about it."""
+"""Out-of-memory errors that say what to change in the recipe."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rim_edge.recipe.recipe import Resources, Sharding
 
 @contextmanager
 def report_out_of_memory(resources: Resources) -> Iterator[None]:
-    """Turn torch's error for want of memory, a GPU's or the machine's, into one that names the remedies.
+    """Turn torch's out-of-memory error, a GPU's or the machine's, into one that names the remedies.
 
-    Raises ShortMemoryError. A system that kills the process instead, as Linux may, says nothing.
+    Raises OutOfMemoryError. If the system kills the process instead, as Linux may, nothing is reported.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """The processes of a run: one, or as many as `accelerate launch` or `torchrun` started, each with its own device.
 
-Every process draws the whole batch and takes every n-th example of it, so that the examples do not depend on how
-many there are. Only the first one writes.
+Every process draws the whole batch and takes every n-th example of it, so the examples do not depend on their
+number. Only the first one writes.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ T = TypeVar("T")
 
 
 class Processes:
-    """One process among its fellows, through accelerate."""
+    """One of the processes of a run, through accelerate."""
 
     def __init__(self, sharding: Sharding = Sharding.NONE) -> None:
         from accelerate import Accelerator, DistributedType
 
-        # accelerate looks for fellows without a GPU only where it is told that there is none; in what precision
-        # to compute is the recipe's to say, not the launcher's
+        # without cpu=True accelerate finds no other processes on a machine without a GPU; the recipe sets the
+        # precision, not the launcher
         self._accelerator: Any = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
         asked = self._accelerator.distributed_type == DistributedType.FSDP
         self._sharded = self.count > 1 and (asked or sharding is Sharding.LAYERS)
 
     @property
     def is_sharded(self) -> bool:
-        """Whether each one holds a share of the layers."""
+        """Whether each process holds a shard of the layers."""
         return self._sharded
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         return int(self._accelerator.num_processes)
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that writes and speaks."""
+        """Whether this process writes and reports."""
         return bool(self._accelerator.is_main_process)
 
     @property
     def number(self) -> int:
-        """Which of them it is, from 0."""
+        """Index of this process, from 0."""
         return int(self._accelerator.process_index)
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that this process computes on."""
         return torch.device(self._accelerator.device)
 
     def share(self, items: Sequence[T]) -> list[T]:
@@ -74,15 +74,15 @@ class Processes:
         return prepared
 
     def passes(self, own: int) -> int:
-        """Return how many passes a step takes in every process, where this one has `own` to make.
+        """Return how many passes a step takes in every process; this one needs `own`.
 
-        Layers that are shared out are put together in each pass, so all processes must make as many.
+        Sharded layers are put together in each pass, so all processes must make equally many.
         """
         return max(self.gather(own)) if self._sharded else own
 
     @contextmanager
     def backward(self, module: torch.nn.Module, *, last: bool) -> Iterator[None]:
-        """Exchange gradients only in the last of the passes that make a step; shares of them, in each."""
+        """Exchange gradients only in the last pass of a step; with sharded layers, in every pass."""
         if last or self._sharded or self.count == 1:
             yield
             return
@@ -98,14 +98,14 @@ class Processes:
         return list(gather_object([item]))
 
     def end(self) -> None:
-        """Wait for all, and part."""
+        """Wait for all processes, then leave the group."""
         if self.count > 1:
             self._accelerator.wait_for_everyone()
             self._accelerator.end_training()
 
 
 def shard(module: nn.Module, device: torch.device, processes: int) -> nn.Module:
-    """Share a module's parameters among the processes, in place; it computes on `device`. All must call it."""
+    """Shard a module's parameters over the processes, in place; it computes on `device`. All must call it."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -124,9 +124,9 @@ def shard(module: nn.Module, device: torch.device, processes: int) -> nn.Module:
 
 
 def put_together(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
-    """Return the tensors, shared ones whole and in main memory. All processes must call it.
+    """Return the tensors, sharded ones whole and in main memory. All processes must call it.
 
-    One tensor is put together at a time; a process that does not `keep` them gets nothing and holds no more.
+    One tensor is put together at a time; a process that does not `keep` them gets none and holds no more.
     """
     kept: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -137,12 +137,12 @@ def put_together(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tens
 
 
 def take_shares(values: Mapping[str, Tensor], parameter: Tensor) -> dict[str, Tensor]:
-    """Return a parameter's moments as the parameter itself is held: whole, or this process's shares of them."""
+    """Return a parameter's moments in the parameter's own form: whole, or this process's shards."""
     return {name: _as_held(value, parameter) for name, value in values.items()}
 
 
 def unshard(module: nn.Module, *, keep: bool) -> None:
-    """Give a module plain parameters again, in main memory, where it is to `keep` them. All must call it."""
+    """Make a module's parameters plain ones in main memory, in processes that `keep` them. All must call it."""
     plain: dict[DTensor, nn.Parameter] = {}
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):

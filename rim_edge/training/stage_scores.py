@@ -1,4 +1,4 @@
-"""Scores after a stage, with the weights as they are trained, by every process together."""
+"""Scores after a stage, with the weights as they are trained, by all processes together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WITHOUT = (Objective.DIRECT, Objective.FADING)
 def budgets(stage: Stage, blocks: int) -> range:
     """Return the numbers of blocks that a stage is scored with: those that it trains an answer for, and 0.
 
-    None for plain text, and none for written steps: they are read otherwise (`rim-edge eval --chain`).
+    Empty for plain text, and for written steps, which `rim-edge eval --chain` scores.
     """
     if stage.objective in _WITH_BLOCKS:
         return range(blocks + 1)
@@ -30,7 +30,7 @@ def budgets(stage: Stage, blocks: int) -> range:
 def right_answers(
     setup: TrainingSetup, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]
 ) -> tuple[int, ...]:
-    """Return how many items are answered right with 0, 1, … blocks; each process asks its share of them."""
+    """Return how many items are answered right with 0, 1, … blocks; each process answers its share of them."""
     mine = items[setup.processes.number :: setup.processes.count]
     setup.model.eval()
     found, most = [], setup.encoder.contract.blocks

@@ -1,4 +1,4 @@
-"""Where a run stands: what is needed, besides the weights, to go on from there to the same losses."""
+"""The training state: what is needed, besides the weights, to go on to the same losses; saved and restored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rim_edge.errors import CurriculumError
 from rim_edge.model.checkpoint import write_tensors
 
 RECENT = 20
-"""Steps whose losses tell how a stage is doing."""
+"""Number of last steps over which losses are averaged."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class StageResult:
     loss: float
     """Mean loss of the last steps, 20 at most."""
     seconds: float
-    """Wall time, of the last process to train it where it was resumed."""
+    """Wall time; where it was resumed, that of the last process."""
     right: tuple[int, ...] = ()
     """Right answers after it with 0, 1, … memory blocks, of what the run is scored on; empty where it is not."""
 
@@ -118,10 +118,10 @@ class SavedStates:
 
     @contextmanager
     def in_use(self) -> Iterator[Path]:
-        """Make the folder for a run that goes on, and give its file of metrics, with what the saved state has.
+        """Make the folder of a run, and give its file of metrics, with the rows of the saved state.
 
-        It goes when the block is done, and also when the block fails before a state is saved; a process that was
-        killed leaves it. Raises StorageError.
+        The folder is removed when the block ends, and also when it fails before a state is saved; a killed process
+        leaves it. Raises StorageError.
         """
         metrics, latest = self.folder / METRICS, self.latest()
         with storage_errors(self.folder):
@@ -139,9 +139,9 @@ class SavedStates:
         self._remove()
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor], metrics: Path) -> None:
-        """Write a state with its weights, then remove the ones before it.
+        """Write a state with its weights, then remove the earlier ones.
 
-        Raises StorageError, and then those are still there.
+        Raises StorageError; then the earlier ones are kept.
         """
         target = self.folder / f"step-{state.done:08d}"
         before = list(self.folder.glob("step-*"))

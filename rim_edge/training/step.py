@@ -1,4 +1,4 @@
-"""Everything that the training loop works on, as one value."""
+"""One optimizer step: what a run consists of, and the passes over a batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainingSetup:
     model: Any
     """A transformers causal language model in fp32; what requires gradients is trained in place."""
     encoder: ExampleEncoder
-    """Makes ids of examples."""
+    """Encodes examples as ids."""
     source: ExampleSource
     """Gives the examples."""
     curriculum: Curriculum
@@ -35,15 +35,15 @@ class TrainingSetup:
     padding: int
     """The id that fills rows."""
     resources: Resources = field(default_factory=Resources)
-    """What it may use."""
+    """What the run may use."""
     seed: int = 0
-    """Of dropout."""
+    """Seed of dropout."""
     processes: Processes = field(default_factory=Processes)
-    """Who trains."""
+    """The processes that train."""
 
 
 class ReadoutNll(torch.nn.Module):
-    """Gives -log p of every readout of a packed batch; the model's products are made fast, in place."""
+    """Gives -log p of every readout of a packed batch; the model's products go through oneDNN, in place."""
 
     def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
         super().__init__()
@@ -59,21 +59,21 @@ class ReadoutNll(torch.nn.Module):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What the passes of a step found."""
+    """The result of a step's passes."""
 
     loss: float
     """The weighted loss of the whole batch."""
     nll: tuple[float, ...]
     """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
     tokens: int
-    """Of the whole batch's packed rows, over all processes."""
+    """Tokens of the whole batch's packed rows, over all processes."""
     padding: int
-    """What filled the rows up, beyond those."""
+    """Padding of those rows, in tokens."""
 
 
 @dataclass(frozen=True)
 class _Passed:
-    """What one pass found."""
+    """The result of one pass."""
 
     loss: float
     sums: _Sums
@@ -82,7 +82,7 @@ class _Passed:
 
 
 _Sums = dict[int, tuple[float, int]]
-"""By the readouts' place: the sum of their -log p, and how many they are."""
+"""By the readouts' place: the sum of their -log p, and their number."""
 
 
 def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int) -> StepResult:
@@ -115,7 +115,7 @@ def _pass(
     place: tuple[Stage, int],
     divisor: int,
 ) -> _Passed:
-    """One forward and backward pass; gradients are averaged over processes, so each counts as many times."""
+    """Make a forward and backward pass; the loss is scaled, because gradients are averaged over processes."""
     device = setup.processes.device
     batch = pack(samples, setup.encoder.contract.block, setup.padding).to(device)
     weights = readout_weights(samples, *place).to(device)
@@ -127,13 +127,13 @@ def _pass(
 
 
 def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
-    """Go through the layers for nothing but the other processes' sake, which hold shares of them in theirs."""
+    """Make an empty pass: the other processes need this one's shards of the layers in their passes."""
     batch = pack(samples, setup.encoder.contract.block, setup.padding).to(setup.processes.device)
     (0.0 * module(batch, sum(len(sample.readouts) for sample in samples)).sum()).backward()
 
 
 def _parts(samples: Sequence[Sample], setup: TrainingSetup) -> list[Sequence[Sample]]:
-    """Cut the samples into passes, by length so that little of them is padding."""
+    """Split the samples into passes, by length so that there is little padding."""
     size = setup.resources.micro_batch
     if size is None or size >= len(samples):
         return [samples]
