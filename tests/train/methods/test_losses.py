@@ -13,7 +13,7 @@ from rim_edge.methods.rim.packing import pack
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.recipe import Arithmetic, Resources
 from rim_edge.recipe.switches import Alignment, Anneal, BlockWeights, LastStep, Normalisation, Objective
-from rim_edge.training.step import ReadoutNll, TrainingSetup, take
+from rim_edge.training.step import ReadoutNll, TrainingSetup, take_step
 
 BEGIN, MEMORY, END = BLOCK = (1, 2, 3)
 PROBABILITIES = {
@@ -78,7 +78,7 @@ def loss(samples, stage, step, micro_batch=None):
     model, written = Bigram(), Written(samples)
     resources = Resources(micro_batch=micro_batch)
     run = TrainingSetup(model, written, written, Curriculum((stage,), batch_size=len(samples)), 0, resources)
-    return take(run, ReadoutNll(model, Arithmetic.FP32), stage, step).loss
+    return take_step(run, ReadoutNll(model, Arithmetic.FP32), stage, step).loss
 
 
 def steps_stage(**options):
