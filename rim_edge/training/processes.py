@@ -1,7 +1,7 @@
 """The processes of a run: one, or as many as `accelerate launch` or `torchrun` started, each with its own device.
 
-Every process draws the whole batch and takes every n-th example of it, so the examples do not depend on their
-number. Only the first one writes.
+Every process draws the whole batch and takes every n-th example of it, so the examples do not depend on the
+number of processes. Only the first one writes.
 """
 
 from __future__ import annotations
