@@ -16,12 +16,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environments import environment_python
-from parts import measure_part, part_names
-from place import BENCH, Place, peer_environment
-from preparing import makers, prepare
-from report import print_tables, report
-from rounds import ROUNDS
+from cpu_parts.environments import environment_python
+from cpu_parts.parts import measure_part, part_names
+from cpu_parts.preparing import makers, prepare
+from cpu_parts.report import print_tables, report
+from harness.place import BENCH, Place, peer_environment
+from harness.rounds import ROUNDS
 
 STEPS = ("prepare", "measure", "report")
 

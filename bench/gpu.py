@@ -32,11 +32,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "runtime"), str(ROOT / "export")]  # where nothing is installed
 
 import torch  # noqa: E402
-from gpu_clock import Clock, summary  # noqa: E402
-from gpu_floors import Rates, floors_ms, measure_rates  # noqa: E402
-from gpu_model import Card, config_of, make_checkpoint, prompts  # noqa: E402
-from gpu_ours import BY_DEVICE, WEIGHT_BYTES, VariantWriter, ask, ask_rtx, engines_here, opened  # noqa: E402
-from machine import describe_machine  # noqa: E402
+from gpu_parts.clock import Clock, summary  # noqa: E402
+from gpu_parts.floors import Rates, floors_ms, measure_rates  # noqa: E402
+from gpu_parts.model import Card, config_of, make_checkpoint, prompts  # noqa: E402
+from gpu_parts.ours import BY_DEVICE, WEIGHT_BYTES, VariantWriter, ask, ask_rtx, engines_here, opened  # noqa: E402
+from harness.machine import describe_machine  # noqa: E402
 from rim_runtime.bundle.manifest import Precision  # noqa: E402
 from rim_runtime.engines.names import EngineName  # noqa: E402
 

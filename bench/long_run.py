@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from machine import describe_machine
-from place import BENCH
-from trees import TREE, checked_out
+from harness.machine import describe_machine
+from harness.place import BENCH
+from harness.trees import TREE, checked_out
 
 WORKER = BENCH / "workers" / "train_long.py"
 

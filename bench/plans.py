@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from checkpoint import make_checkpoint
-from machine import describe_machine
-from made import run_measured
-from place import BENCH, our_environment
+from cpu_parts.checkpoint import make_checkpoint
+from harness.machine import describe_machine
+from harness.made import run_measured
+from harness.place import BENCH, our_environment
 
 PRECISIONS = ("fp8", "int8", "fp16", "bf16", "int4", "nvfp4")
 ASKED, CALIBRATED = 60, 8

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import rim_export
-from machine import describe_machine
+from harness.machine import describe_machine
 from rim_runtime.bundle.manifest import Precision
 
 from rim_edge.demo.make import CHECKPOINT

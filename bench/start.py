@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import describe_machine
+from harness.machine import describe_machine
 
 from rim_edge.puzzles.fresh import fresh_puzzles
 

@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from machine import describe_machine
-from place import BENCH, our_environment
-from row import Row
+from harness.machine import describe_machine
+from harness.place import BENCH, our_environment
+from harness.row import Row
+from harness.trees import TREE, checked_out
+from harness.worker import Asked, Worker
 from train_inputs import make_demo, make_small
-from trees import TREE, checked_out
-from worker import Asked, Worker
 
 DEMO = {"model": "demo", "trains": "everything", "alignment": "same-step", "batch_size": 64, "micro_batch": None}
 SMALL = {"model": "small", "alignment": "next-step", "batch_size": 8, "micro_batch": 4, "steps": 2}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_model import CONTRACT, FIXED, LETTER_IDS, config_of, questions
+from gpu_parts.model import CONTRACT, FIXED, LETTER_IDS, config_of, questions
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Compute, FileEntry, Head, Limits, Manifest, Precision, Source, Variant
 from rim_runtime.engines.backend import MANY, Backend

@@ -12,19 +12,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from answering import measure_start
-from batching import FILLERS, QUESTIONS, measure_batch
-from batching import ROUNDS as BATCH_ROUNDS
-from gemm import gemm_row
-from ours import FP8, FP32, INT4, INT8, OPENVINO, bundle_path, our_row
-from peers.card import card_row
-from peers.genai import PRECISIONS, genai_row
-from peers.llama_cpp import TYPES, llama_cpp_row
-from peers.nncf import nncf_row
-from place import BENCH, Place
-from questions import encoder_of, prompt_of
-from rounds import ROUNDS, Prompts, measure_cold, measure_group
-from row import Missing, Row
+from cpu_parts.answering import measure_start
+from cpu_parts.batching import FILLERS, QUESTIONS, measure_batch
+from cpu_parts.batching import ROUNDS as BATCH_ROUNDS
+from cpu_parts.gemm import gemm_row
+from cpu_parts.ours import FP8, FP32, INT4, INT8, OPENVINO, bundle_path, our_row
+from cpu_parts.peers.card import card_row
+from cpu_parts.peers.genai import PRECISIONS, genai_row
+from cpu_parts.peers.llama_cpp import TYPES, llama_cpp_row
+from cpu_parts.peers.nncf import nncf_row
+from cpu_parts.questions import encoder_of, prompt_of
+from harness.place import BENCH, Place
+from harness.rounds import ROUNDS, Prompts, measure_cold, measure_group
+from harness.row import Missing, Row
 
 Rows = tuple[Row | Missing, ...]
 ROOM = 8

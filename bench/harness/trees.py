@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from place import BENCH
+from harness.place import BENCH
 
 TREE = BENCH.parent
 """The tree this benchmark lies in."""

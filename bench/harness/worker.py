@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from made import TAIL
-from row import Row
+from harness.made import TAIL
+from harness.row import Row
 
 GIB = 2**30
 MEMORY = {"resident": "VmRSS", "peak": "VmHWM", "private": "RssAnon"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from environments import environment_python, make_environment
-from made import hash_files, make_once, read_figures, run_measured
-from place import BENCH, Place, peer_environment
-from row import Missing, Row, row_name
+from cpu_parts.environments import environment_python, make_environment
+from harness.made import hash_files, make_once, read_figures, run_measured
+from harness.place import BENCH, Place, peer_environment
+from harness.row import Missing, Row, row_name
 
 NAME = "llama_cpp"
 TYPES = ("Q8_0", "Q4_0", "Q4_K_M")
@@ -26,7 +26,7 @@ def make_llama_cpp(place: Place, layers: int, kind: str) -> dict[str, Any]:
         measured = run_measured(command, peer_environment(), place.log(f"gguf {kind} {layers}"))
         return {"seconds": measured["seconds"], "peak_gib": measured["peak_gib"]}
 
-    recipe = hash_files(MAKER, BENCH / "peers" / f"{NAME}.txt")
+    recipe = hash_files(MAKER, BENCH / "cpu_parts" / "peers" / f"{NAME}.txt")
     return make_once(place.made("gguf", layers, f"{kind}.gguf"), recipe, make)
 
 

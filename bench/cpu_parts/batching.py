@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from place import Place
-from rounds import summary
-from row import Missing, Row
-from worker import Worker, WorkerDiedError
+from harness.place import Place
+from harness.rounds import summary
+from harness.row import Missing, Row
+from harness.worker import Worker, WorkerDiedError
 
 QUESTIONS = 16
 ROUNDS = {64: 5, 152: 5}

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from place import BENCH, Place, our_environment
-from row import Row
+from harness.place import BENCH, Place, our_environment
+from harness.row import Row
 
 NAME = "matrix products"
 KINDS = ("int8", "int8 streamed", "fp32")

@@ -10,10 +10,10 @@ from typing import Any
 
 import rim_export
 import rim_runtime
-from made import hash_files, make_once, read_figures, run_measured
-from place import BENCH, Place, our_environment
+from harness.made import hash_files, make_once, read_figures, run_measured
+from harness.place import BENCH, Place, our_environment
+from harness.row import Missing, Row, row_name
 from rim_export import questions
-from row import Missing, Row, row_name
 
 import rim_edge
 
@@ -83,7 +83,7 @@ def code_hash() -> str:
     """Return a hash of the code that decides what a bundle holds: the exporter and the manifest's form."""
     exporter = Path(rim_export.__file__).parent.rglob("*.py")
     verb = (Path(rim_edge.__file__).parent / "cli").glob("export*.py")
-    return hash_files(*exporter, *verb, Path(rim_runtime.__file__).parent / "manifest.py")
+    return hash_files(*exporter, *verb, Path(rim_runtime.__file__).parent / "bundle" / "manifest.py")
 
 
 def our_row(place: Place, variant: Variant, layers: int, engine: str = ORT_CPU) -> Row | Missing:

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gemm import NAME as GEMM
-from gemm import gemm_summary
-from machine import describe_machine
-from made import read_figures
-from ours import VARIANTS, bundle_path
-from parts import part_file, part_names
-from place import Place
+from cpu_parts.gemm import NAME as GEMM
+from cpu_parts.gemm import gemm_summary
+from cpu_parts.ours import VARIANTS, bundle_path
+from cpu_parts.parts import part_file, part_names
+from cpu_parts.targets import targets
+from harness.machine import describe_machine
+from harness.made import read_figures
+from harness.place import Place
+from harness.rounds import ROUNDS
 from rim_runtime import Bundle
-from rounds import ROUNDS
-from targets import targets
 
 MADE = ("ours", "gguf", "genai", "nncf")
 

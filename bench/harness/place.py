@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-BENCH = Path(__file__).parent
+BENCH = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from made import bytes_of
-from place import Place, our_environment
-from row import Missing, Row
-from worker import Asked, Worker, WorkerDiedError, evict
+from harness.made import bytes_of
+from harness.place import Place, our_environment
+from harness.row import Missing, Row
+from harness.worker import Asked, Worker, WorkerDiedError, evict
 
 ROUNDS = {64: 9, 152: 9, 512: 5}
 """Rounds by prompt length in tokens; the target's length is 152. Every length has a round more, its first."""

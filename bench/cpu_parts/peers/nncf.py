@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from environments import environment_python, make_environment
-from made import CannotMakeError, hash_files, make_once, read_figures, run_measured
-from ours import FP32, bundle_path
-from place import BENCH, Place, peer_environment
+from cpu_parts.environments import environment_python, make_environment
+from cpu_parts.ours import FP32, bundle_path
+from harness.made import CannotMakeError, hash_files, make_once, read_figures, run_measured
+from harness.place import BENCH, Place, peer_environment
+from harness.row import Missing, Row, row_name
 from rim_export.questions import CALIBRATION_SET, read_questions
 from rim_runtime import Bundle
 from rim_runtime.loading.load import load_encoder
-from row import Missing, Row, row_name
 
 NAME = "nncf"
 QUESTIONS = 32
@@ -36,7 +36,8 @@ def make_nncf(place: Place, layers: int) -> dict[str, Any]:
         measured = run_measured(command, peer_environment(), place.log(f"nncf {layers}"))
         return {"seconds": measured["seconds"], "peak_gib": measured["peak_gib"]}
 
-    recipe = f"{hash_files(MAKER, BENCH / 'peers' / f'{NAME}.txt')} of {read_figures(bundle).get('recipe')}"
+    pins = BENCH / "cpu_parts" / "peers" / f"{NAME}.txt"
+    recipe = f"{hash_files(MAKER, pins)} of {read_figures(bundle).get('recipe')}"
     return make_once(place.made("nncf", layers, "int8"), recipe, make)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rounds import TARGET_LENGTH
+from harness.rounds import TARGET_LENGTH
 
 LENGTH = str(TARGET_LENGTH)
 OURS = "rim-edge int8 ort-cpu"

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import asdict, dataclass
 
 import torch
-from gpu_clock import Clock
+from gpu_parts.clock import Clock
 from transformers import Qwen3Config
 
 

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from checkpoint import make_checkpoint
-from environments import make_environment
-from made import CannotMakeError
-from ours import FP32, INT8, VARIANTS, export_bundle
-from peers.genai import PRECISIONS, make_genai
-from peers.llama_cpp import TYPES, make_llama_cpp
-from peers.nncf import make_nncf
-from place import Place
+from cpu_parts.checkpoint import make_checkpoint
+from cpu_parts.environments import make_environment
+from cpu_parts.ours import FP32, INT8, VARIANTS, export_bundle
+from cpu_parts.peers.genai import PRECISIONS, make_genai
+from cpu_parts.peers.llama_cpp import TYPES, make_llama_cpp
+from cpu_parts.peers.nncf import make_nncf
+from harness.made import CannotMakeError
+from harness.place import Place
 
 Maker = Callable[[], dict[str, Any]]
 

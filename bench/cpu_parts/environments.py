@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from made import CannotMakeError, hash_files, make_once, run_measured
-from place import BENCH, Place, peer_environment
+from harness.made import CannotMakeError, hash_files, make_once, run_measured
+from harness.place import BENCH, Place, peer_environment
 
 
 def environment_python(place: Place, name: str) -> Path:
@@ -23,7 +23,7 @@ def make_environment(place: Place, name: str, variables: Mapping[str, str] | Non
 
     Raises CannotMakeError with pip's reason.
     """
-    pins = BENCH / "peers" / f"{name}.txt"
+    pins = BENCH / "cpu_parts" / "peers" / f"{name}.txt"
     recipe = f"{hash_files(pins)} {dict(variables or {})} Python {sys.version_info[0]}.{sys.version_info[1]}"
     log = place.log(f"pip {name}")
 

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from environments import environment_python, make_environment
-from made import hash_files, make_once, read_figures, run_measured
-from place import BENCH, Place, peer_environment
-from row import Missing, Row, row_name
+from cpu_parts.environments import environment_python, make_environment
+from harness.made import hash_files, make_once, read_figures, run_measured
+from harness.place import BENCH, Place, peer_environment
+from harness.row import Missing, Row, row_name
 
 NAME = "genai"
 PRECISIONS = ("int4", "int8")
@@ -32,7 +32,7 @@ def make_genai(place: Place, layers: int, precision: str) -> dict[str, Any]:
             shutil.rmtree(scratch, ignore_errors=True)
         return {"seconds": measured["seconds"], "peak_gib": measured["peak_gib"]}
 
-    recipe = f"{hash_files(BENCH / 'peers' / f'{NAME}.txt')} {OPTIONS}"
+    recipe = f"{hash_files(BENCH / 'cpu_parts' / 'peers' / f'{NAME}.txt')} {OPTIONS}"
     return make_once(place.made("genai", layers, precision), recipe, make)
 
 

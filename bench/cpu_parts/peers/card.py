@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from place import BENCH, Place, our_environment
-from row import Row
+from harness.place import BENCH, Place, our_environment
+from harness.row import Row
 
 
 def card_row(place: Place, layers: int) -> Row:

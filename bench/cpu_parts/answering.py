@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from made import CannotMakeError
-from place import Place, our_environment
-from rounds import summary
-from row import Missing, Row
-from worker import evict
+from harness.made import CannotMakeError
+from harness.place import Place, our_environment
+from harness.rounds import summary
+from harness.row import Missing, Row
+from harness.worker import evict
 
 WARM, COLD = 7, 2
 
