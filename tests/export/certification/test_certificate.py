@@ -10,7 +10,6 @@ import pytest
 import rim_export
 import torch
 from rim_export.certification.comparison import compare
-from rim_export.certification.intervals import paired_difference_interval, share_interval
 from rim_export.errors import CertificateError
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes import rows
@@ -47,26 +46,6 @@ def test_flips_between_nearly_even_letters_are_told_apart() -> None:
     reference = two_letters((0.05, 0), (2, 0), (2, 0))
     result = compare(VARIANT, questions, two_letters((0, 1), (0, 1), (2, 0)), reference)
     assert (result.flips, result.near_tie_flips) == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("hits", "n", "expected"),
-    [  # of the published tables of Clopper and Pearson's limits, 95 %
-        (0, 10, (0.0, 0.3085)),
-        (1, 10, (0.0025, 0.4450)),
-        (5, 10, (0.1871, 0.8129)),
-        (0, 1000, (0.0, 0.0037)),
-    ],
-)
-def test_share_intervals(hits: int, n: int, expected: tuple[float, float]) -> None:
-    assert share_interval(hits, n) == pytest.approx(expected, abs=1e-4)
-
-
-def test_paired_difference_by_hand() -> None:
-    assert paired_difference_interval(0, 0, 100) == (0.0, 0.0)
-    low, high = share_interval(8, 10)
-    assert paired_difference_interval(8, 2, 100) == pytest.approx(((2 * low - 1) / 10, (2 * high - 1) / 10))
-    assert paired_difference_interval(2, 8, 100) == pytest.approx((-(2 * high - 1) / 10, -(2 * low - 1) / 10))
 
 
 def test_too_many_flips_name_both_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
 import pytest
 import rim_export
 from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 from rim_export.questions import QuestionFileError
 from rim_runtime.errors import InputError, RimError, StorageError, TargetExistsError
+
+from rim_edge.demo.make import CHECKPOINT, HERE
 
 
 def refused(checkpoint: str | Path, tmp_path: Path, error: type[RimError], **options: Any) -> str:
@@ -192,7 +196,23 @@ def test_certificate_questions_that_are_not_gzip(damaged: Path, tmp_path: Path) 
     assert "cannot be read" in refused(damaged, tmp_path, QuestionFileError, certify=questions)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_is_full_while_the_graph_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk's refusal is made up here, so that this runs for everyone; the next test fills a real one."""
+
+    def full(model: Any, path: Path, **options: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ir, "save", full)
+    message = refused(HERE / CHECKPOINT, tmp_path, StorageError)
+    assert message.startswith("The disk is full")
+    assert "nothing was written" in message
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="mounting a small disk needs root: a disk that is really full is NOT tested here",
+)
 def test_full_disk(tied_checkpoint: Any, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -200,7 +220,8 @@ def test_full_disk(tied_checkpoint: Any, tmp_path: Path) -> None:
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False, capture_output=True
     )
     if mounted.returncode:
-        pytest.skip(f"this machine mounts no tmpfs: {mounted.stderr.decode().strip()}")
+        said = mounted.stderr.decode().strip()
+        pytest.skip(f"this machine mounts no tmpfs, a disk that is really full is NOT tested here: {said}")
     try:
         with pytest.raises(StorageError, match="The disk is full") as caught:
             rim_export.export(tied_checkpoint.path, disk / "bundle", rim_export.ExportOptions(max_flips=1.0))

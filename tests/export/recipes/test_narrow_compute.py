@@ -16,6 +16,8 @@ from rim_export.certification.torch_engine import run_graph
 from rim_export.errors import HeadroomError
 from rim_export.measure.headroom import LEAST, headroom
 from rim_export.recipes.floats import FP32
+from rim_export.recipes.fp8 import fp8_recipe
+from rim_export.recipes.int8 import INT8
 from rim_export.recipes.nvfp4 import quantize_matrix
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 from rim_runtime.engines.names import EngineName
@@ -23,13 +25,14 @@ from rim_runtime.engines.ort_cpu import SESSION_ENTRIES
 from rim_runtime.errors import InputError
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 
-from tests.export.gpu_graphs import Source, two_layers
+from tests.export.gpu_graphs import RANGE, Source, two_layers
 
 FEED = {
     "question_ids": np.random.default_rng(0).integers(10, 400, (3, 17)),
     "question_length": np.array([17, 4, 11]),
     "blocks": np.array([4, 0, 2]),
 }
+Feed = dict[str, np.ndarray]
 MOST = {"fp16": 0.005, "bf16": 0.02, "int8": 0.06, "fp8": 0.25, "int4": 0.5, "nvfp4": 0.5}
 """Largest error of a logit, against their spread."""
 
@@ -44,26 +47,53 @@ def exact(source: Source, tmp_path_factory: pytest.TempPathFactory) -> np.ndarra
     return in_onnx_runtime(source.write(FP32, tmp_path_factory.mktemp("exact")), Precision.FP32)
 
 
-def in_onnx_runtime(graph: Path, precision: Precision) -> np.ndarray:
+def many(seed: int = 0) -> Feed:
+    """Return 64 questions of random ids, so that a mean over them says something."""
+    draw = np.random.default_rng(seed).integers
+    return {"question_ids": draw(10, 400, (64, 17)), "question_length": draw(1, 18, 64), "blocks": draw(0, 5, 64)}
+
+
+def in_onnx_runtime(graph: Path, precision: Precision, feed: Feed = FEED) -> np.ndarray:
     library = import_onnxruntime()
     options = library.SessionOptions()
     options.log_severity_level = 3
     for key, value in SESSION_ENTRIES.get(precision, {}).items():
         options.add_session_config_entry(key, value)
     session = library.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, FEED)
+    (logits,) = session.run(None, feed)
     assert logits.dtype == np.float32
     return np.asarray(logits)
 
 
-def in_torch(graph: Path) -> np.ndarray:
+def in_torch(graph: Path, feed: Feed = FEED) -> np.ndarray:
     with torch.no_grad():
-        (logits,) = run_graph(ir.load(graph).graph, dict(FEED))
+        (logits,) = run_graph(ir.load(graph).graph, dict(feed))
     return logits
 
 
-def test_torch_runs_the_fp32_graph_as_onnx_runtime_does(source: Source, exact: np.ndarray, tmp_path: Path) -> None:
-    np.testing.assert_allclose(in_torch(source.write(FP32, tmp_path)), exact, atol=1e-4, rtol=0)
+def apart(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return the mean difference of two engines' logits, against their spread."""
+    return float(np.abs(ours - theirs).mean() / theirs.std())
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("fp32", 1e-6), ("int8", 1.5e-3), ("fp8 by tensor", 1e-4), ("fp8 by row", 1e-4)]
+)
+def test_torch_runs_graphs_in_fp32_as_onnx_runtime_does(
+    name: str, most: float, source: Source, tmp_path: Path
+) -> None:
+    """fp32 and int8 get two to three times what was measured, 4e-7 and 6e-4.
+
+    fp8's levels are far apart, so most draws differ by 4e-7; the odd value that fp32's own error pushes to the
+    next level costs 1.5e-5, and half a dozen of them may do so on another machine. The rounding itself is 0.04.
+    """
+    by_tensor = fp8_recipe(dict.fromkeys(source.traced.matrices, RANGE))
+    recipe = {"fp32": FP32, "int8": INT8, "fp8 by tensor": by_tensor, "fp8 by row": fp8_recipe({})}[name]
+    graph, wide = source.write(recipe, tmp_path), source.write(FP32, tmp_path)
+    ours, theirs = in_torch(graph, many()), in_onnx_runtime(graph, recipe.precision, many())
+    assert apart(ours, theirs) < most
+    rounding = apart(ours, in_torch(wide, many()))
+    assert name == "fp32" or rounding > 2 * most, "an engine that leaves the rounding out would pass"
 
 
 @pytest.mark.parametrize("compute", ["fp16", "bf16"])
@@ -76,11 +106,11 @@ def test_logits_are_close_to_fp32(
     assert 1e-5 < error < MOST[precision] * (2 if compute == "bf16" else 1)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8", "fp8", "int4"])
-def test_onnx_runtime_and_torch_agree_on_fp16(precision: str, source: Source, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "most"), [("fp16", 1.5e-3), ("int8", 0.015), ("fp8", 0.02), ("int4", 0.02)])
+def test_onnx_runtime_and_torch_agree_on_fp16(precision: str, most: float, source: Source, tmp_path: Path) -> None:
+    """About twice what was measured, but for fp16, 2.5 times; the engines round to fp16 in different places."""
     graph = source.write(source.recipe(precision), tmp_path)
-    ours, theirs = in_torch(graph), in_onnx_runtime(graph, Precision(precision))
-    assert np.abs(ours - theirs).max() / theirs.std() < MOST[precision]
+    assert apart(in_torch(graph, many()), in_onnx_runtime(graph, Precision(precision), many())) < most
 
 
 def test_a_row_does_not_depend_on_its_batch(source: Source, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ PROBABILITIES = {
 }
 STEP_1, STEP_2, ANSWER = (4, 5), (5,), (6, 7)
 NLL_1, NLL_2, NLL_ANSWER = -math.log(0.5 * 0.2), -math.log(0.25), -math.log(0.125 * 0.4)
+NLL_HALF = -math.log(0.4)
 
 
 class Bigram(torch.nn.Module):
@@ -56,6 +57,8 @@ def said(*texts):
 
 LONG = Sample((7,), 3, said(STEP_1, STEP_2, ANSWER))
 SHORT = Sample((7,), 1, said(ANSWER))
+HALF = Sample((7,), 4, (Readout(4, ANSWER, (False, True), 1),))
+"""Four blocks and one readout, of which only the second token is scored."""
 ANYTIME = Sample((7,), 3, said(ANSWER, ANSWER, ANSWER), choices=True)
 
 
@@ -134,15 +137,15 @@ def test_multiple_choice_weighs_more_where_the_stage_says_so():
 @pytest.mark.parametrize(
     ("normalisation", "expected"),
     [
-        (Normalisation.ROWS, (NLL_1 + NLL_2 + 2 * NLL_ANSWER) / 2),
-        (Normalisation.TOKENS, (NLL_1 + NLL_2 + 2 * NLL_ANSWER) / 7),
-        (Normalisation.READOUTS, ((NLL_1 + NLL_2 + NLL_ANSWER) / 3 + NLL_ANSWER) / 2),
+        (Normalisation.ROWS, (NLL_1 + NLL_2 + 2 * NLL_ANSWER + NLL_HALF) / 3),
+        (Normalisation.TOKENS, (NLL_1 + NLL_2 + 2 * NLL_ANSWER + NLL_HALF) / 8),
+        (Normalisation.READOUTS, ((NLL_1 + NLL_2 + NLL_ANSWER) / 3 + NLL_ANSWER + NLL_HALF) / 3),
     ],
 )
 @pytest.mark.parametrize("micro_batch", [None, 1])
 def test_normalisation_by_hand_however_the_batch_is_cut(normalisation, expected, micro_batch):
     stage = steps_stage(anneal=Anneal.UNIFORM, normalisation=normalisation)
-    assert loss([LONG, SHORT], stage, 0, micro_batch) == pytest.approx(expected, abs=1e-6)
+    assert loss([LONG, SHORT, HALF], stage, 0, micro_batch) == pytest.approx(expected, abs=1e-6)
 
 
 def test_text_and_controls_weigh_their_tokens_alike():
@@ -157,6 +160,7 @@ def test_relative_anneal_by_hand():
     )
     zeros = [next(s for s in range(101) if anneal_weight(s, 100, t, 4) == 0) for t in (1, 2, 3, 4)]
     assert zeros == [25, 50, 75, 100]
+    assert [anneal_weight(60, 100, t, 4) for t in (1, 2, 3, 4)] == pytest.approx([0, 0, 0.2, 0.4], abs=1e-6)
 
 
 def test_rising_weights_by_hand():

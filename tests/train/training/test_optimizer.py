@@ -1,4 +1,4 @@
-"""A training step against AdamW written out by hand: rates, moments, decay, clipping, and a fresh start a stage."""
+"""A training step against AdamW written out by hand: rates, moments, decay, clipping, each stage from zero."""
 
 import math
 from dataclasses import dataclass
