@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,3 +64,12 @@ def demo_bundle(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatc
     path = make_bundle("demo-bundle")
     monkeypatch.setattr(bundles, "DEMO_FOLDER", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def one_trace_a_model() -> Iterator[None]:
+    """Let exports share traces; for tests that export."""
+    from tests.traces import shared_traces
+
+    with shared_traces():
+        yield

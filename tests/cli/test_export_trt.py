@@ -15,6 +15,9 @@ from rim_runtime.libraries.tensorrt import Library, is_installed
 from rim_edge.demo.make import CHECKPOINT, HERE
 from rim_edge.puzzles.fresh import fresh_puzzles
 
+pytestmark = pytest.mark.usefixtures("one_trace_a_model")
+
+
 Run = Callable[..., Any]
 DEMO = str(HERE / CHECKPOINT)
 needs_rtx = pytest.mark.skipif(

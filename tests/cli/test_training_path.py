@@ -12,6 +12,9 @@ import pytest
 
 from tests.places import REPOSITORY, SHARED
 
+pytestmark = pytest.mark.usefixtures("one_trace_a_model")
+
+
 Run = Callable[..., Any]
 EXAMPLES = REPOSITORY / "examples" / "training"
 TOKENIZER = SHARED / "qwen3-tokenizer"

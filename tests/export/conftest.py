@@ -1,10 +1,11 @@
-"""Tiny random checkpoints of the Qwen3 architecture, with the real Qwen3 tokenizer, and real questions."""
+"""Tiny random checkpoints of the Qwen3 architecture, with the demo's tokenizer or the real one, and questions."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 from rim_export.checkpoint.prompt import RIM_TOKENS
+from rim_export.questions import CALIBRATION_SET, CERTIFICATE_SET, read_questions
 from rim_runtime.prompt.options import render_options
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
+from rim_edge.puzzles.tokenizer import build_tokenizer
 from tests.cli.conftest import run as run  # the command line, for tests of exports as users start them
 from tests.places import SHARED
+from tests.traces import shared_traces
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +42,11 @@ class TinyCheckpoint:
     tokenizer: Any
 
 
-def _build(folder: Path, shared: Path, *, tied: bool, key_heads: int, shard_size: str) -> TinyCheckpoint:
+def _build(
+    folder: Path, tokenizer: Any, *, vocabulary: int, tied: bool, key_heads: int, shard_size: str
+) -> TinyCheckpoint:
     config = Qwen3Config(
-        vocab_size=151936,
+        vocab_size=vocabulary,
         hidden_size=48,
         intermediate_size=96,
         num_hidden_layers=3,
@@ -58,28 +64,44 @@ def _build(folder: Path, shared: Path, *, tied: bool, key_heads: int, shard_size
         if name.endswith("norm.weight"):
             parameter.data.uniform_(0.5, 1.5)
     model.save_pretrained(folder, max_shard_size=shard_size)
-    tokenizer = AutoTokenizer.from_pretrained(shared / "qwen3-tokenizer")
-    tokenizer.add_tokens(list(RIM_TOKENS), special_tokens=True)
     tokenizer.save_pretrained(folder)
     # Loaded anew: the cast above rounded the rotary frequencies too, which a real load never does.
     reference = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return TinyCheckpoint(folder, reference, tokenizer)
 
 
-@pytest.fixture(scope="session")
-def tied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
-    """One file, tied head, two query heads a key head."""
-    return _build(tmp_path_factory.mktemp("tied") / "tiny", shared_data, tied=True, key_heads=2, shard_size="5GB")
+@pytest.fixture(scope="session", autouse=True)
+def one_trace_a_model() -> Iterator[None]:
+    """Let exports share traces."""
+    with shared_traces():
+        yield
 
 
 @pytest.fixture(scope="session")
-def untied_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
+def tied_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
+    """One file, tied head, two query heads a key head; the demo's tokenizer, which is there for everyone."""
+    tokenizer = build_tokenizer()
+    folder = tmp_path_factory.mktemp("tied") / "tiny"
+    return _build(folder, tokenizer, vocabulary=len(tokenizer), tied=True, key_heads=2, shard_size="5GB")
+
+
+@pytest.fixture(scope="session")
+def untied_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
     """Several shards, a head of its own, as many key heads as query heads."""
-    made = _build(
-        tmp_path_factory.mktemp("untied") / "tiny", shared_data, tied=False, key_heads=4, shard_size="10MB"
-    )
+    tokenizer = build_tokenizer()
+    folder = tmp_path_factory.mktemp("untied") / "tiny"
+    made = _build(folder, tokenizer, vocabulary=len(tokenizer), tied=False, key_heads=4, shard_size="100KB")
     assert len(list(made.path.glob("*.safetensors"))) > 1
     return made
+
+
+@pytest.fixture(scope="session")
+def real_checkpoint(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyCheckpoint:
+    """As `tied_checkpoint`, with the real Qwen3 tokenizer and its whole vocabulary."""
+    tokenizer = AutoTokenizer.from_pretrained(shared_data / "qwen3-tokenizer")
+    tokenizer.add_tokens(list(RIM_TOKENS), special_tokens=True)
+    folder = tmp_path_factory.mktemp("real") / "tiny"
+    return _build(folder, tokenizer, vocabulary=151936, tied=True, key_heads=2, shard_size="5GB")
 
 
 @pytest.fixture
@@ -111,6 +133,12 @@ def inject_outlier(file: Path, layer: int, channel: int) -> None:
 def two_letters(*rows: tuple[float, float]) -> np.ndarray:
     """Return letter logits [n, letters] for an offered A and B; the other eight would win if they counted."""
     return np.array([[*row, *8 * [9.0]] for row in rows], np.float32)
+
+
+@pytest.fixture(scope="session")
+def questions() -> list[str]:
+    """The 160 medical questions that ship with the exporter, with their options."""
+    return [row.text for file in (CERTIFICATE_SET, CALIBRATION_SET) for row in read_questions(file)]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
-from rim_export.graph.trace import TracedGraph, trace
+from rim_export.graph.trace import TracedGraph
 from rim_export.recipes.precisions import Measured, gpu_recipe
 from rim_export.recipes.recipe import Recipe, bind
 from rim_export.weights.files import write_graph
@@ -18,6 +18,7 @@ from rim_export.weights.model_weights import ModelWeights
 from rim_runtime.bundle.manifest import Compute, Head, Precision
 
 from rim_edge.demo.make import CHECKPOINT, HERE
+from tests.traces import trace_once
 
 RANGE = 128.0
 """Every activation's range in fp8: wide enough for the demo; what it is makes no difference to a parser."""
@@ -57,7 +58,7 @@ def two_layers() -> Source:
     contract = derive_contract(tokenizer, checkpoint.rim or RimSettings())
     config = checkpoint.load_config()
     config.num_hidden_layers, config.layer_types = 2, config.layer_types[:2]
-    traced = trace(config, contract, len(letters), Head.LETTERS)
+    traced = trace_once(config, contract, len(letters), Head.LETTERS)
     return Source(traced, ModelWeights(checkpoint, letters, Head.LETTERS))
 
 
@@ -98,5 +99,5 @@ def at_1_7b(layers: int) -> Source:
     checkpoint = Checkpoint.open(HERE / CHECKPOINT)
     contract = derive_contract(checkpoint.load_tokenizer(), RimSettings())
     assert isinstance(contract, PromptContract)
-    traced = trace(config, contract, 10, Head.LETTERS)
+    traced = trace_once(config, contract, 10, Head.LETTERS)
     return Source(traced, RandomWeights(traced))

@@ -25,7 +25,7 @@ def refused(failed: Any, target: Path, code: int) -> str:
 
 
 def test_an_outlier_is_refused_and_keep_going_rescues_it(
-    run: Run, outlier_checkpoint: Path, tmp_path: Path, real_questions: list[str]
+    run: Run, outlier_checkpoint: Path, tmp_path: Path, questions: list[str]
 ) -> None:
     target = tmp_path / "made" / "bundle"
     command = ("export", "--model", str(outlier_checkpoint), "-o", str(target), *FEW_FLIPS)
@@ -39,7 +39,7 @@ def test_an_outlier_is_refused_and_keep_going_rescues_it(
     assert "questions like the checkpoint" in done.out
     assert "with 95 % confidence it changes" in done.out
     assert "layers kept wide: 1\n" in done.out
-    answered = run("ask", real_questions[0], "--bundle", str(target), "--json")
+    answered = run("ask", questions[0], "--bundle", str(target), "--json")
     assert (answered.code, answered.json["engine"]) == (0, "ort-cpu")
     assert answered.json["letter"] in "ABCD"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import torch
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CertificateError
 from rim_export.measure.reference import run_reference
-from rim_export.measure.smoothing import SITES, SmoothedWeights, Smoothing
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.measure.smoothing import SITES
+from rim_export.weights.model_weights import ModelWeights, Smoothing
 from rim_runtime import Engine, Question
 from rim_runtime.bundle.manifest import Head, Precision
 
@@ -27,7 +28,7 @@ def test_int8_refuses_and_names_the_layer(outlier_checkpoint: Path, tmp_path: Pa
 
 
 def test_keep_going_widens_that_layer_alone(
-    outlier_checkpoint: Path, tmp_path: Path, real_questions: list[str]
+    outlier_checkpoint: Path, tmp_path: Path, questions: list[str]
 ) -> None:
     options = rim_export.ExportOptions(keep_going=True, max_flips=0.05)
     report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
@@ -40,10 +41,10 @@ def test_keep_going_widens_that_layer_alone(
     wide = rim_export.export(
         outlier_checkpoint, tmp_path / "fp32", rim_export.ExportOptions(precision=Precision.FP32)
     )
-    questions = [Question(text) for text in real_questions[:60]]
+    asked = [Question(text) for text in questions[:60]]
     with Engine.load(report.bundle) as ours, Engine.load(wide.bundle) as theirs:
-        found = [answer.letter for answer in ours.ask_many(questions)]
-        expected = [answer.letter for answer in theirs.ask_many(questions)]
+        found = [answer.letter for answer in ours.ask_many(asked)]
+        expected = [answer.letter for answer in theirs.ask_many(asked)]
     assert np.mean([a == b for a, b in zip(found, expected, strict=True)]) >= 0.9
 
 
@@ -55,7 +56,7 @@ def naive_int8(name: str, activations: torch.Tensor, weight: torch.Tensor) -> to
 
 
 def test_naive_int8_fails_where_smoothing_holds(
-    outlier_checkpoint: Path, tied_checkpoint: TinyCheckpoint, tmp_path: Path, real_questions: list[str]
+    outlier_checkpoint: Path, tied_checkpoint: TinyCheckpoint, tmp_path: Path, questions: list[str]
 ) -> None:
     options = rim_export.ExportOptions(smooth=True, max_flips=0.1)  # random weights: many near-ties
     report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
@@ -65,7 +66,7 @@ def test_naive_int8_fails_where_smoothing_holds(
     assert float(strengths.split(": ")[1].split(", ")[1]) > 0
     cost = {layer.layer: layer.error for layer in certified.costliest_layers}
     weights = ModelWeights(Checkpoint.open(outlier_checkpoint), {"A": 32, "B": 33}, Head.LETTERS)
-    prompts = [tied_checkpoint.tokenizer.encode(text) for text in real_questions[:8]]
+    prompts = [tied_checkpoint.tokenizer.encode(text) for text in questions[:8]]
     naive = run_reference(weights, prompts, [naive_int8]).layer_errors[naive_int8]
     assert naive[1] > 10 * cost[1], "the outlier is not one"
     assert cost[1] < 0.1
@@ -84,7 +85,7 @@ def test_folding_changes_no_function(tied_checkpoint: TinyCheckpoint) -> None:
         if site.source == "self_attn.v_proj":
             spread = spread.view(2, 1, 16).expand(2, 2, 16).flatten()
         columns |= {f"{start}{product}.weight": spread for product in site.products}
-    folded = SmoothedWeights(plain.checkpoint, plain.letters, plain.head, Smoothing(columns, rows))
+    folded = replace(plain, smoothing=Smoothing(columns, rows))
     prompts = [list(range(40, 60))]
     np.testing.assert_array_equal(run_reference(folded, prompts).logits, run_reference(plain, prompts).logits)
     assert not torch.equal(folded.read(next(iter(columns))), plain.read(next(iter(columns))).float())

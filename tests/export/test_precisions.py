@@ -67,9 +67,9 @@ def logits(path: Path, questions: list[str], variant: str | None = None) -> np.n
 
 @pytest.mark.parametrize(("name", "most"), [("fp8", 0.2), ("fp8 by row", 0.2)])
 def test_logits_are_close_to_fp32(
-    name: str, most: float, reports: dict[str, rim_export.ExportReport], real_questions: list[str]
+    name: str, most: float, reports: dict[str, rim_export.ExportReport], questions: list[str]
 ) -> None:
-    ours, theirs = (logits(reports[which].bundle, real_questions[:80]) for which in (name, "fp32"))
+    ours, theirs = (logits(reports[which].bundle, questions[:80]) for which in (name, "fp32"))
     assert 0.005 < np.abs(ours - theirs).mean() / theirs.std() < most  # three random layers of 48 channels
 
 
@@ -142,9 +142,9 @@ def test_fp8_says_what_it_was_measured_on(
 
 
 def test_fp8_by_row_does_not_depend_on_the_batch(
-    reports: dict[str, rim_export.ExportReport], real_questions: list[str]
+    reports: dict[str, rim_export.ExportReport], questions: list[str]
 ) -> None:
-    some = real_questions[:24]
+    some = questions[:24]
     with Engine.load(reports["fp8 by row"].bundle) as engine:
         alone = [engine.ask(text) for text in some]
         mixed = engine.ask_many([Question(text) for text in some])

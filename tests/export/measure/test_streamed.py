@@ -18,7 +18,7 @@ from tests.export.conftest import TinyCheckpoint
 def prompts(count: int, longest: int) -> list[list[int]]:
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
-    return [torch.randint(0, 5000, (length,), generator=generator).tolist() for length in lengths]
+    return [torch.randint(0, 1000, (length,), generator=generator).tolist() for length in lengths]
 
 
 def test_logits_do_not_depend_on_how_prompts_are_batched(tied_checkpoint: TinyCheckpoint) -> None:

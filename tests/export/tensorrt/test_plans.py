@@ -142,7 +142,7 @@ MEASURED = """
 import re, sys, time
 from pathlib import Path
 from rim_runtime.bundle.manifest import Limits
-from rim_runtime.plan_build import build_buffer, default_profiles
+from rim_runtime.tensorrt.build import build_buffer, default_profiles
 from rim_runtime.libraries.tensorrt import Library, import_tensorrt
 library = import_tensorrt(Library.RTX, "Testing")
 started = time.perf_counter()

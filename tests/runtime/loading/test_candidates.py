@@ -80,7 +80,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with a GPU and every GPU engine."""
     made = Machine()
     names = [name for name in EngineName if name is not EngineName.AUTO]
-    monkeypatch.setattr(registry, "_KINDS", {name: made.kind(name) for name in names})
+    monkeypatch.setattr(registry, "_ENTRIES", {name: made.kind(name) for name in names})
     monkeypatch.setattr(registry, "is_installed", lambda name: name in made.installed)
     monkeypatch.setattr(gpu, "look", lambda: GPU)
     return made

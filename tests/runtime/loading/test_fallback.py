@@ -101,7 +101,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Build:
             name: registry._Entry(lambda: True, _version(rung), _opener(machine, name))
             for name, rung in machine.rungs.items()
         }
-        monkeypatch.setattr(registry, "_KINDS", kinds)
+        monkeypatch.setattr(registry, "_ENTRIES", kinds)
         monkeypatch.setattr(registry, "is_installed", lambda name: name in machine.rungs)
         monkeypatch.setattr(selftest, "time", SimpleNamespace(perf_counter=lambda: machine.now))
         return machine

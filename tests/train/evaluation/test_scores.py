@@ -23,7 +23,7 @@ def test_wilson_intervals(right, n, low, high):
 def test_a_report_scores_every_budget_the_oracle_and_the_majority():
     answers = ["A", "B", "A", "C"]
     read = {0: ["A", "A", "A", "A"], 1: ["A", "B", "B", "B"], 2: ["B", "A", "A", "B"]}
-    found = report(answers, read, swapped=["A", "B", "A", "A"], chain=["A", "", "", "C"])
+    found = report(answers, read, shuffled=["A", "B", "A", "A"], chain=["A", "", "", "C"])
     assert [found.by_blocks[k].right for k in (0, 1, 2)] == [2, 2, 1]
     assert found.any_block.right == 3, "right at 1 or at 2; what 0 blocks say does not count"
     assert (found.majority.right, found.swapped.right, found.chain.right) == (2, 3, 2)
