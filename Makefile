@@ -10,8 +10,9 @@ Q ?= There are eight rooms, A to H, with one door out of each. The door in B lea
 ask: $(VENV)/.runs
 	@$(BIN)/rim-edge ask "$(Q)"
 
+# As many processes as cores, four at most, each on one thread: several at once would share the cores.
 test: $(VENV)/.develops
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.develops
 	$(BIN)/ruff check .

@@ -24,7 +24,8 @@ def shared_traces() -> Iterator[None]:
 
 def trace_once(config: Any, *rest: Any) -> TracedGraph:
     """Return the trace of a model that was traced before, or trace it."""
-    key = pickle.dumps((config.to_json_string(use_diff=False), rest))
+    geometry = {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
+    key = pickle.dumps((sorted(map(str, geometry.items())), rest))
     if key not in _known:
         _known[key] = trace(config, *rest)
     return _known[key]

@@ -6,7 +6,7 @@
         answer = engine.ask("Which vitamin deficiency causes scurvy?", ["Vitamin A", "Vitamin C"])
     answer.letter, answer.choice, answer.confidence
 
-Importing it does nothing but import: ONNX Runtime comes with the first engine that is loaded.
+The import has no other effect: ONNX Runtime is imported when the first engine is loaded.
 """
 
 from rim_runtime.answer import Answer

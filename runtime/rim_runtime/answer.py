@@ -1,4 +1,4 @@
-"""An answer as it comes back, and how the letters' logits become one letter."""
+"""An answer, and how one letter is read from the letters' logits."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rim_runtime.bundle.manifest import Precision
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model answered, and what ran. `str(answer)` is the letter."""
+    """What the model answered, and which engine ran. `str(answer)` is the letter."""
 
     letter: str
     """The offered letter with the highest logit."""
     choice: str | None
     """Text of that option; None where the question has no options."""
     probabilities: Mapping[str, float]
-    """Probability of each offered letter; they add up to 1. Without options all letters are offered."""
+    """Probability of each offered letter; they sum to 1. Without options, all letters are offered."""
     letter_logits: Mapping[str, float]
     """The model's raw logits of all its letters."""
     confidence: float
     """The chosen letter's probability among the offered ones: how clearly the model prefers it to the others.
-    It is not calibrated: no measured chance of being right, and a model can be sure and wrong."""
+    It is not calibrated: it does not measure the chance of being right, and a model can be sure and wrong."""
     blocks: int
     """Memory blocks used."""
     engine: str
@@ -36,7 +36,7 @@ class Answer:
     bundle: str
     """The bundle's name."""
     latency_ms: float
-    """Milliseconds from text to answer; of a batch, this row's share of them."""
+    """Milliseconds from text to answer; in a batch, this row's share of them."""
 
     def __str__(self) -> str:
         return self.letter
@@ -47,8 +47,8 @@ def read_letters(
 ) -> tuple[str, dict[str, float]]:
     """Return the best offered letter and the offered letters' probabilities.
 
-    `logits` is float32 [letters], in the order of `letters`; with nothing offered, all letters are. All must
-    be finite. Of equal logits the first letter wins.
+    `logits` is float32 [letters], in the order of `letters`; all must be finite. If `offered` is empty, all
+    letters are offered. Of equal logits the first letter wins.
     """
     values = {letter: float(logit) for letter, logit in zip(letters, logits, strict=True)}
     among = {letter: values[letter] for letter in (offered or letters)}

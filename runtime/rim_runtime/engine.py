@@ -1,4 +1,4 @@
-"""The runtime's face: load a bundle, ask it, close it.
+"""The runtime's public interface: load a bundle, ask it, close it.
 
 with Engine.load("bundle/") as engine:
     answer = engine.ask("Which vitamin deficiency causes scurvy?", ["Vitamin A", "Vitamin C"])
@@ -32,7 +32,7 @@ class Engine:
     def __init__(
         self, manifest: Manifest, encoder: PromptEncoder, backend: Backend, *, notes: Sequence[str] = ()
     ) -> None:
-        """Assemble an engine from its parts; `Engine.load` is the way from a folder."""
+        """Assemble an engine from its parts; `Engine.load` makes one from a folder."""
         self.manifest = manifest
         self.notes = tuple(notes)
         self._encoder = encoder
@@ -51,10 +51,10 @@ class Engine:
         answers: Answers = Answers.MANY,
         progress: Progress | None = None,
     ) -> Self:
-        """Load a bundle, check it, and let it answer its golden questions the first time it meets this machine.
+        """Load a bundle, check it, and ask its golden questions if it is loaded here for the first time.
 
-        `threads` None means one a physical core; `answers` ONE starts sooner and answers slower (rim_runtime.use);
-        `progress` gets a line of text before whatever takes long.
+        `threads` None means one per physical core; `answers` ONE starts sooner and answers slower (`Answers`);
+        `progress` is called with a line of text before each slow step.
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
         and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine).
         """
@@ -86,7 +86,8 @@ class Engine:
     def ask_many(self, questions: Sequence[Question], *, blocks: int | None = None) -> list[Answer]:
         """Answer questions in batches of similar length; the answers come in the questions' order.
 
-        A row's answer does not depend on the others. Raises what `ask` raises, before anything is answered.
+        A row's answer does not depend on the others. Raises what `ask` raises; QuestionError before anything is
+        answered.
         """
         backend = self._backend
         if backend is None:
@@ -107,7 +108,7 @@ class Engine:
         return [answers[index] for index in range(len(rows))]
 
     def close(self) -> None:
-        """Free the model; questions that are being answered in other threads are finished first."""
+        """Free the model; questions that other threads are asking are answered first."""
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()

@@ -1,13 +1,13 @@
 """Every error that rim-edge raises on purpose.
 
 RimError
-├── InputError (ValueError)                 what the caller gave cannot be used       exit 2
+├── InputError (ValueError)                 the caller's input cannot be used         exit 2
 │   ├── QuestionError                       empty, not text, bad options, bad blocks
 │   │   └── QuestionTooLongError            over the bundle's limit; nothing is ever cut
 │   ├── BundleNotFoundError (FileNotFoundError)
-│   └── TargetExistsError (FileExistsError) an output is already there
+│   └── TargetExistsError (FileExistsError) an output already exists
 ├── CheckError                              a check failed                            exit 3
-│   ├── BundleVersionError                  the manifest's schema is not ours
+│   ├── BundleVersionError                  this release does not read the manifest's schema
 │   ├── BundleCorruptError                  truncated, altered or foreign files
 │   └── SelfTestError                       golden questions answered differently here
 ├── UnavailableError (RuntimeError)         no such engine, device or extra here      exit 4
@@ -15,18 +15,18 @@ RimError
 │   └── EngineUnavailableError              an engine cannot run here, and why
 ├── StorageError (OSError)                  the disk refused: full, read-only, gone   exit 1
 └── EngineFailedError (RuntimeError)        an engine could not finish an answer      exit 1
-    ├── BrokenLogitsError                   it gave logits that are no finite numbers
+    ├── BrokenLogitsError                   its logits are not all finite
     └── EngineClosedError                   it was asked after it had been closed
 
-The exporter and the trainer add their own leaves below these four branches; the command line turns the
-branch into the exit code.
+The exporter and the trainer derive their own errors from these; the command line turns each of the five classes
+below RimError into its exit code.
 """
 
 from __future__ import annotations
 
 
 class RimError(Exception):
-    """Root of all errors raised on purpose: the message says what was found, expected, and what to do."""
+    """Root of all errors raised on purpose; the message says what was found, what was expected and what to do."""
 
 
 class InputError(RimError, ValueError):
@@ -38,7 +38,7 @@ class QuestionError(InputError):
 
 
 class QuestionTooLongError(QuestionError):
-    """The question has more tokens than the bundle takes."""
+    """The question has more tokens than the bundle allows."""
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(
@@ -50,11 +50,11 @@ class QuestionTooLongError(QuestionError):
 
 
 class BundleNotFoundError(InputError, FileNotFoundError):
-    """There is no bundle at that path or of that name."""
+    """There is no bundle at that path or with that name."""
 
 
 class TargetExistsError(InputError, FileExistsError):
-    """The output is already there; nothing is overwritten."""
+    """The output already exists; nothing is overwritten."""
 
 
 class CheckError(RimError):
@@ -62,7 +62,7 @@ class CheckError(RimError):
 
 
 class BundleVersionError(CheckError):
-    """The bundle's manifest has a schema version this release does not read."""
+    """The bundle's manifest has a schema version that this release does not read."""
 
 
 class BundleCorruptError(CheckError):
@@ -98,7 +98,7 @@ class EngineFailedError(RimError, RuntimeError):
 
 
 class BrokenLogitsError(EngineFailedError):
-    """An engine gave logits that are not all finite numbers: no letter can be read from them."""
+    """An engine returned logits that are not all finite numbers: no letter can be read from them."""
 
     def __init__(self, engine: str, precision: str) -> None:
         super().__init__(

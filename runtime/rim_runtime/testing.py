@@ -24,7 +24,7 @@ from rim_runtime.prompt.options import LETTERS
 
 
 def byte_tokenizer() -> Tokenizer:
-    """Return a tokenizer with one token a byte: ids 0 to 255, complete and tiny."""
+    """Return a tokenizer with one token per byte, ids 0 to 255."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={text: number for number, text in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -71,7 +71,7 @@ class FakeCall:
 
 
 class FakeBackend:
-    """Answers with given logits, or with numbers that depend on the question's ids and blocks alone."""
+    """Answers with given logits, or with numbers that depend only on the question's ids and blocks."""
 
     name = "fake"
     batch_tokens = 512
@@ -79,7 +79,7 @@ class FakeBackend:
     fingerprint = "fake"
 
     def __init__(self, logits: Sequence[float] | None = None, *, letters: int = len(LETTERS)) -> None:
-        """Answer every question with `logits`; without them, by a checksum of the question."""
+        """Answer every question with `logits`, or else with a checksum of the question."""
         self.calls: list[FakeCall] = []
         self.closed = False
         self._logits = None if logits is None else np.asarray(logits, np.float32)
@@ -108,7 +108,7 @@ class FakeBackend:
 
 
 def fake_engine(backend: FakeBackend | None = None) -> Engine:
-    """Return an engine on a FakeBackend; give one to choose its answers and to see what was asked."""
+    """Return an engine on a FakeBackend; pass your own to choose the answers and to see what was asked."""
     manifest = fake_manifest()
     encoder = PromptEncoder(manifest.prompt, byte_tokenizer(), manifest.limits.question_tokens)
     return Engine(manifest, encoder, backend or FakeBackend())

@@ -23,7 +23,7 @@ CERTIFICATE = "certificate.json"
 REQUIRED = (TOKENIZER, GOLDEN, CERTIFICATE)
 
 Progress = Callable[[str], None]
-"""Gets a line of text before whatever takes long."""
+"""Called with a line of text before each slow step."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class GoldenQuestion:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose manifest was read and whose files are there; `verify` checks their content."""
+    """A bundle whose manifest was read and whose files exist; `verify` checks their content."""
 
     path: Path
     """The folder."""
@@ -72,7 +72,7 @@ class Bundle:
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
-        """Read a bundle's manifest and check that its files are there, with the right sizes.
+        """Read a bundle's manifest and check that its files exist and have the right sizes.
 
         Raises BundleNotFoundError, BundleVersionError and BundleCorruptError, in this order.
         """
@@ -116,14 +116,14 @@ class Bundle:
             )
 
     def verify(self, progress: Progress | None = None) -> None:
-        """Hash every file. Raises BundleCorruptError for the first whose content is not the manifest's."""
+        """Hash every file. Raises BundleCorruptError for the first whose hash is not the manifest's."""
         for name in self.manifest.files:
             if progress:
                 progress(name)
             self.verify_file(name)
 
     def verify_file(self, name: str) -> None:
-        """Hash one file of the manifest. Raises BundleCorruptError if its content is another."""
+        """Hash one file of the manifest. Raises BundleCorruptError if the hash differs."""
         expected = self.manifest.files[name].sha256
         try:
             found = sha256_file(self.path / name)
@@ -138,7 +138,7 @@ class Bundle:
             )
 
     def variant(self, precision: Precision | None = None, dialects: Sequence[Dialect] = tuple(Dialect)) -> Variant:
-        """Return the variant of this precision (None: the default one) in the first of these dialects it has.
+        """Return the variant of this precision (None: the default one), in the first of these dialects that exists.
 
         Raises BundleNotFoundError.
         """
@@ -177,18 +177,18 @@ class Bundle:
         return body
 
     def unlisted_files(self) -> tuple[str, ...]:
-        """Return what lies in the folder without being part of the bundle; nothing reads it."""
+        """Return the files in the folder that are not part of the bundle; nothing reads them."""
         listed = {MANIFEST, *self.manifest.files}
         return tuple(sorted(path.name for path in self.path.iterdir() if path.name not in listed))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` over the files that are in `folder`; it lists them all with sizes and hashes."""
+    """Write `manifest.json` into `folder`, whose files it lists with sizes and hashes."""
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def file_entries(folder: Path) -> Mapping[str, FileEntry]:
-    """Return sizes and hashes of all files in a folder, by name, the manifest left out."""
+    """Return sizes and hashes of all files in a folder except the manifest, by name."""
     paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
     return {path.name: FileEntry(path.stat().st_size, sha256_file(path)) for path in paths}
 

@@ -1,4 +1,4 @@
-"""Whether a bundle's files are still what was hashed: small ones every time, large ones once."""
+"""Check that a bundle's files still have their hashes: small files at every load, large files once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SETTLED_S = 2.0  # a file changed more recently could change again within one t
 
 
 def check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:
-    """Check one file of a bundle by its hash. Raises BundleCorruptError if its content is another."""
+    """Check one file of a bundle by its hash. Raises BundleCorruptError if the hash differs."""
     entry = bundle.manifest.files[name]
     if name == TOKENIZER:  # load_encoder checks it
         return

@@ -43,12 +43,12 @@ def parse_precision(name: str) -> Precision:
 
 
 class Compute(StrEnum):
-    """What a graph computes in between its narrow products: attention, activations, residuals."""
+    """The type a graph computes in between its narrow products: attention, activations, residuals."""
 
     FP32 = "fp32"
-    """Every CPU engine runs it; TensorRT has no attention for it."""
+    """Every CPU engine runs it; TensorRT has no attention in fp32."""
     FP16 = "fp16"
-    """GPU engines run it, and ONNX Runtime on the CPU, more exactly."""
+    """GPU engines run it; so does ONNX Runtime on the CPU, more exactly."""
     BF16 = "bf16"
     """GPU engines run it; ONNX Runtime has no kernels for it on the CPU."""
 
@@ -57,7 +57,7 @@ class Dialect(StrEnum):
     """Which operators a graph is written in."""
 
     PORTABLE = "portable"
-    """Standard operators alone: every engine reads it."""
+    """Standard operators only: every engine reads it."""
     ORT = "ort"
     """With ONNX Runtime's own operators, for its CPU engine."""
 
@@ -104,7 +104,7 @@ class Variant:
     name: str
     """The variant's name, as in `model.<name>.onnx`."""
     precision: Precision
-    """Number format of weights and activations in the big matrix products."""
+    """Number format of weights and activations in the large matrix products."""
     head: Head
     """Which output the graph has."""
     graph: str
@@ -112,23 +112,23 @@ class Variant:
     data: str
     """File name of its external data."""
     wide_layers: tuple[int, ...] = ()
-    """Layers that are kept in fp32, because the precision cost too much there."""
+    """Layers kept as wide as the graph computes, because the precision cost too much there."""
     dialect: Dialect = Dialect.PORTABLE
     """Operators of the graph."""
     compute: Compute = Compute.FP32
-    """What it computes in between its products; TensorRT takes 16 bits alone."""
+    """The type it computes in between its products; TensorRT takes only 16-bit types."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Shapes of `question_ids`, [batch, length], that one optimization profile of a plan takes, inclusive."""
+    """Shapes of `question_ids`, [batch, length], that one optimization profile of a plan takes; bounds included."""
 
     least_length: int
     """Shortest padded question, in tokens."""
     most_length: int
-    """Longest padded question, in tokens; what the profile is tuned for."""
+    """Longest padded question, in tokens; the profile is tuned for it."""
     most_batch: int
-    """Most questions at once; at least 1, which is what the profile is tuned for."""
+    """Most questions at once, at least 1; the profile is tuned for 1."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Plan:
     library: str
     """`tensorrt-rtx` or `tensorrt`."""
     library_version: str
-    """Exact release: no other one runs it."""
+    """Exact release; no other release runs the plan."""
     platform: str
     """Where it was built, as in `linux-x86_64`."""
     targets: tuple[str, ...]
@@ -169,14 +169,14 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a runtime needs to know about a bundle besides the files themselves."""
+    """Everything the runtime needs to know about a bundle besides the files themselves."""
 
     name: str
     """The bundle's name."""
     source: Source
     """Where it comes from."""
     tools: Mapping[str, str]
-    """Versions of what made it."""
+    """Versions of the tools that made it."""
     prompt: PromptContract
     """The prompt contract."""
     letters: Mapping[str, int]
@@ -194,11 +194,11 @@ class Manifest:
 
     @property
     def sha256(self) -> str:
-        """The hash over its canonical JSON: it changes with anything in the bundle."""
+        """The hash over its canonical JSON; it changes with anything in the bundle."""
         return _hash(dataclasses.asdict(self))
 
     def graph_sha256(self, variant: Variant) -> str:
-        """Return the hash of a variant's content: its graph's and its weights' hashes, hashed."""
+        """Return the hash of a variant's content: the hash over its graph's and its weights' hashes."""
         return graph_sha256(self.files[variant.graph], self.files[variant.data])
 
     def to_json(self) -> str:
@@ -210,11 +210,11 @@ class Manifest:
     def from_json(cls, text: str, where: str) -> Manifest:
         """Read a manifest; `where` names the file in errors.
 
-        Raises BundleVersionError for another schema, then BundleCorruptError for a hash or field that is wrong.
+        Raises BundleVersionError for another schema, then BundleCorruptError for a wrong hash or field.
         """
         try:
             body = json.loads(text)
-            _hash(body)  # half a surrogate pair is no text
+            _hash(body)  # fails on half a surrogate pair
         except (ValueError, RecursionError) as error:
             raise BundleCorruptError(f"{where} is not JSON ({error}). Copy or export the bundle again.") from None
         if not isinstance(body, dict) or "schema_version" not in body:
@@ -239,7 +239,7 @@ class Manifest:
         return manifest
 
     def _check_values(self, where: str) -> None:
-        """Raise BundleCorruptError for values of the right type that no bundle can have."""
+        """Raise BundleCorruptError for values that have the right type but that no bundle can have."""
         limits, fixed = self.limits, self.prompt.fixed_tokens
         ids = (*self.prompt.head, *self.prompt.tail, *self.prompt.block, *self.prompt.prefix)
         wrong = {
@@ -256,7 +256,7 @@ class Manifest:
             )
 
     def _is_own(self, plan: Plan) -> bool:
-        """Whether a plan's file and variant are this bundle's, and its profiles can be."""
+        """Whether a plan's file and variant belong to this bundle, and its profiles are possible."""
         listed = self.files.get(plan.file) == FileEntry(plan.bytes, plan.sha256)
         possible = all(1 <= one.least_length <= one.most_length and one.most_batch >= 1 for one in plan.profiles)
         known = plan.variant in {variant.name for variant in self.variants}

@@ -1,7 +1,7 @@
-"""Bundles whose plans this machine was told to load: a TensorRT plan is code.
+"""The list of bundles whose plans may be loaded on this machine: a TensorRT plan is code.
 
-A bundle is known by its manifest's hash, which changes with every file it lists. The list is kept in the home
-folder; one that cannot be read trusts nothing.
+A bundle is identified by its manifest's hash, which changes with every file it lists. The list is kept in the
+home folder. If it cannot be read, no bundle is trusted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rim_runtime.machine.storage import write_file
 
 
 def is_trusted(manifest: Manifest) -> bool:
-    """Whether this machine was told to trust exactly this bundle."""
+    """Whether exactly this bundle is trusted on this machine."""
     try:
         return manifest.sha256 in _read()
     except InputError:
@@ -28,7 +28,7 @@ def trust(manifest: Manifest) -> None:
 
 
 def untrust(manifest: Manifest) -> bool:
-    """Trust a bundle no longer; return whether it was trusted. Raises what `trust` raises."""
+    """Stop trusting a bundle; return whether it was trusted. Raises what `trust` raises."""
     known = _read()
     if manifest.sha256 not in known:
         return False

@@ -1,4 +1,4 @@
-"""What this machine's processor is and can do, as far as the platform tells without running anything."""
+"""This machine's processor and its features, as far as the platform reports them without running anything."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ _INTERESTING = (
     ("asimddp", "dotprod"),
     ("i8mm", "i8mm"),
 )
-"""Flags of /proc/cpuinfo that decide how fast an int8 graph runs, and the names we show for them."""
+"""Flags of /proc/cpuinfo that decide how fast an int8 graph runs, and the names shown for them."""
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """The processor as far as it is known here."""
+    """The processor, as far as it is known."""
 
     name: str
-    """Its marketing name, or the architecture where the platform does not tell."""
+    """Its marketing name, or the architecture if the platform does not report one."""
     machine: str
     """Architecture: x86_64, arm64, …"""
     features: tuple[str, ...] | None
-    """Instruction sets that matter for int8; None where the platform does not tell."""
+    """Instruction sets that matter for int8; None if the platform does not report them."""
     cores: int | None
-    """Physical cores that this process may use; None where the platform does not tell."""
+    """Physical cores that this process may use; None if the platform does not report them."""
 
     @property
     def fingerprint(self) -> str:
-        """One line that changes when another processor answers."""
+        """One line that identifies the processor."""
         return f"{self.name} ({self.machine}; {' '.join(self.features or ('features unknown',))})"
 
 
 @functools.cache
 def this_cpu() -> Cpu:
-    """Look at this machine's processor once."""
+    """Return this machine's processor; it is looked at once."""
     machine = platform.machine().lower()
     processors = _read_cpuinfo()
     first = processors[0] if processors else {}
@@ -79,7 +79,7 @@ def _usable_cores(processors: list[dict[str, str]]) -> int | None:
 
 
 def _quota() -> int | None:
-    """Return the container's CPU quota in whole cores, rounded up; None without one."""
+    """Return the container's CPU quota in whole cores, rounded up; None if there is none."""
     try:
         quota, period = _QUOTA.read_text(encoding="ascii").split()
         return None if quota == "max" else -(-int(quota) // int(period))

@@ -1,9 +1,9 @@
-"""Where rim-edge keeps things on this machine: the one place for these defaults.
+"""The folders and files that rim-edge keeps on this machine.
 
-RIM_EDGE_HOME   a folder for everything (bundles, state, cache); without it, the platform's user folders
-RIM_EDGE_BUNDLE the bundle that `rim-edge ask` uses when it is told none
+RIM_EDGE_HOME   a folder for everything (bundles, state, cache); default: the platform's user folders
+RIM_EDGE_BUNDLE the bundle that `rim-edge ask` uses if none is given
 
-Nothing is created by asking for a path.
+These functions only return paths; they create nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _APP = "rim-edge"
 
 
 def home_folder() -> Path:
-    """Return the folder of bundles and state."""
+    """Return the folder for bundles and state."""
     return _own_home() or _platform_folder("user_data_path")
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be made again: remembered checks, engines built on this machine."""
+    """Return the folder for what can be made again: remembered checks, TensorRT plans built on this machine."""
     own = _own_home()
     return own / "cache" if own else _platform_folder("user_cache_path")
 

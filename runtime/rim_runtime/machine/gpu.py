@@ -1,8 +1,7 @@
-"""NVIDIA GPUs as this machine's driver tells of them; nothing is imported but ctypes, nothing is started.
+"""NVIDIA GPUs as this machine's driver reports them, through ctypes alone; no process is started.
 
-The driver's two libraries are asked: CUDA's own (libcuda) for the devices, in its order and within
-CUDA_VISIBLE_DEVICES, and NVML (libnvidia-ml) for the driver's version. Both are parts of every driver; without
-one, loading them fails at once.
+CUDA's library (libcuda) lists the devices, in its order and within CUDA_VISIBLE_DEVICES. NVML (libnvidia-ml) returns
+the driver's version. Both are part of every driver; without a driver, loading them fails at once.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ CUDA_LIBRARY, NVML_LIBRARY = (
     ("nvcuda.dll", "nvml.dll") if sys.platform == "win32" else ("libcuda.so.1", "libnvidia-ml.so.1")
 )
 NVIDIA, DISPLAY = "0x10de", "0x03"
-"""Vendor, and start of the class, by which a GPU shows on the PCI bus."""
+"""Vendor, and start of the class, of an NVIDIA GPU on the PCI bus."""
 MAJOR, MINOR = 75, 76
-"""CUDA's numbers of the attributes that are the compute capability."""
+"""CUDA's numbers for the attributes of the compute capability."""
 _BUS = Path("/sys/bus/pci/devices")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU that CUDA lets this process use."""
+    """One GPU that this process may use through CUDA."""
 
     index: int
-    """Its number for CUDA; engines take 0."""
+    """Its number for CUDA; engines use 0."""
     name: str
     """Its marketing name."""
     capability: tuple[int, int]
     """Compute capability: major, minor."""
     memory_bytes: int
-    """Its whole memory."""
+    """Its total memory."""
 
     @property
     def target(self) -> str:
@@ -48,42 +47,42 @@ class Gpus:
     """What was found."""
 
     driver: str | None
-    """The driver's version; None without one, or where it does not tell."""
+    """The driver's version; None if there is no driver or it reports no version."""
     cuda: tuple[int, int] | None
-    """The newest CUDA that the driver knows; None without one."""
+    """The newest CUDA that the driver supports; None if there is no driver."""
     gpus: tuple[Gpu, ...]
     """The GPUs, in CUDA's order."""
     trouble: str | None
-    """Why there is none to use, and what to do; None where there is one."""
+    """Why no GPU can be used, and what to do; None if there is one."""
 
     @property
     def first(self) -> Gpu | None:
-        """The one that engines take."""
+        """The GPU that engines use; None if there is none."""
         return self.gpus[0] if self.gpus else None
 
 
 class GpuTroubleError(Exception):
-    """A probe's question has no answer; the text says why. It never leaves `look`."""
+    """A probe could not find something out; the text says why. It never leaves `look`."""
 
 
 class Probe(Protocol):
-    """What is asked; each answer or a GpuTroubleError."""
+    """What `look` asks. Every method may raise GpuTroubleError, except `on_the_bus`."""
 
     def on_the_bus(self) -> int | None:
-        """Return how many NVIDIA GPUs are plugged in; None where the platform does not tell."""
+        """Return how many NVIDIA GPUs are plugged in; None if the platform does not report it."""
 
     def driver(self) -> str:
         """Return the driver's version."""
 
     def cuda(self) -> tuple[int, int]:
-        """Return the newest CUDA that the driver knows. Raises where it has no CUDA library."""
+        """Return the newest CUDA that the driver supports. Raises GpuTroubleError if it has no CUDA library."""
 
     def gpus(self) -> Sequence[Gpu]:
-        """Return the devices of CUDA, starting CUDA in this process."""
+        """Start CUDA in this process and return its devices."""
 
 
 def look(probe: Probe | None = None) -> Gpus:
-    """Look for GPUs; never raises for what it finds missing or broken."""
+    """Look for GPUs; what is missing or broken is reported, never raised."""
     asked = probe or DriverProbe()
     driver = _driver(asked)
     try:
@@ -120,7 +119,7 @@ class DriverProbe:
     """Asks the driver of this machine."""
 
     def on_the_bus(self) -> int | None:
-        """Count display devices of NVIDIA's on the PCI bus, which Linux alone shows as files."""
+        """Count NVIDIA's display devices on the PCI bus, which only Linux shows as files."""
         if not _BUS.is_dir():
             return None
         return sum(_read(device / "vendor") == NVIDIA and _read(device / "class").startswith(DISPLAY)
@@ -138,7 +137,7 @@ class DriverProbe:
             nvml.nvmlShutdown()
 
     def cuda(self) -> tuple[int, int]:
-        """Ask libcuda, which needs no start for this."""
+        """Ask libcuda, which need not be started for this."""
         version = ctypes.c_int()
         _check(CUDA_LIBRARY, _load(CUDA_LIBRARY).cuDriverGetVersion(ctypes.byref(version)))
         return version.value // 1000, version.value % 1000 // 10

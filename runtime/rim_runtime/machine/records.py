@@ -1,6 +1,6 @@
-"""What was found out on this machine and need not be found out again: one small file each, in the cache folder.
+"""Findings about this machine, kept in the cache folder as one small file each, so that they are not repeated.
 
-A record's name is the hash of everything the finding depended on, so a change of any of it makes a new name.
+A record's name is the hash of everything the finding depends on; if any of it changes, so does the name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rim_runtime.machine.storage import write_file
 
 
 class Records:
-    """Checks and findings below one folder. A folder that cannot be written forgets, and says why in `trouble`."""
+    """Checks and findings in one folder. If it cannot be written, nothing is kept, and `trouble` says why."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,11 +33,11 @@ class Records:
         self._write(kind, facts, [str(fact) for fact in facts])
 
     def keep(self, kind: str, finding: Any, *facts: object) -> None:
-        """Remember what was found for these facts, something that JSON can say."""
+        """Remember a finding for these facts, as a JSON value."""
         self._write(kind, facts, {"facts": [str(fact) for fact in facts], "finding": finding})
 
     def recall(self, kind: str, *facts: object) -> Any:
-        """Return what was found for exactly these facts; None where nothing readable is remembered."""
+        """Return the finding for exactly these facts; None if there is no readable record."""
         try:
             body = json.loads(self._path(kind, facts).read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Writing without leaving halves: a folder or a file appears whole, or not at all.
+"""Atomic writing: a folder or a file appears whole, or not at all.
 
-Folders are written as a hidden sibling, synced to the disk, then renamed. What the disk refuses becomes a
-StorageError that names the path, and the sibling is gone.
+Folders are written as a hidden sibling, synced to the disk, then renamed. If the disk refuses, a StorageError
+names the path, and the sibling is deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rim_runtime.errors import RimError, StorageError, TargetExistsError
 
 
 def refuse_existing(target: Path) -> None:
-    """Raise TargetExistsError if something is at `target` already."""
+    """Raise TargetExistsError if `target` already exists."""
     if target.exists() or target.is_symlink():
         raise TargetExistsError(
             f"{target} already exists, expected a new path. Choose another one, or delete it first."
@@ -28,9 +28,9 @@ def refuse_existing(target: Path) -> None:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary sibling folder to fill; it becomes `target` when the block ends without an error.
+    """Yield a temporary sibling folder to fill; it becomes `target` when the block ends without an error.
 
-    Raises TargetExistsError before anything is written, and StorageError for what the disk refuses.
+    Raises TargetExistsError before anything is written, and StorageError if the disk refuses.
     """
     refuse_existing(target)
     with storage_errors(target):
@@ -72,7 +72,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def storage_errors(target: Path) -> Iterator[None]:
-    """Turn what the disk refuses while `target` is written into a StorageError that names it."""
+    """Turn the disk's errors while `target` is written into a StorageError that names it."""
     try:
         yield
     except OSError as error:
@@ -90,7 +90,7 @@ def _message(target: Path, error: OSError) -> str:
 
 
 def _is_full(error: OSError) -> bool:
-    """Whether the disk is full; numpy tells a short write in words, without an errno."""
+    """Whether the disk is full; numpy reports a short write only in words, without an errno."""
     short = error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error))
     return bool(short) or error.errno in (errno.ENOSPC, errno.EDQUOT)
 
@@ -98,7 +98,7 @@ def _is_full(error: OSError) -> bool:
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
-            path.chmod(0o644)  # safetensors writes for the owner alone
+            path.chmod(0o644)  # safetensors writes files that only the owner can read
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     _sync_folder(folder)

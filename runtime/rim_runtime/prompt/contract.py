@@ -1,6 +1,6 @@
 r"""The prompt contract: exactly which token ids the model sees for a question.
 
-A prompt is five parts, all token ids, fixed but for the question (DESIGN 3, from the model card's snippet):
+A prompt has five parts, all token ids; only the question varies (DESIGN 3, from the model card's snippet):
 
     head      `<|im_start|>`
     question  `user\n` + the user's text, tokenized together, because BPE merges across the seam
@@ -8,8 +8,8 @@ A prompt is five parts, all token ids, fixed but for the question (DESIGN 3, fro
     blocks    K × [b, m × M, eb]
     prefix    `The final answer is \boxed{`
 
-The exporter derives the contract from a checkpoint's chat template; the graph composes it; this module
-encodes the question and shows the whole. No special token is looked up at run time.
+The exporter derives the contract from a checkpoint's chat template, and the graph composes the prompt.
+PromptEncoder (encoder.py) encodes the question. No special token is looked up at run time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PromptContract:
     block: tuple[int, ...]
     """One memory block: b, M × m, eb."""
     blocks: int
-    """K: how many memory blocks the prompt has by default, and at most."""
+    """K: the number of memory blocks in a prompt, by default and at most."""
     prefix: tuple[int, ...]
     """Ids of the answer prefix, after the blocks; the letter is read at its last token."""
     prefix_text: str
@@ -44,7 +44,7 @@ class PromptContract:
 
     @property
     def fixed_tokens(self) -> int:
-        """Tokens of a prompt with all blocks, without the question segment."""
+        """Number of tokens of a prompt with all blocks, without the question segment."""
         return len(self.head) + len(self.tail) + self.blocks * len(self.block) + len(self.prefix)
 
     def suffix(self, blocks: int) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class PromptContract:
     def segment(self, question: str) -> str:
         """Return the text that is tokenized as the question segment.
 
-        Raises QuestionError for a question without visible text or with text that is not Unicode.
+        Raises QuestionError if the question has no visible text or is not Unicode.
         """
         if not question.strip():
             raise QuestionError("The question is empty, expected some text. Write the question in quotes.")

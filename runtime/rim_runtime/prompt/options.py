@@ -1,6 +1,6 @@
-"""The options of a multiple-choice question: find them in its text, or render a list of them into it.
+"""The options of a multiple-choice question: find them in its text, or add a list of them to it.
 
-The one form is that of the model card: lines `A: text`, `B: text`, … that end the question.
+The only form is the model card's: the question ends with lines `A: text`, `B: text`, ….
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from rim_runtime.errors import QuestionError
 
 LETTERS = "ABCDEFGHIJ"
-"""All letters that a readout can give (the card: up to ten options)."""
+"""All letters that a readout can answer (the card: up to ten options)."""
 
 
 def offered_options(question: str) -> dict[str, str]:
-    """Return the options that end the question as `{letter: text}`, or `{}` where there are none.
+    """Return the options at the end of the question as `{letter: text}`, or `{}` if there are none.
 
-    They are the last run of lines `A: `, `B: `, … in order, at least two, that ends the text.
+    Options are the lines `A: `, `B: `, … in order, at least two, with which the text ends.
     """
     lines = question.rstrip().split("\n")
     letter, colon, _ = lines[-1].partition(":")
@@ -30,7 +30,7 @@ def offered_options(question: str) -> dict[str, str]:
 
 
 def render_options(question: str, choices: Sequence[str]) -> str:
-    """Return the question with its choices as lettered lines after it.
+    """Return the question followed by its choices as lettered lines.
 
     Raises QuestionError for an empty question, fewer than two or more than ten choices, an empty choice, a
     choice with a line break, or a question whose text already ends in options.

@@ -26,7 +26,7 @@ def test_a_report_scores_every_budget_the_oracle_and_the_majority():
     found = report(answers, read, shuffled=["A", "B", "A", "A"], chain=["A", "", "", "C"])
     assert [found.by_blocks[k].right for k in (0, 1, 2)] == [2, 2, 1]
     assert found.any_block.right == 3, "right at 1 or at 2; what 0 blocks say does not count"
-    assert (found.majority.right, found.swapped.right, found.chain.right) == (2, 3, 2)
+    assert (found.majority.right, found.shuffled.right, found.chain.right) == (2, 3, 2)
     told = found.to_json()
     assert told["n"] == 4
     assert set(told) == {"n", "by_blocks", "majority", "any_block_oracle", "shuffled_blocks", "chain"}
