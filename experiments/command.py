@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.plan import ROOT, Plan
+from experiments.design import ROOT, Design
 from experiments.results import collect
 from experiments.running import run_all
 from experiments.tables import fill, tables_of
@@ -26,21 +26,23 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def carry_out(plan: Plan, options: argparse.Namespace, write_files: WriteFiles, *, publish: bool = True) -> None:
+def carry_out(
+    design: Design, options: argparse.Namespace, write_files: WriteFiles, *, publish: bool = True
+) -> None:
     """Train and score what is not done yet, if that is asked for, and report what is done."""
-    work: Path = (options.work or ROOT / "build" / plan.title.replace(" ", "-")).resolve()
+    work: Path = (options.work or ROOT / "build" / design.title.replace(" ", "-")).resolve()
     if options.what == "run":
-        write_files(work, plan.every_seed)
-        run_all(plan, work)
-    report(plan, work, publish=publish)
+        write_files(work, design.every_seed)
+        run_all(design, work)
+    report(design, work, publish=publish)
 
 
-def report(plan: Plan, work: Path, *, publish: bool) -> None:
+def report(design: Design, work: Path, *, publish: bool) -> None:
     """Print the tables of what is done; published, they are written into the results' file and the page."""
-    results = collect(plan, work)
+    results = collect(design, work)
     tables = tables_of(results)
     for name, table in tables.items():
         print(f"{name}\n\n{table}")
     if publish:
-        plan.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        design.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         fill(PAGE, tables)

@@ -12,25 +12,25 @@ from typing import Any
 
 from rim_runtime.machine.cpu import this_cpu
 
-from experiments.plan import Plan, Run
+from experiments.design import Design, Run
 from experiments.running import record_of, scores_name
 
 Results = dict[str, Any]
 
 
-def collect(plan: Plan, work: Path) -> Results:
+def collect(design: Design, work: Path) -> Results:
     """Return the results of all runs that are done."""
     return {
-        "experiment": plan.title,
+        "experiment": design.title,
         "machine": _machine(),
-        "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in plan.every_seed],
-        "runs": [found for run in plan.runs if (found := _run(plan, work, run))],
-        "costs": {test: _costs(work, test, plan.every_seed[0]) for test in plan.tests},
+        "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in design.every_seed],
+        "runs": [found for run in design.runs if (found := _run(design, work, run))],
+        "costs": {test: _costs(work, test, design.every_seed[0]) for test in design.tests},
     }
 
 
-def _run(plan: Plan, work: Path, run: Run) -> Results | None:
-    scores = {test: record_of(work, scores_name(run, test)) for test in plan.tests}
+def _run(design: Design, work: Path, run: Run) -> Results | None:
+    scores = {test: record_of(work, scores_name(run, test)) for test in design.tests}
     if not all(scores.values()):
         return None
     scored = {test: record["result"] for test, record in scores.items()}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.plan import BLOCK_ARMS, CHAIN_ARM, ROOT, Plan, Run
+from experiments.design import BLOCK_ARMS, CHAIN_ARM, ROOT, Design, Run
 
 Record = dict[str, object]
 Execute = Callable[[Sequence[str], int | None], str]
@@ -27,14 +27,14 @@ def execute_apart(words: Sequence[str], threads: int | None) -> str:
     return done.stdout
 
 
-def run_all(plan: Plan, work: Path, execute: Execute = execute_apart) -> None:
+def run_all(design: Design, work: Path, execute: Execute = execute_apart) -> None:
     """Train and score every run that is not done. Raises what `execute` does where a command fails."""
-    for run in plan.runs:
+    for run in design.runs:
         base = work / f"base-{run.seed}"
-        _train(plan, Run("rim", run.seed), ("warm-up", work / f"start-{run.seed}", base), execute)
-        _train(plan, run, ("train", base, work / run.name), execute)
-        for test in plan.tests:
-            _score(plan, run, work / f"{test}.jsonl.gz", execute)
+        _train(design, Run("rim", run.seed), ("warm-up", work / f"start-{run.seed}", base), execute)
+        _train(design, run, ("train", base, work / run.name), execute)
+        for test in design.tests:
+            _score(design, run, work / f"{test}.jsonl.gz", execute)
 
 
 def record_of(work: Path, name: str) -> Record:
@@ -48,35 +48,35 @@ def scores_name(run: Run, test: str) -> str:
     return f"{run.name}.{test}"
 
 
-def _train(plan: Plan, run: Run, what: tuple[str, Path, Path], execute: Execute) -> None:
+def _train(design: Design, run: Run, what: tuple[str, Path, Path], execute: Execute) -> None:
     """Train a recipe, whose rows have its name, from one checkpoint to another one, unless that is there."""
     recipe, model, out = what
     if out.exists():
         return
     data = out.with_name(f"{recipe}.jsonl.gz")
-    options = ["--config", plan.folder / f"{recipe}.toml", "--model", model, "--data", data, "--arm", run.arm]
-    threads = [] if plan.threads is None else ["--threads", plan.threads]
-    steps = ["--steps", plan.steps[recipe]] if recipe in plan.steps else []
+    options = ["--config", design.folder / f"{recipe}.toml", "--model", model, "--data", data, "--arm", run.arm]
+    threads = [] if design.threads is None else ["--threads", design.threads]
+    steps = ["--steps", design.steps[recipe]] if recipe in design.steps else []
     words = ["train", *options, "--seed", run.seed, *threads, *steps, "--out", out, "--resume"]
-    _call(words, plan, out.with_name(f"{out.name}.json"), execute)
+    _call(words, design, out.with_name(f"{out.name}.json"), execute)
 
 
-def _score(plan: Plan, run: Run, test: Path, execute: Execute) -> None:
+def _score(design: Design, run: Run, test: Path, execute: Execute) -> None:
     work, name = test.parent, scores_name(run, test.name.partition(".")[0])
     if record_of(work, name):
         return
     blocks = [] if run.arm in BLOCK_ARMS else ["--blocks", 0]
-    chain = ["--chain", plan.chain_tokens] if run.arm == CHAIN_ARM else []
+    chain = ["--chain", design.chain_tokens] if run.arm == CHAIN_ARM else []
     words = ["eval", test, "--model", work / run.name, *blocks, *chain]
-    _call(words, plan, work / f"{name}.json", execute)
+    _call(words, design, work / f"{name}.json", execute)
 
 
-def _call(arguments: Sequence[object], plan: Plan, record: Path, execute: Execute) -> None:
+def _call(arguments: Sequence[object], design: Design, record: Path, execute: Execute) -> None:
     """Run one command, and note its result and the processor time of its process."""
     words = [_shown(argument) for argument in (*arguments, "--json")]
     print(shlex.join(["rim-edge", *words]), file=sys.stderr, flush=True)
     before = os.times()
-    result = json.loads(execute(words, plan.threads))
+    result = json.loads(execute(words, design.threads))
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     found = {"commit": _commit(), "cpu_seconds": round(spent, 1), "result": result}

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from experiments.plan import BLOCK_ARMS, CHAIN_ARM
+from experiments.design import BLOCK_ARMS, CHAIN_ARM
 
 Table = str
 _PLACE = r"(<!-- table: {name} -->\n)(?:.*?\n)??(<!-- end -->)"

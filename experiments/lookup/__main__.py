@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.command import carry_out, parser_of
+from experiments.design import Design
 from experiments.lookup.files import write_files
-from experiments.plan import Plan
 
-PLAN = Plan(
+PLAN = Design(
     name="lookup",
     seeds={
         "rim": (0, 1, 2),

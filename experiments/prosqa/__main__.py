@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from experiments.command import carry_out, parser_of
-from experiments.plan import Plan
+from experiments.design import Design
 from experiments.prosqa.files import FULL, TINY, write_files
 
-PLAN = Plan(
+PLAN = Design(
     name="prosqa",
     seeds={
         "rim": (0, 1, 2),
@@ -40,11 +40,11 @@ def _main() -> None:
     parser.add_argument("--valid", type=Path, help="ProsQA's prosqa_valid.json, plain or gzipped: a test more")
     parser.add_argument("--tiny", action="store_true", help="a dry run: random answers, nothing published")
     options = parser.parse_args()
-    plan = TINY_PLAN if options.tiny else PLAN
+    design = TINY_PLAN if options.tiny else PLAN
     if options.valid is not None:
-        plan = replace(plan, tests=(*plan.tests, "published"))
+        design = replace(design, tests=(*design.tests, "published"))
     write = partial(write_files, size=TINY if options.tiny else FULL, valid=options.valid)
-    carry_out(plan, options, write, publish=not options.tiny)
+    carry_out(design, options, write, publish=not options.tiny)
 
 
 if __name__ == "__main__":

@@ -91,13 +91,13 @@ def test_the_experiment_by_the_real_commands_goes_on_where_it_was(tmp_path, monk
     monkeypatch.setattr(files, "TRAIN_ROWS", 64)
     monkeypatch.setattr(files, "TEST_ROWS", 12)
     steps = {"warm-up": 1, "train": 2}
-    plan = replace(PLAN, seeds={"rim": (3,), "cot": (3,)}, steps=steps, chain_tokens=4, threads=None)
-    files.write_files(tmp_path, plan.every_seed)
-    run_all(replace(plan, seeds={"rim": (3,)}), tmp_path, in_process)
+    design = replace(PLAN, seeds={"rim": (3,), "cot": (3,)}, steps=steps, chain_tokens=4, threads=None)
+    files.write_files(tmp_path, design.every_seed)
+    run_all(replace(design, seeds={"rim": (3,)}), tmp_path, in_process)
     assert [words[0] for words in in_process.called] == ["train", "train", "eval"]
-    run_all(plan, tmp_path, in_process)
+    run_all(design, tmp_path, in_process)
     assert [words[0] for words in in_process.called[3:]] == ["train", "eval"]
-    results = collect(plan, tmp_path)
+    results = collect(design, tmp_path)
     assert [run["examples"] for run in results["runs"]] == [64, 64]
     assert results["costs"]["test"] == {"prompt": 10, "block": 4, "prefix": 1, "steps": 2, "answer": 1}
     accuracy = tables_of(results)["lookup, accuracy"].splitlines()

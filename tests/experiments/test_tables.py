@@ -13,10 +13,10 @@ from experiments.prosqa.__main__ import PLAN as PROSQA
 from experiments.tables import fill, tables_of
 
 
-@pytest.mark.parametrize("plan", [PLAN, LONG], ids=lambda plan: plan.title)
-def test_the_page_shows_what_was_found(tmp_path, plan):
-    results = json.loads(plan.results.read_text(encoding="utf-8"))
-    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in plan.runs]
+@pytest.mark.parametrize("plan", [PLAN, LONG], ids=lambda design: design.title)
+def test_the_page_shows_what_was_found(tmp_path, design):
+    results = json.loads(design.results.read_text(encoding="utf-8"))
+    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in design.runs]
     page = tmp_path / "page.md"
     shutil.copyfile(PAGE, page)
     fill(page, tables_of(results))

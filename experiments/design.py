@@ -30,7 +30,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Design:
     """One experiment."""
 
     name: str
