@@ -54,22 +54,22 @@ def engines_here(device: str) -> tuple[list[EngineName], dict[str, str]]:
 
 @dataclass(frozen=True)
 class VariantWriter:
-    """A traced graph and the weights for it; every variant is written from a copy."""
+    """A graph without weights, and the weights for it; every variant is written from a copy."""
 
-    traced: Any
+    unbound: Any
     weights: Any
     folder: Path
 
     @classmethod
     def open(cls, checkpoint: Path, folder: Path, layers: int) -> VariantWriter:
-        """Trace the graph, once for all precisions."""
+        """Convert the model, once for all precisions."""
         from rim_export.checkpoint.folder import Checkpoint
-        from rim_export.graph.trace import trace
+        from rim_export.graph.convert import convert
         from rim_export.weights.model_weights import ModelWeights
 
         folder.mkdir(parents=True, exist_ok=True)
         weights = ModelWeights(Checkpoint.open(checkpoint), LETTER_IDS, Head.LETTERS)
-        return cls(trace(config_of(layers), CONTRACT, len(LETTER_IDS), Head.LETTERS), weights, folder)
+        return cls(convert(config_of(layers), CONTRACT, len(LETTER_IDS), Head.LETTERS), weights, folder)
 
     def write(self, precision: Precision) -> Bundle:
         """Write the graph of a precision; return a bundle of it alone, without tokenizer and proof."""
@@ -77,7 +77,7 @@ class VariantWriter:
         from rim_export.weights.files import write_graph
 
         recipe = _recipe(precision)
-        copy = dataclasses.replace(self.traced, model=self.traced.model.clone())
+        copy = dataclasses.replace(self.unbound, model=self.unbound.model.clone())
         bind(recipe, copy, self.weights, frozenset())
         graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
         (self.folder / data).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoint to verified bundle: trace, quantize, certify, package.
+"""Checkpoint to verified bundle: convert, quantize, certify, package.
 
 Names are loaded when they are used: the trainer needs the prompt contract alone, without ONNX tools.
 """

@@ -1,4 +1,4 @@
-"""Export as a list of verbs: open → trace → carry files over → choose recipes → prove variants → build plans."""
+"""Export as a list of verbs: open → convert → carry files over → choose recipes → prove variants → build plans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rim_export.certification.widening import ProvenVariants, Tolerance, prove_v
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
 from rim_export.errors import CheckpointError
-from rim_export.graph.trace import TracedGraph, trace
+from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.progress import Progress, silent
 from rim_export.questions import CERTIFICATE_SET
 from rim_export.settings import ExportOptions
@@ -64,7 +64,7 @@ def export(
     target, options, tell = Path(target), options or ExportOptions(), progress or silent
     plan_request = _check_early(target, options)
     source = _open(model, options)
-    weights, traced = _trace(source, options, tell)
+    weights, unbound = _convert(source, options, tell)
     with new_folder(target) as folder:
         encoder = _carry_files(source, folder)
         questions = read_certificate_questions(options.certify or CERTIFICATE_SET, encoder)
@@ -72,7 +72,7 @@ def export(
         bundle = Bundle(folder, _draft(source, options.name or target.name, tell))
         chosen = choose_recipes(weights, encoder, options, questions.asked, tell)
         tolerance = Tolerance(options.max_flips, options.keep_going)
-        writer = VariantWriter(traced, weights, bundle, tell)
+        writer = VariantWriter(unbound, weights, bundle, tell)
         proven = prove_variants(writer, encoder, questions.asked, chosen.recipes, tolerance)
         certificate = _write_proof(bundle, questions, proven, tolerance)
         built = build_plans(bundle, proven.variants, plan_request, tell)
@@ -108,12 +108,12 @@ def _open(model: str | Path, options: ExportOptions) -> _Source:
     return _Source(checkpoint, tokenizer, contract, letters, _limits(checkpoint, contract, options), notes)
 
 
-def _trace(source: _Source, options: ExportOptions, tell: Progress) -> tuple[ModelWeights, TracedGraph]:
+def _convert(source: _Source, options: ExportOptions, tell: Progress) -> tuple[ModelWeights, UnboundGraph]:
     weights = ModelWeights(source.checkpoint, source.letters, options.head)
-    tell("Tracing the graph", 0.0)
-    traced = trace(source.checkpoint.load_config(), source.contract, len(source.letters), options.head)
-    weights.check(traced)
-    return weights, traced
+    tell("Converting the model", 0.0)
+    unbound = convert(source.checkpoint.load_config(), source.contract, len(source.letters), options.head)
+    weights.check(unbound)
+    return weights, unbound
 
 
 def _carry_files(source: _Source, folder: Path) -> PromptEncoder:

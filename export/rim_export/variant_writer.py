@@ -1,4 +1,4 @@
-"""Write variants: a copy of the traced graph, bound by a recipe, and its weights."""
+"""Write variants: a copy of the converted graph, bound by a recipe, and its weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Compute, Variant
 
-from rim_export.graph.trace import TracedGraph
+from rim_export.graph.convert import UnboundGraph
 from rim_export.progress import Progress
 from rim_export.recipes.recipe import Recipe, bind
 from rim_export.tensorrt.lint import require_legal
@@ -20,7 +20,7 @@ from rim_export.weights.model_weights import ModelWeights
 class VariantWriter:
     """What variants are made of, and where they are put."""
 
-    traced: TracedGraph
+    unbound: UnboundGraph
     """The graph without weights; every variant is made from a copy."""
     weights: ModelWeights
     """The checkpoint's tensors."""
@@ -34,16 +34,16 @@ class VariantWriter:
 
         Raises GraphRuleError where a graph for GPUs is not legal for TensorRT.
         """
-        traced = replace(self.traced, model=self.traced.model.clone())
-        bind(recipe, traced, self.weights, _matrices_of(traced, wide))
+        unbound = replace(self.unbound, model=self.unbound.model.clone())
+        bind(recipe, unbound, self.weights, _matrices_of(unbound, wide))
         if recipe.compute is not Compute.FP32:
-            require_legal(traced.model, recipe.name)
+            require_legal(unbound.model, recipe.name)
         graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
         folder = self.bundle.path
         for name in (graph, data):
             (folder / name).unlink(missing_ok=True)
         label = f"Writing {recipe.name} weights"
-        write_graph(traced, folder / graph, folder / data, lambda share: self.tell(label, share))
+        write_graph(unbound, folder / graph, folder / data, lambda share: self.tell(label, share))
         return Variant(
             recipe.name,
             recipe.precision,
@@ -56,6 +56,6 @@ class VariantWriter:
         )
 
 
-def _matrices_of(traced: TracedGraph, layers: Sequence[int]) -> frozenset[str]:
+def _matrices_of(unbound: UnboundGraph, layers: Sequence[int]) -> frozenset[str]:
     starts = tuple(f"backbone.layers.{layer}." for layer in layers)
-    return frozenset(name for name in traced.matrices if starts and name.startswith(starts))
+    return frozenset(name for name in unbound.matrices if starts and name.startswith(starts))

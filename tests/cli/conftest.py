@@ -67,9 +67,9 @@ def demo_bundle(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(scope="session")
-def one_trace_a_model() -> Iterator[None]:
-    """Let exports share traces; for tests that export."""
-    from tests.traces import shared_traces
+def one_conversion_a_model() -> Iterator[None]:
+    """Let exports share conversions; for tests that export."""
+    from tests.conversions import shared_conversions
 
-    with shared_traces():
+    with shared_conversions():
         yield

@@ -21,8 +21,8 @@ from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from tests.cli.conftest import run as run  # the command line, for tests of exports as users start them
+from tests.conversions import shared_conversions
 from tests.places import SHARED
-from tests.traces import shared_traces
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +71,9 @@ def _build(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_trace_a_model() -> Iterator[None]:
-    """Let exports share traces."""
-    with shared_traces():
+def one_conversion_a_model() -> Iterator[None]:
+    """Let exports share conversions."""
+    with shared_conversions():
         yield
 
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
-from rim_export.graph.trace import TracedGraph
+from rim_export.graph.convert import UnboundGraph
 from rim_export.recipes.precisions import Measured, gpu_recipe
 from rim_export.recipes.recipe import Recipe, bind
 from rim_export.weights.files import write_graph
@@ -18,7 +18,7 @@ from rim_export.weights.model_weights import ModelWeights
 from rim_runtime.bundle.manifest import Compute, Head, Precision
 
 from rim_edge.demo.make import CHECKPOINT, HERE
-from tests.traces import trace_once
+from tests.conversions import convert_once
 
 RANGE = 128.0
 """Every activation's range in fp8: wide enough for the demo; what it is makes no difference to a parser."""
@@ -28,18 +28,18 @@ RANGE = 128.0
 class Source:
     """What graphs are made from."""
 
-    traced: TracedGraph
+    unbound: UnboundGraph
     weights: Any
     """ModelWeights, or what stands in for it."""
 
     def recipe(self, precision: str, compute: str = "fp16") -> Recipe:
-        ranges = dict.fromkeys(self.traced.matrices, RANGE)
+        ranges = dict.fromkeys(self.unbound.matrices, RANGE)
         return gpu_recipe(Precision(precision), Compute(compute), Measured(ranges, 32))
 
-    def bound(self, recipe: Recipe) -> TracedGraph:
-        traced = replace(self.traced, model=self.traced.model.clone())
-        bind(recipe, traced, self.weights, frozenset())
-        return traced
+    def bound(self, recipe: Recipe) -> UnboundGraph:
+        unbound = replace(self.unbound, model=self.unbound.model.clone())
+        bind(recipe, unbound, self.weights, frozenset())
+        return unbound
 
     def model(self, precision: str, compute: str = "fp16") -> ir.Model:
         return self.bound(self.recipe(precision, compute)).model
@@ -58,23 +58,23 @@ def two_layers() -> Source:
     contract = derive_contract(tokenizer, checkpoint.rim or RimSettings())
     config = checkpoint.load_config()
     config.num_hidden_layers, config.layer_types = 2, config.layer_types[:2]
-    traced = trace_once(config, contract, len(letters), Head.LETTERS)
-    return Source(traced, ModelWeights(checkpoint, letters, Head.LETTERS))
+    unbound = convert_once(config, contract, len(letters), Head.LETTERS)
+    return Source(unbound, ModelWeights(checkpoint, letters, Head.LETTERS))
 
 
 @dataclass(frozen=True)
 class RandomWeights:
     """Stands in for ModelWeights: bf16 numbers of the shapes that the graph has."""
 
-    traced: TracedGraph
+    unbound: UnboundGraph
     head: Head = Head.LETTERS
 
     def read(self, name: str) -> torch.Tensor:
         if "+" in name:
             return torch.cat([self.read(part) for part in name.split("+")])
-        shape = self.traced.model.graph.initializers[name].shape
+        shape = self.unbound.model.graph.initializers[name].shape
         assert shape is not None
-        sizes = shape.numpy() if name not in self.traced.matrices else shape.numpy()[::-1]
+        sizes = shape.numpy() if name not in self.unbound.matrices else shape.numpy()[::-1]
         generator = torch.Generator().manual_seed(len(name))
         return torch.randn(*sizes, generator=generator, dtype=torch.float32).mul_(0.02).bfloat16()
 
@@ -99,5 +99,5 @@ def at_1_7b(layers: int) -> Source:
     checkpoint = Checkpoint.open(HERE / CHECKPOINT)
     contract = derive_contract(checkpoint.load_tokenizer(), RimSettings())
     assert isinstance(contract, PromptContract)
-    traced = trace_once(config, contract, 10, Head.LETTERS)
-    return Source(traced, RandomWeights(traced))
+    unbound = convert_once(config, contract, 10, Head.LETTERS)
+    return Source(unbound, RandomWeights(unbound))

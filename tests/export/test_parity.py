@@ -13,7 +13,7 @@ import rim_export
 import torch
 from rim_export import pipeline
 from rim_export.checkpoint.prompt import RIM_TOKENS
-from rim_export.graph.trace import trace
+from rim_export.graph.convert import convert
 from rim_runtime import Bundle, Engine, Question
 from rim_runtime.bundle.manifest import Head, Precision
 from rim_runtime.prompt.encoder import PromptEncoder
@@ -185,7 +185,7 @@ def test_openvino_with_fewer_key_heads_answers_alike(
 
 def test_export_is_byte_identical(tied_checkpoint: TinyCheckpoint, int8_bundle: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "trace", trace)  # anew: other exports of the tests share theirs
+        patch.setattr(pipeline, "convert", convert)  # anew: other exports of the tests share theirs
         again = export(tied_checkpoint.path, tmp_path / "int8", Precision.INT8)
     names = sorted(path.name for path in int8_bundle.iterdir())
     assert names == sorted(path.name for path in again.iterdir())

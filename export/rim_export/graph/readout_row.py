@@ -2,7 +2,7 @@
 
     Gather(f(x), row) = f(Gather(x, row))      for every f that treats rows one by one
 
-So the traced gather of the readout position moves up, in front of the last layer's output projection and MLP, and
+So the gather of the readout position moves up, in front of the last layer's output projection and MLP, and
 of the residual stream that joins them: 3 % less arithmetic with 28 layers. Queries, keys and values stay those of
 every position, so attention remains what every engine takes: causal, with as many queries as keys.
 """

@@ -9,7 +9,7 @@
 
 The suffix follows the question directly and padding comes last, so attention is plain causal and no mask
 exists. The module is a *skeleton*: it has every shape and no weights, and costs no memory, because pages that
-nobody writes are never resident. Weights are bound to the traced graph afterwards (bind.py).
+nobody writes are never resident. Weights are bound to the converted graph afterwards (recipes/recipe.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CAUSAL = "rim_causal"
 
 
 class Projection(nn.Module):
-    """A linear layer whose weight lies as the ONNX MatMul wants it: [in, out], so no Transpose is traced."""
+    """A linear layer whose weight lies as the ONNX MatMul wants it: [in, out], so no Transpose is needed."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def _causal_attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    grouped = query.shape[1] != key.shape[1]  # the tracer refuses GQA with as many key heads as query heads
+    grouped = query.shape[1] != key.shape[1]  # torch's converter refuses GQA with as many key heads as query heads
     output = nn.functional.scaled_dot_product_attention(
         query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
     )

@@ -17,8 +17,8 @@ import torch
 from rim_runtime.engines.shapes import similar_lengths
 from torch import nn
 
+from rim_export.graph.convert import READOUT
 from rim_export.graph.single_pass import skeleton
-from rim_export.graph.trace import READOUT
 from rim_export.weights.model_weights import ModelWeights
 
 TOKENS_AT_ONCE = 768

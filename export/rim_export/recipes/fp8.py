@@ -19,8 +19,8 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert
-from rim_export.graph.trace import TracedGraph
 from rim_export.recipes.initializers import WeightForm, dequantized_weight
 from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST, Grid, by_row, row_peaks
@@ -98,8 +98,8 @@ FORM = WeightForm(GRID.dtype, quantize_weight, weight_scales)
 class _Fp8Products:
     """Writes the products of one graph: at calibrated scales, or by row where an activation was not calibrated."""
 
-    def __init__(self, ranges: Mapping[str, float], traced: TracedGraph, weights: ModelWeights) -> None:
-        self._ranges, self._traced, self._weights = ranges, traced, weights
+    def __init__(self, ranges: Mapping[str, float], unbound: UnboundGraph, weights: ModelWeights) -> None:
+        self._ranges, self._unbound, self._weights = ranges, unbound, weights
         self._rounded: dict[ir.Value, ir.Value] = {}  # products of one activation share its form
 
     def __call__(self, node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
@@ -109,20 +109,20 @@ class _Fp8Products:
         if activation not in self._rounded:
             scale = activation_scale(self._ranges[str(weight.name)])
             self._rounded[activation] = self._round(node, activation, scale)
-        wide = dequantized_weight(self._traced, self._weights, node, weight, FORM)
+        wide = dequantized_weight(self._unbound, self._weights, node, weight, FORM)
         return insert(node, "MatMul", [self._rounded[activation], wide], f"{node.outputs[0].name}_fp8")
 
     @cached_property
     def _by_row(self) -> Rewriter:
-        return by_row(GRID, FORM, self._traced, self._weights)
+        return by_row(GRID, FORM, self._unbound, self._weights)
 
     @cached_property
     def _zero(self) -> ir.Value:
         zero = np.zeros((), ml_dtypes.float8_e4m3fn)
-        return constant(self._traced.model.graph, "fp8_tensor_zero_point", zero)
+        return constant(self._unbound.model.graph, "fp8_tensor_zero_point", zero)
 
     def _round(self, before: ir.Node, activation: ir.Value, scale: float) -> ir.Value:
         name, zero = activation.name, self._zero
-        step = constant(self._traced.model.graph, f"{name}_fp8_scale", np.array(scale, np.float32))
+        step = constant(self._unbound.model.graph, f"{name}_fp8_scale", np.array(scale, np.float32))
         narrow = insert(before, "QuantizeLinear", [activation, step, zero], f"{name}_fp8_q", dtype=GRID.dtype)
         return insert(before, "DequantizeLinear", [narrow, step, zero], f"{name}_fp8_dq")

@@ -10,21 +10,21 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
-from rim_export.graph.trace import TracedGraph
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 
-def bind_vectors(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_vectors(unbound: UnboundGraph, weights: ModelWeights) -> None:
     """Bind the norm gains in fp32."""
-    for name in traced.vectors:
-        bind_tensor(traced, name, partial(_wide_vector, weights, name))
+    for name in unbound.vectors:
+        bind_tensor(unbound, name, partial(_wide_vector, weights, name))
 
 
-def bind_matrices(traced: TracedGraph, weights: ModelWeights, names: frozenset[str]) -> None:
+def bind_matrices(unbound: UnboundGraph, weights: ModelWeights, names: frozenset[str]) -> None:
     """Bind these matrices in fp32, [in, out]."""
     for name in names:
-        bind_tensor(traced, name, partial(_wide_matrix, weights, name))
+        bind_tensor(unbound, name, partial(_wide_matrix, weights, name))
 
 
 def _wide_matrix(weights: ModelWeights, name: str) -> np.ndarray:
@@ -36,7 +36,7 @@ def _wide_vector(weights: ModelWeights, name: str) -> np.ndarray:
 
 
 def bind_tensor(
-    traced: TracedGraph,
+    unbound: UnboundGraph,
     name: str,
     read: Callable[[], np.ndarray],
     dtype: ir.DataType = ir.DataType.FLOAT,
@@ -44,9 +44,9 @@ def bind_tensor(
 ) -> None:
     """Give the initializer `name` a value that is computed when it is written, and not kept.
 
-    `shape` None: the traced one.
+    `shape` None: the one that it has.
     """
-    value = traced.model.graph.initializers[name]
+    value = unbound.model.graph.initializers[name]
     value.type = ir.TensorType(dtype)
     value.shape = value.shape if shape is None else ir.Shape(shape)
     value.const_value = lazy(name, read, dtype, static_shape(value))
@@ -65,12 +65,12 @@ class WeightForm:
 
 
 def dequantized_weight(
-    traced: TracedGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value, form: WeightForm
+    unbound: UnboundGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value, form: WeightForm
 ) -> ir.Value:
     """Bind a weight [in, out] in a narrow form and return it dequantized."""
     name, channels = str(weight.name), static_shape(weight)[1]
-    bind_tensor(traced, name, lambda: as_array(form.rows(weights.read(name)).T), form.dtype)
+    bind_tensor(unbound, name, lambda: as_array(form.rows(weights.read(name)).T), form.dtype)
     scale = lazy_initializer(
-        traced.model.graph, f"{name}_scale", lambda: as_array(form.scales(weights.read(name))), [channels]
+        unbound.model.graph, f"{name}_scale", lambda: as_array(form.scales(weights.read(name))), [channels]
     )
     return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})

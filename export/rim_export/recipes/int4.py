@@ -20,8 +20,8 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, static_shape
-from rim_export.graph.trace import TracedGraph
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import LEVELS, Blocks, BlockSource, block_count
 from rim_export.recipes.recipe import Recipe, Rewriter
@@ -66,7 +66,7 @@ def round_activations(activations: torch.Tensor, block_size: int) -> torch.Tenso
 class _Product:
     """One MatMul to be rewritten."""
 
-    traced: TracedGraph
+    unbound: UnboundGraph
     node: ir.Node
     activation: ir.Value
     weight: ir.Value
@@ -84,7 +84,7 @@ class _Product:
 
 
 def _products(
-    source: BlockSource, multiply: Callable[[_Product], ir.Value], traced: TracedGraph, weights: ModelWeights
+    source: BlockSource, multiply: Callable[[_Product], ir.Value], unbound: UnboundGraph, weights: ModelWeights
 ) -> Rewriter:
     """Return what writes the products of one graph in one of the two forms."""
 
@@ -92,16 +92,16 @@ def _products(
         read = partial(weights.read, str(weight.name))
         blocks = partial(source.blocks, str(weight.name), read)
         scales = partial(source.scales, str(weight.name), read)
-        return multiply(_Product(traced, node, activation, weight, source.block_size, blocks, scales))
+        return multiply(_Product(unbound, node, activation, weight, source.block_size, blocks, scales))
 
     return rewrite
 
 
 def _multiply_portable(product: _Product) -> ir.Value:
-    graph, node = product.traced.model.graph, product.node
+    graph, node = product.unbound.model.graph, product.node
     inputs, outputs = static_shape(product.weight)
     values = partial(_signed_nibbles, product.read_blocks, inputs)
-    bind_tensor(product.traced, product.name, values, ir.DataType.INT4)
+    bind_tensor(product.unbound, product.name, values, ir.DataType.INT4)
     scale = lazy_initializer(
         graph,
         f"{product.name}_scale",
@@ -114,11 +114,11 @@ def _multiply_portable(product: _Product) -> ir.Value:
 
 
 def _multiply_contrib(product: _Product) -> ir.Value:
-    graph, size = product.traced.model.graph, product.block_size
+    graph, size = product.unbound.model.graph, product.block_size
     inputs, outputs = static_shape(product.weight)
     count = block_count(inputs, size)
     values = partial(_unsigned_nibbles, product.read_blocks)
-    bind_tensor(product.traced, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
+    bind_tensor(product.unbound, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
     half = ir.DataType.FLOAT16
     stored = lazy_initializer(
         graph, f"{product.name}_scale", lambda: as_array(product.read_scales()), [outputs, count], half

@@ -13,17 +13,17 @@ from typing import NoReturn
 import numpy as np
 import onnx_ir as ir
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import static_shape
-from rim_export.graph.trace import TracedGraph
 from rim_export.weights.model_weights import JOINT
 
 LEAST = 3
 """Fewer products of one activation are left alone."""
 
 
-def merge_products(traced: TracedGraph, names: frozenset[str]) -> frozenset[str]:
+def merge_products(unbound: UnboundGraph, names: frozenset[str]) -> frozenset[str]:
     """Merge the MatMuls by these weights that share their activation; return the weights' names afterwards."""
-    graph = traced.model.graph
+    graph = unbound.model.graph
     groups: dict[ir.Value, list[ir.Node]] = {}
     for node in graph:
         weight = node.inputs[1] if node.op_type == "MatMul" else None

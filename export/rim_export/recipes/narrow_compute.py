@@ -22,8 +22,8 @@ import onnx_ir as ir
 from rim_runtime.bundle.manifest import Compute
 from rim_runtime.prompt.options import LETTERS
 
+from rim_export.graph.convert import READOUT
 from rim_export.graph.edit import constant, insert, lazy, static_shape
-from rim_export.graph.trace import READOUT
 
 TYPES = {Compute.FP16: ir.DataType.FLOAT16, Compute.BF16: ir.DataType.BFLOAT16}
 ARRAYS: Mapping[Compute, np.dtype] = {

@@ -18,8 +18,8 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
-from rim_export.graph.trace import TracedGraph
 from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import block_count
@@ -67,11 +67,11 @@ def emulate_nvfp4(name: str, activations: torch.Tensor, weight: torch.Tensor) ->
     return activations @ quantize_matrix(weight).widened(weight.shape[1]).T
 
 
-def _products(traced: TracedGraph, weights: ModelWeights) -> Rewriter:
+def _products(unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
     """Return what writes the products of one graph."""
 
     def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
-        wide = _dequantized(traced, partial(weights.read, str(weight.name)), node, weight)
+        wide = _dequantized(unbound, partial(weights.read, str(weight.name)), node, weight)
         return insert(node, "MatMul", [activation, wide], f"{node.outputs[0].name}_nvfp4")
 
     return rewrite
@@ -81,11 +81,11 @@ NVFP4 = Recipe(Precision.NVFP4, Dialect.PORTABLE, _products, bind_source_table, 
 
 
 def _dequantized(
-    traced: TracedGraph, read: Callable[[], torch.Tensor], before: ir.Node, weight: ir.Value
+    unbound: UnboundGraph, read: Callable[[], torch.Tensor], before: ir.Node, weight: ir.Value
 ) -> ir.Value:
-    graph, name = traced.model.graph, str(weight.name)
+    graph, name = unbound.model.graph, str(weight.name)
     inputs, outputs = static_shape(weight)
-    bind_tensor(traced, name, lambda: _values(quantize_matrix(read()), inputs), ir.DataType.FLOAT4E2M1)
+    bind_tensor(unbound, name, lambda: _values(quantize_matrix(read()), inputs), ir.DataType.FLOAT4E2M1)
     narrow = ir.Value(
         name=f"{name}_block_scales",
         shape=ir.Shape([block_count(inputs, BLOCK), outputs]),

@@ -1,4 +1,4 @@
-"""What a recipe is, a precision as data; and the one way in which recipes are bound to a traced graph."""
+"""What a recipe is, a precision as data; and the one way in which recipes are bound to a graph."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from rim_runtime.bundle.manifest import Compute, Dialect, Head, Precision
 
+from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import products, replace_node
-from rim_export.graph.trace import READOUT, TracedGraph
 from rim_export.recipes.initializers import bind_matrices, bind_vectors
 from rim_export.recipes.merge import merge_products
 from rim_export.recipes.narrow_compute import narrow_compute
@@ -19,9 +19,9 @@ from rim_export.weights.model_weights import ModelWeights, Smoothing
 
 Rewriter = Callable[[ir.Node, ir.Value, ir.Value], ir.Value]
 """(a MatMul, its activation, its weight) to the product in a recipe's form; it binds the weight."""
-Rewrite = Callable[[TracedGraph, ModelWeights], Rewriter]
+Rewrite = Callable[[UnboundGraph, ModelWeights], Rewriter]
 """Returns the rewriter of one graph, which may keep what its products share."""
-Table = Callable[[TracedGraph, ModelWeights], None]
+Table = Callable[[UnboundGraph, ModelWeights], None]
 """Binds the embedding table."""
 Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 """(name of the weight, activations fp32 [..., in], weight fp32 [out, in]) to products fp32 [..., out]."""
@@ -29,14 +29,14 @@ Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a precision does to a traced graph."""
+    """What a precision does to a graph without weights."""
 
     precision: Precision
     """Its number format."""
     dialect: Dialect
     """The operators it writes."""
     rewrite: Rewrite | None
-    """How it writes the big products; None leaves them as traced, as wide as the graph computes."""
+    """How it writes the big products; None leaves them as converted, as wide as the graph computes."""
     table: Table
     """How it stores the embedding table."""
     emulate: Emulate | None
@@ -58,30 +58,30 @@ class Recipe:
         return "-".join([self.precision, *dialect, *compute])
 
 
-def bind(recipe: Recipe, traced: TracedGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
+def bind(recipe: Recipe, unbound: UnboundGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
     """Rewrite a graph by a recipe and bind all its weights; the matrices in `wide` stay as wide as it computes."""
     if recipe.smoothing is not None:
         weights = replace(weights, smoothing=recipe.smoothing)
-    narrow = narrow_matrices(traced, weights.head, wide)
-    bind_vectors(traced, weights)
-    bind_matrices(traced, weights, traced.matrices - narrow)
+    narrow = narrow_matrices(unbound, weights.head, wide)
+    bind_vectors(unbound, weights)
+    bind_matrices(unbound, weights, unbound.matrices - narrow)
     if recipe.joins:
-        narrow = merge_products(traced, narrow)
+        narrow = merge_products(unbound, narrow)
     if recipe.rewrite is None:
-        bind_matrices(traced, weights, narrow)
+        bind_matrices(unbound, weights, narrow)
     else:
-        _rewrite_products(traced, narrow, recipe.rewrite(traced, weights))
-    recipe.table(traced, weights)
+        _rewrite_products(unbound, narrow, recipe.rewrite(unbound, weights))
+    recipe.table(unbound, weights)
     if recipe.compute is not Compute.FP32:
-        narrow_compute(traced.model.graph, recipe.compute)
+        narrow_compute(unbound.model.graph, recipe.compute)
 
 
-def narrow_matrices(traced: TracedGraph, head: Head, wide: frozenset[str]) -> frozenset[str]:
+def narrow_matrices(unbound: UnboundGraph, head: Head, wide: frozenset[str]) -> frozenset[str]:
     """Return the matrices that a recipe narrows: all but the wide ones and the readout of the letters."""
-    return traced.matrices - wide - ({READOUT} if head is Head.LETTERS else set())
+    return unbound.matrices - wide - ({READOUT} if head is Head.LETTERS else set())
 
 
-def _rewrite_products(traced: TracedGraph, names: frozenset[str], rewriter: Rewriter) -> None:
-    for node, activation, weight in products(traced.model.graph, names):
+def _rewrite_products(unbound: UnboundGraph, names: frozenset[str], rewriter: Rewriter) -> None:
+    for node, activation, weight in products(unbound.model.graph, names):
         replace_node(node, rewriter(node, activation, weight))
-    RemoveUnusedNodesPass()(traced.model)
+    RemoveUnusedNodesPass()(unbound.model)

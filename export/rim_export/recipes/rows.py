@@ -20,8 +20,8 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert
-from rim_export.graph.trace import TracedGraph
 from rim_export.recipes.initializers import WeightForm, dequantized_weight
 from rim_export.recipes.recipe import Rewriter
 from rim_export.weights.model_weights import ModelWeights
@@ -129,21 +129,21 @@ class RowNormalizer:
         return self._constants[name]
 
 
-def by_row(grid: Grid, form: WeightForm, traced: TracedGraph, weights: ModelWeights) -> Rewriter:
+def by_row(grid: Grid, form: WeightForm, unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
     """Return what writes the products of a graph by row, with weights of this form."""
-    return partial(_multiply_by_row, RowNormalizer(traced.model.graph, grid), form, traced, weights)
+    return partial(_multiply_by_row, RowNormalizer(unbound.model.graph, grid), form, unbound, weights)
 
 
 def _multiply_by_row(
     normalizer: RowNormalizer,
     form: WeightForm,
-    traced: TracedGraph,
+    unbound: UnboundGraph,
     weights: ModelWeights,
     node: ir.Node,
     activation: ir.Value,
     weight: ir.Value,
 ) -> ir.Value:
-    wide = dequantized_weight(traced, weights, node, weight, form)
+    wide = dequantized_weight(unbound, weights, node, weight, form)
     return normalizer.multiply(node, activation, wide)
 
 

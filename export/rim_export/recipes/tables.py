@@ -17,8 +17,8 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert, lazy_initializer, replace_node, static_shape
-from rim_export.graph.trace import TracedGraph
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import BlockSource, quantize_rows, row_scales
 from rim_export.weights.model_weights import ModelWeights, as_array
@@ -27,24 +27,24 @@ NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT
 """Dtypes in which a table is stored as the checkpoint has it."""
 
 
-def bind_source_table(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_source_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
     """Bind the table in the checkpoint's own dtype: the widening is exact."""
-    dtype = NARROW.get(weights.read(traced.embedding).dtype, ir.DataType.FLOAT)
-    _bind_floats(traced, weights, dtype)
+    dtype = NARROW.get(weights.read(unbound.embedding).dtype, ir.DataType.FLOAT)
+    _bind_floats(unbound, weights, dtype)
 
 
-def half_table(dtype: ir.DataType) -> Callable[[TracedGraph, ModelWeights], None]:
+def half_table(dtype: ir.DataType) -> Callable[[UnboundGraph, ModelWeights], None]:
     """Return what binds the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 as they are."""
     return partial(_bind_floats, dtype=dtype)
 
 
-def _bind_floats(traced: TracedGraph, weights: ModelWeights, dtype: ir.DataType) -> None:
-    name = traced.embedding
+def _bind_floats(unbound: UnboundGraph, weights: ModelWeights, dtype: ir.DataType) -> None:
+    name = unbound.embedding
     torch_type = next((narrow for narrow, stored in NARROW.items() if stored is dtype), torch.float32)
-    bind_tensor(traced, name, lambda: as_array(weights.read(name).to(torch_type)), dtype)
+    bind_tensor(unbound, name, lambda: as_array(weights.read(name).to(torch_type)), dtype)
     if dtype is ir.DataType.FLOAT:
         return
-    table = traced.model.graph.initializers[name]
+    table = unbound.model.graph.initializers[name]
     (gather,) = table.consumers()
     wide = gather.outputs[0]
     cast = ir.node("Cast", [wide], {"to": ir.DataType.FLOAT.value})
@@ -53,17 +53,17 @@ def _bind_floats(traced: TracedGraph, weights: ModelWeights, dtype: ir.DataType)
     ir.convenience.replace_all_uses_with(wide, cast.outputs[0])
     cast.replace_input_with(0, wide)
     wide.type = ir.TensorType(dtype)
-    traced.model.graph.insert_after(gather, cast)
+    unbound.model.graph.insert_after(gather, cast)
 
 
-def bind_int8_table(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_int8_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
     """Bind the table as int8 rows with an fp32 scale a row."""
-    graph, name = traced.model.graph, traced.embedding
+    graph, name = unbound.model.graph, unbound.embedding
     table = graph.initializers[name]
     (gather,) = table.consumers()
     ids = gather.inputs[1]
     assert ids is not None
-    bind_tensor(traced, name, lambda: as_array(quantize_rows(weights.read(name))), ir.DataType.INT8)
+    bind_tensor(unbound, name, lambda: as_array(quantize_rows(weights.read(name))), ir.DataType.INT8)
     scale = lazy_initializer(
         graph,
         f"{name}_scale",
@@ -83,16 +83,16 @@ ZERO = 8
 FLOAT = {"to": ir.DataType.FLOAT.value}
 
 
-def bind_int4_table(traced: TracedGraph, weights: ModelWeights) -> None:
+def bind_int4_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
     """Bind the table as bytes [vocabulary, blocks, block / 2] of two values, with an fp16 scale a block."""
-    graph, name = traced.model.graph, traced.embedding
+    graph, name = unbound.model.graph, unbound.embedding
     table = graph.initializers[name]
     rows, width = static_shape(table)
     size = gcd(width, BLOCK)
     (gather,) = table.consumers()
     source, read = BlockSource(size), partial(weights.read, name)
     bind_tensor(
-        traced,
+        unbound,
         name,
         lambda: _packed(source.blocks(name, read).values),
         ir.DataType.UINT8,

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rim_export.errors import GraphRuleError
-from rim_export.graph.trace import OPSET
+from rim_export.graph.convert import OPSET
 
 Breaches = Iterator[tuple[str, str]]
 """(the node, what was found there)."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from rim_export.graph.trace import TracedGraph
+from rim_export.graph.convert import UnboundGraph
 from rim_export.progress import Report
 
 _ALIGNMENT = 4096
 _EXTERNAL_FROM_BYTES = 1024
 
 
-def write_graph(traced: TracedGraph, graph: Path, data: Path, report: Report | None = None) -> None:
+def write_graph(unbound: UnboundGraph, graph: Path, data: Path, report: Report | None = None) -> None:
     """Write the graph and its external data beside it, tensor by tensor, page-aligned."""
 
     def tell(_: object, info: ir.external_data.CallbackInfo) -> None:
@@ -21,7 +21,7 @@ def write_graph(traced: TracedGraph, graph: Path, data: Path, report: Report | N
             report((info.index + 1) / info.total)
 
     ir.save(
-        traced.model,
+        unbound.model,
         graph,
         external_data=data.name,
         size_threshold_bytes=_EXTERNAL_FROM_BYTES,

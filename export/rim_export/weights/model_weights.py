@@ -1,4 +1,4 @@
-"""The checkpoint's tensors under the names of the traced graph, read one at a time."""
+"""The checkpoint's tensors under the names of the graph, read one at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rim_runtime.bundle.manifest import Head
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError
+from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import static_shape
-from rim_export.graph.trace import READOUT, TracedGraph
 
 JOINT = "+"
 """Joins the names of weights that one product has side by side (recipes/merge.py)."""
@@ -54,7 +54,7 @@ class Smoothing:
 
 @dataclass(frozen=True)
 class ModelWeights:
-    """The checkpoint's tensors under the names of the traced graph, in the checkpoint's layout [out, in]."""
+    """The checkpoint's tensors under the names of the graph, in the checkpoint's layout [out, in]."""
 
     checkpoint: Checkpoint
     """Where they are read."""
@@ -81,11 +81,11 @@ class ModelWeights:
         rows = self.checkpoint.weights.read("model.embed_tokens.weight" if tied else "lm_head.weight")
         return rows if self.head is Head.FULL else rows[list(self.letters.values())]
 
-    def check(self, traced: TracedGraph) -> None:
+    def check(self, unbound: UnboundGraph) -> None:
         """Read one row of every tensor. Raises CheckpointError for a missing name or a wrong shape."""
-        for name in (*sorted(traced.matrices), traced.embedding, *sorted(traced.vectors)):
-            shape = static_shape(traced.model.graph.initializers[name])
-            expected = shape[::-1] if name in traced.matrices else shape
+        for name in (*sorted(unbound.matrices), unbound.embedding, *sorted(unbound.vectors)):
+            shape = static_shape(unbound.model.graph.initializers[name])
+            expected = shape[::-1] if name in unbound.matrices else shape
             found = tuple(self.read(name).shape)
             if found != expected:
                 raise CheckpointError(

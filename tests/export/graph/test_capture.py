@@ -7,7 +7,7 @@ shape of a Reshape, the limits of a Range); anywhere else they would have to be 
 from __future__ import annotations
 
 import onnx_ir as ir
-from rim_export.graph.trace import trace
+from rim_export.graph.convert import convert
 from rim_runtime.bundle.manifest import Head
 from rim_runtime.prompt.contract import PromptContract
 from transformers import Qwen3Config
@@ -49,5 +49,5 @@ def test_no_value_of_a_shape_is_copied_to_the_gpu() -> None:
         head_dim=8,
     )
     contract = PromptContract((1,), "", "", False, (2, 3), (4, 5, 5, 6), 3, (7, 8), "")
-    graph = trace(config, contract, 10, Head.LETTERS).model.graph
+    graph = convert(config, contract, 10, Head.LETTERS).model.graph
     assert copies_to_the_gpu(graph) == []

@@ -85,7 +85,7 @@ def wide_computing(source: Source) -> dict[str, Recipe]:
     return {
         "fp32": FP32,
         "int8": INT8,
-        "fp8 by tensor": fp8_recipe(dict.fromkeys(source.traced.matrices, RANGE)),
+        "fp8 by tensor": fp8_recipe(dict.fromkeys(source.unbound.matrices, RANGE)),
         "fp8 by row": fp8_recipe({}),
         "int4": replace(int4_recipes(32)[1], table=bind_int8_table),
     }
@@ -176,7 +176,7 @@ def test_scales_of_empty_blocks_stay_above_zero(source: Source, tmp_path: Path) 
             return torch.zeros_like(source.weights.read(name))
 
     for precision in ("int4", "nvfp4"):
-        graph = Source(source.traced, Empty()).write(source.recipe(precision), tmp_path)
+        graph = Source(source.unbound, Empty()).write(source.recipe(precision), tmp_path)
         logits = in_torch(graph)
         assert not logits.any()
         scales = [value for name, value in ir.load(graph).graph.initializers.items() if name.endswith("_scale")]

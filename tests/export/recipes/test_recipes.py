@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
-from rim_export.graph.trace import TracedGraph
+from rim_export.graph.convert import UnboundGraph
 from rim_export.recipes.floats import FP32
 from rim_export.recipes.fp8 import fp8_recipe, round_fp8
 from rim_export.recipes.int4 import int4_recipes
@@ -49,7 +49,7 @@ def weights() -> OneProduct:
     return OneProduct(table.bfloat16(), torch.randn(OUTPUTS, INPUTS, generator=generator).bfloat16())
 
 
-def traced() -> TracedGraph:
+def unbound() -> UnboundGraph:
     """ids int64 [rows] → embedding → product fp32 [rows, out]."""
     ids = ir.Value(name="ids", shape=ir.Shape([ROWS]), type=ir.TensorType(ir.DataType.INT64))
     floats = ir.TensorType(ir.DataType.FLOAT)
@@ -71,12 +71,12 @@ def traced() -> TracedGraph:
         opset_imports={"": 23},
         name="one",
     )
-    return TracedGraph(ir.Model(graph, ir_version=11), frozenset({WEIGHT}), TABLE, frozenset())
+    return UnboundGraph(ir.Model(graph, ir_version=11), frozenset({WEIGHT}), TABLE, frozenset())
 
 
 def run(recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = frozenset()) -> np.ndarray:
     """Bind the graph by the recipe and run it on rows 0 to 4, in the session that the engine would open."""
-    graph = traced()
+    graph = unbound()
     bind(recipe, graph, weights, wide)
     path = folder / f"{recipe.name}.onnx"
     ir.save(graph.model, path)

@@ -1,4 +1,4 @@
-"""Trace the single-pass module into an ONNX graph without weights: names, types and shapes only."""
+"""Convert the single-pass module to an ONNX graph without weights: names, types and shapes only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ READOUT = "readout.weight"
 
 
 @dataclass(frozen=True)
-class TracedGraph:
+class UnboundGraph:
     """A graph whose weights are still to be bound."""
 
     model: ir.Model
@@ -44,7 +44,7 @@ class TracedGraph:
     """Initializers taken from the checkpoint as they are (norm gains)."""
 
 
-def trace(config: Any, contract: PromptContract, letters: int, head: Head) -> TracedGraph:
+def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> UnboundGraph:
     """Return the single-pass graph of a transformers config, opset 23, batch and length dynamic.
 
     Peak memory does not depend on the model's size: no weight is ever written.
@@ -64,7 +64,7 @@ def trace(config: Any, contract: PromptContract, letters: int, head: Head) -> Tr
         ClearMetadataAndDocStringPass(),  # node metadata holds source paths of this machine
     )(model)
     _describe(model)
-    return _traced(model, module)
+    return _unbound(model, module)
 
 
 def _make_parameters_distinct(module: nn.Module) -> None:
@@ -119,12 +119,14 @@ def _describe(model: ir.Model) -> None:
     model.metadata_props.clear()
 
 
-def _traced(model: ir.Model, module: SinglePass) -> TracedGraph:
+def _unbound(model: ir.Model, module: SinglePass) -> UnboundGraph:
     matrices = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Projection)}
     tables = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Embedding)}
     parameters = {name for name, _ in module.named_parameters()}
     missing = parameters - set(model.graph.initializers)
     if missing or len(tables) != 1:
-        raise AssertionError(f"the trace lost the parameters {sorted(missing)} (embeddings: {sorted(tables)})")
+        raise AssertionError(
+            f"the conversion lost the parameters {sorted(missing)} (embeddings: {sorted(tables)})"
+        )
     (embedding,) = tables
-    return TracedGraph(model, frozenset(matrices), embedding, frozenset(parameters - matrices - tables))
+    return UnboundGraph(model, frozenset(matrices), embedding, frozenset(parameters - matrices - tables))

@@ -1,0 +1,31 @@
+"""Converted models that tests share: converting is nine tenths of a small export, and few tests vary the model."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from rim_export import pipeline
+from rim_export.graph.convert import UnboundGraph, convert
+
+_known: dict[bytes, UnboundGraph] = {}
+
+
+@contextmanager
+def shared_conversions() -> Iterator[None]:
+    """Let exports inside the block convert each model once in a process; variants are made of copies anyway."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "convert", convert_once)
+        yield
+
+
+def convert_once(config: Any, *rest: Any) -> UnboundGraph:
+    """Return the graph of a model that was converted before, or convert it."""
+    geometry = {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
+    key = pickle.dumps((sorted(map(str, geometry.items())), rest))
+    if key not in _known:
+        _known[key] = convert(config, *rest)
+    return _known[key]
