@@ -35,7 +35,8 @@ def test_json_is_the_contract(run: Run, demo_bundle: Path) -> None:
 
 def test_people_see_answers_and_truth(run: Run, demo_bundle: Path) -> None:
     shown = run("demo")
-    assert all(shown.out.count(words) == 1 for words in ("You start in", "Who is the ", "apples are there now?"))
+    text = " ".join(shown.out.split())  # lines wrap wherever these puzzles' words make them
+    assert all(text.count(words) == 1 for words in ("You start in", "Who is the ", "apples are there now?"))
     assert "   B: " in shown.out, "options stand in one line"
     assert shown.out.count("right   ") + shown.out.count("wrong, it is") == 3
     assert "with 8 memory blocks" in shown.out
