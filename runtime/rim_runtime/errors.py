@@ -40,9 +40,11 @@ class QuestionError(InputError):
 class QuestionTooLongError(QuestionError):
     """The question has more tokens than the bundle allows."""
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(self, tokens: int, limit: int, *, or_more: bool = False) -> None:
+        """`or_more` says that `tokens` is a lower bound: the question was not encoded."""
+        count = f"{tokens:,} tokens{' or more' if or_more else ''}"
         super().__init__(
-            f"The question has {tokens:,} tokens, this bundle takes at most {limit:,}. "
+            f"The question has {count}, this bundle takes at most {limit:,}. "
             "Shorten it; rim-edge never cuts a question."
         )
         self.tokens = tokens

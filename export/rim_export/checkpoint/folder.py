@@ -12,6 +12,7 @@ from typing import Any
 from rim_runtime.bundle.folder import sha256_file
 
 from rim_export.checkpoint.families import check_architecture
+from rim_export.checkpoint.links import refuse_links_out
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.checkpoint.tensors import WeightFiles
 from rim_export.errors import CheckpointError, CheckpointNotFoundError
@@ -42,6 +43,7 @@ class Checkpoint:
         Raises CheckpointNotFoundError, CheckpointError and UnsupportedModelError.
         """
         path = _locate(model)
+        refuse_links_out(path)
         config = read_config(path)
         check_architecture(config)
         in_cache = path.parent.name == "snapshots"

@@ -65,6 +65,11 @@ def _shards(folder: Path) -> set[Path]:
         paths = {folder / name for name in weight_map.values()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder / INDEX} is not a weight index ({error!r}). Copy it again.") from None
+    if foreign := sorted(name for name in map(str, weight_map.values()) if Path(name).name != name):
+        raise CheckpointError(
+            f"{folder / INDEX} names {foreign[0]!r}, expected plain names of files beside it. "
+            "Copy the files into the folder and correct the index."
+        )
     if missing := sorted(path.name for path in paths if not path.is_file()):
         raise CheckpointError(f"{folder} lacks the weight files {', '.join(missing)}. Copy them as well.")
     return paths

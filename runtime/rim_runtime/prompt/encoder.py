@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from rim_runtime.errors import BundleCorruptError, QuestionTooLongError
 from rim_runtime.prompt.contract import Prompt, PromptContract
+
+_HUGE_BYTES = 100_000
+"""Texts up to this are encoded whatever they hold; it takes a moment."""
+_NFC_SHRINKS = 3
+"""Normalisation (NFC) makes a text shorter in UTF-8 by this factor at most: three bytes of each Hangul jamo."""
 
 
 class PromptEncoder:
@@ -21,13 +28,16 @@ class PromptEncoder:
 
     @classmethod
     def load(cls, contract: PromptContract, tokenizer_file: Path, question_limit: int) -> PromptEncoder:
-        """Read `tokenizer.json`. Raises BundleCorruptError if it cannot be read or still has added tokens."""
-        try:
+        """Read `tokenizer.json`.
+
+        Raises BundleCorruptError if it cannot be read, has added tokens, or would cut or pad a question.
+        """
+        with _tokenizer_errors(f"{tokenizer_file} is no tokenizer that can be read"):
             tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
+        if tokenizer.truncation or tokenizer.padding:
             raise BundleCorruptError(
-                f"{tokenizer_file} is no tokenizer that can be read ({error}). Export the bundle again."
-            ) from None
+                f"{tokenizer_file} cuts or pads what it encodes, expected neither. Export the bundle again."
+            )
         if tokenizer.get_added_tokens_decoder():
             raise BundleCorruptError(
                 f"{tokenizer_file} has added tokens, so a question could turn into control tokens. "
@@ -41,10 +51,26 @@ class PromptEncoder:
         Raises QuestionError (empty, not Unicode) and QuestionTooLongError; nothing is ever truncated.
         """
         segment = self.contract.segment(question)
-        ids = tuple(self._tokenizer.encode(segment, add_special_tokens=False).ids)
+        self._refuse_huge(segment)
+        with _tokenizer_errors("The bundle's tokenizer fails on this question"):
+            ids = tuple(self._tokenizer.encode(segment, add_special_tokens=False).ids)
         if len(ids) > self.question_limit:
             raise QuestionTooLongError(len(ids), self.question_limit)
         return ids
+
+    def _refuse_huge(self, segment: str) -> None:
+        """Refuse what must be too long, unencoded: encoding takes seconds a megabyte and stops all threads."""
+        size = len(segment.encode())
+        if size <= _HUGE_BYTES:
+            return
+        least = size // (_NFC_SHRINKS * self._longest_token)
+        if least > self.question_limit:
+            raise QuestionTooLongError(least, self.question_limit, or_more=True)
+
+    @cached_property
+    def _longest_token(self) -> int:
+        """Bytes of the longest token; a character of a byte-level token is one byte."""
+        return max(map(len, self._tokenizer.get_vocab()))
 
     def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return each token as text, for people to read; a piece of a character shows as `\ufffd`."""
@@ -56,3 +82,14 @@ class PromptEncoder:
         count = contract.blocks if blocks is None else blocks
         contract.check_blocks(count)
         return Prompt(contract.head, self.encode(question), contract.tail, count * contract.block, contract.prefix)
+
+
+@contextmanager
+def _tokenizer_errors(what: str) -> Iterator[None]:
+    """Turn what tokenizers raises into BundleCorruptError: bare Exception, and panics, which are BaseException."""
+    try:
+        yield
+    except BaseException as error:
+        if not (isinstance(error, Exception) or type(error).__name__ == "PanicException"):
+            raise
+        raise BundleCorruptError(f"{what} ({error}). Export the bundle again.") from None
