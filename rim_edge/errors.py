@@ -4,7 +4,7 @@ InputError
 ├── DataError                           a row or file of training data cannot be used
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
 RimError
-├── DivergedError (ArithmeticError)     the loss is infinite or not a number
+├── DivergedError (ArithmeticError)     a loss, gradient or weight is infinite or not a number
 └── OutOfMemoryError (MemoryError)      a pass needs more memory than there is
 """
 
@@ -22,7 +22,7 @@ class CurriculumError(InputError):
 
 
 class DivergedError(RimError, ArithmeticError):
-    """The loss is infinite or not a number."""
+    """A loss, a gradient or a weight is infinite or not a number."""
 
 
 class OutOfMemoryError(RimError, MemoryError):

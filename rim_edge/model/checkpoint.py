@@ -15,6 +15,8 @@ from rim_runtime.errors import StorageError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from rim_edge.errors import DivergedError
+
 
 def write_checkpoint(
     folder: Path,
@@ -27,10 +29,12 @@ def write_checkpoint(
 ) -> None:
     """Write config (with its "rim" entry), safetensors in `dtype` and tokenizer into an existing folder.
 
-    `weights` None means the model's whole state. Raises StorageError if they cannot be written.
+    `weights` None means the model's whole state. Raises StorageError if they cannot be written, and DivergedError
+    where some are not finite in `dtype`.
     """
     state = model.state_dict() if weights is None else weights
     weights = {name: tensor.detach().to(dtype) for name, tensor in state.items()}
+    require_finite(weights)
     with _quiet(), _disk_errors():
         model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
@@ -38,6 +42,17 @@ def write_checkpoint(
     config = json.loads(config_file.read_text(encoding="utf-8"))
     config |= {"dtype": str(dtype).removeprefix("torch."), "rim": rim.to_config()}
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise DivergedError if a weight is infinite or not a number, as fp16 makes those above 65,504."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            broken = int((~tensor.isfinite()).sum())
+            raise DivergedError(
+                f"{broken:,} of {tensor.numel():,} weights of {name} are not finite as {tensor.dtype}, expected "
+                "numbers. Nothing was written. Lower the learning rate, or start from a checkpoint in bfloat16."
+            )
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -49,6 +49,8 @@ class Step:
     """Its mean over the stage's last steps, 20 at most."""
     nll: tuple[float, ...]
     """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
+    grad_norm: float
+    """The norm of all gradients, before they are clipped."""
     learning_rate: float
     """The rate of this step."""
     examples: int
@@ -167,12 +169,13 @@ class TensorBoard(Listener):
         self._writer.close()
 
     def step(self, step: Step) -> None:
-        """Add a step's loss, -log p by the readouts' place, rate and pace, every METRICS_EVERY steps."""
+        """Add a step's loss, -log p by the readouts' place, norm, rate and pace, every METRICS_EVERY steps."""
         if not _is_recorded(step):
             return
         self._add(f"loss/{step.stage}", step.loss, step.done)
         for place, value in enumerate(step.nll, start=1):
             self._add(f"nll of {step.stage}/readout {place}", value, step.done)
+        self._add("run/gradient norm", step.grad_norm, step.done)
         self._add("run/learning rate", step.learning_rate, step.done)
         self._add("run/tokens per second", step.tokens_per_second, step.done)
 

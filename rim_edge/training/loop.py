@@ -83,10 +83,10 @@ def _train_stage(
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
         taken = take_step(setup, module, stage, state.steps)
-        _update(setup, optimizer, taken.loss, rate)
+        norm = _update(setup, optimizer, taken.loss, rate)
         state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
-        listener.step(_step(setup, state, taken, pace, time.monotonic() - began))
+        listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - began))
         if state.done % setup.resources.save_every == 0:
             _save(setup, listener, state, optimizer)
     return state.finish_stage(stage.name, time.monotonic() - started)
@@ -114,13 +114,26 @@ def _seed_dropout(setup: TrainingSetup, stage: int, step: int) -> None:
         torch.manual_seed(hash((setup.seed, stage, step, setup.processes.number)))
 
 
-def _update(setup: TrainingSetup, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> None:
-    if not math.isfinite(loss):
-        raise DivergedError(f"The loss is {loss} at the learning rate {rate}, expected a number. Lower the rate.")
+def _update(setup: TrainingSetup, optimizer: torch.optim.Optimizer, loss: float, rate: float) -> float:
+    """Take the optimizer's step and return the gradients' norm before clipping.
+
+    Raises DivergedError before any weight changes: clipping spreads one gradient that is not finite to all.
+    """
+    _require_finite("loss", loss, rate)
+    norm = torch.nn.utils.clip_grad_norm_(setup.model.parameters(), setup.curriculum.clip_norm)
+    whole = put_together({"norm": norm}, keep=True)["norm"].item()
+    _require_finite("gradients' norm", whole, rate)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    torch.nn.utils.clip_grad_norm_(setup.model.parameters(), setup.curriculum.clip_norm)
     optimizer.step()
+    return whole
+
+
+def _require_finite(name: str, value: float, rate: float) -> None:
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"The {name} is {value} at the learning rate {rate:g}, expected a finite number. Lower the rate."
+        )
 
 
 def _save(
@@ -141,7 +154,9 @@ def _restore(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
-def _step(setup: TrainingSetup, state: TrainingState, taken: StepResult, pace: Pace, seconds: float) -> Step:
+def _step(
+    setup: TrainingSetup, state: TrainingState, taken: StepResult, norm: float, pace: Pace, seconds: float
+) -> Step:
     """Return the report of the step that led to this state."""
     stage = setup.curriculum.stages[len(state.finished)]
     return Step(
@@ -151,6 +166,7 @@ def _step(setup: TrainingSetup, state: TrainingState, taken: StepResult, pace: P
         loss=taken.loss,
         recent_loss=state.loss,
         nll=taken.nll,
+        grad_norm=norm,
         learning_rate=learning_rate(stage, state.steps - 1),
         examples=setup.curriculum.batch_size,
         tokens=taken.tokens,

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rim_edge.errors import CurriculumError
-from rim_edge.model.checkpoint import write_tensors
+from rim_edge.model.checkpoint import require_finite, write_tensors
 
 RECENT = 20
 """Number of last steps over which losses are averaged."""
@@ -141,8 +141,9 @@ class SavedStates:
     def save(self, state: TrainingState, weights: Mapping[str, Tensor], metrics: Path) -> None:
         """Write a state with its weights, then remove the earlier ones.
 
-        Raises StorageError; then the earlier ones are kept.
+        Raises StorageError, and DivergedError for weights that are not finite; then the earlier ones are kept.
         """
+        require_finite(weights)
         target = self.folder / f"step-{state.done:08d}"
         before = list(self.folder.glob("step-*"))
         body = {

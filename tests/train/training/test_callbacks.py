@@ -106,6 +106,7 @@ def test_metrics_tell_tokens_and_pace(watched):
         assert 0 <= row["padding"] < row["tokens"]
         assert 0 < row["step_seconds"] <= row["seconds"]
         assert row["tokens_per_second"] == pytest.approx(row["tokens"] / row["step_seconds"], rel=0.5)
+        assert row["grad_norm"] > 0
     assert rows[0]["recent_loss"] == rows[0]["loss"]
     assert len(rows[2]["nll"]) == BLOCKS
 
@@ -145,6 +146,8 @@ def test_tensorboard_reads_what_was_written(watched):
     (place,) = events.Scalars("nll of stage 2/readout 3")
     assert (place.step, place.value) == (12, pytest.approx(metrics[2]["nll"][2]))
     assert [event.step for event in events.Scalars("run/learning rate")] == [1, 10, 12]
+    norms = [event.value for event in events.Scalars("run/gradient norm")]
+    assert norms == pytest.approx([row["grad_norm"] for row in metrics])
     accuracy = [(event.step, event.value) for event in events.Scalars("accuracy by blocks/stage 2")]
     told = json.loads((watched / "out" / "training.json").read_text())["accuracy_by_blocks"]
     assert accuracy == list(enumerate(map(pytest.approx, told)))
@@ -263,7 +266,7 @@ CURRICULUM = Curriculum(
 
 def step(stage, number, done, nll):
     pace = {"examples": 4, "tokens": 900, "padding": 100, "tokens_per_second": 12_345.0, "step_seconds": 2.0}
-    return Step(stage, number, done, 1.0, 0.4321, nll, 5e-4, **pace, seconds=2.0 * done)
+    return Step(stage, number, done, 1.0, 0.4321, nll, 0.7, 5e-4, **pace, seconds=2.0 * done)
 
 
 def frame(view, width):

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from rim_edge.errors import DivergedError
 from rim_edge.methods.rim.encode import Readout, Sample
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.switches import Normalisation, Objective, Schedule
 from rim_edge.training.loop import train
 from rim_edge.training.step import TrainingSetup
+from tests.train.hearing import Hearing
 
 VOCABULARY, HIDDEN = 8, 4
 RATE = 0.01
@@ -171,3 +173,21 @@ def test_the_clipped_rows_are_clipped_where_they_say():
     assert clipped["every step clipped"] == 3
     assert clipped["one step clipped"] == 1
     assert clipped["plain"] == 0
+
+
+def test_the_reported_norm_is_that_of_the_gradients_before_they_are_clipped():
+    told = []
+    train(setup(Row(clip_norm=0.01)), Hearing(step=told.append))
+    weights = {name: weight.detach().double() for name, weight in OneLayer().named_parameters()}
+    assert told[0].grad_norm == pytest.approx(norm(gradients(weights, BATCHES[0])), rel=1e-5)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_ends_the_run_before_it_reaches_a_weight(value):
+    """The loss is finite: looking at it alone would let the last step write such weights."""
+    given = setup(Row())
+    before = {name: weight.detach().clone() for name, weight in given.model.named_parameters()}
+    given.model.gain.register_hook(lambda gradient: gradient * value)
+    with pytest.raises(DivergedError, match=r"The gradients' norm is (nan|inf) at the learning rate 0\.01"):
+        train(given)
+    assert all(torch.equal(before[name], weight) for name, weight in given.model.named_parameters())
