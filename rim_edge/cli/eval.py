@@ -79,7 +79,7 @@ def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, en
 
     from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.opening import open_engine
-    from rim_edge.evaluation.scores import report
+    from rim_edge.evaluation.scores import Read, report
 
     for place, item in enumerate(items, start=1):
         if not item.letters:
@@ -91,7 +91,7 @@ def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, en
         questions = [Question(item.question) for item in items]
         budgets = parse_blocks(blocks, opened.manifest.prompt.blocks)
         read = {count: [a.letter for a in opened.ask_many(questions, blocks=count)] for count in budgets}
-    return report([item.answer for item in items], read)
+    return report(items, Read(read))
 
 
 def _of_checkpoint(items: Sequence[Item], blocks: str | None, model: Path, chain: int | None, seed: int) -> Report:
@@ -99,23 +99,30 @@ def _of_checkpoint(items: Sequence[Item], blocks: str | None, model: Path, chain
 
     require_extra("train", "Evaluating a checkpoint")
     from rim_edge.evaluation.checkpoint_answers import answers_read, chains_read, open_checkpoint
-    from rim_edge.evaluation.scores import report
+    from rim_edge.evaluation.scores import Read, report
     from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters
 
     loaded, encoder = open_checkpoint(model)
     budgets = parse_blocks(blocks, encoder.contract.blocks)
     read = {count: answers_read(loaded, encoder, items, count) for count in budgets}
-    shuffled = None
-    if len(items) > 1 and budgets[-1] and all(item.letters for item in items):
-        shuffled = shuffled_letters(loaded, encoder, items, partners(len(items), seed), budgets[-1])
+    letters, shuffled = [item for item in items if item.letters], None
+    if len(letters) > 1 and budgets[-1]:
+        shuffled = shuffled_letters(loaded, encoder, letters, partners(len(letters), seed), budgets[-1])
     chains = None if chain is None else chains_read(loaded, encoder, items, chain)
-    return report([item.answer for item in items], read, shuffled, chains)
+    return report(items, Read(read, shuffled, chains))
 
 
 def _print(report: Report) -> None:
+    if report.letters is None or report.open is None:
+        _print_scores(report, "questions")
+        return
+    _print_scores(report.letters, "questions with letters")
+    _print_scores(report.open, "open questions")
+
+
+def _print_scores(report: Report, asked: str) -> None:
     out = console()
-    n = report.majority.n
-    out.print(f"{n} questions, 95 % Wilson intervals")
+    out.print(f"{report.majority.n} {asked}, 95 % Wilson intervals")
     for blocks, score in report.by_blocks.items():
         out.print(_line(f"{blocks} blocks" if blocks != 1 else "1 block", score))
     out.print(_line("most frequent answer", report.majority))

@@ -51,7 +51,7 @@ def _example(line: str, file: DataFile) -> Example:
         return example_of_line(line, file.steps)
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested too deeply for Python's reader
         raise DataError(f"no JSON ({error}).") from None
     return example_of_row(row, file.steps)
 
@@ -65,7 +65,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     opener = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rt", encoding="utf-8-sig") as lines:  # some editors begin a file with a byte order mark
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, line.rstrip("\r\n")

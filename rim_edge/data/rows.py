@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rim_runtime.errors import QuestionError
-from rim_runtime.prompt.options import LETTERS, render_options
+from rim_runtime.prompt.options import LETTERS, offered_options, render_options
 
+from rim_edge.data.boxes import fits_box
 from rim_edge.errors import DataError
 from rim_edge.recipe.inputs import StepForm
 
@@ -53,7 +54,12 @@ def example_of_row(row: Any, form: StepForm | None) -> Example:
     if not isinstance(row, dict):
         raise DataError(f"found {type(row).__name__}, expected an object with 'question' and 'answer'.")
     _refuse_misspelt(row)
-    question, answer = _text(row, "question"), _text(row, "answer")
+    return _usable(_of_form(row, form))
+
+
+def _of_form(row: dict[str, Any], form: StepForm | None) -> Example:
+    """Return the example of a row in the form that its fields have; white space around an answer means nothing."""
+    question, answer = _text(row, "question"), _text(row, "answer").strip()
     if options := _options(row.get("options")):
         return _choice(question, options, answer, _steps(row.get("steps", []), form))
     if _RESULT in answer:
@@ -68,7 +74,24 @@ def example_of_line(line: str, form: StepForm | None) -> Example:
     question, bar, solution = line.partition("||")
     if not bar or "||" in solution or not question.strip():
         raise DataError(f"found {line[:60]!r}, expected 'question||steps {_RESULT} answer'.")
-    return _solved(question.strip(), solution, form)
+    return _usable(_solved(question.strip(), solution, form))
+
+
+def _usable(example: Example) -> Example:
+    """Return the example. Raises DataError where it cannot be encoded, or its answer never be scored right."""
+    for text in (example.question, *example.steps, example.answer):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"half a character, {text[error.start]!r}, stands in {text[:60]!r}.") from None
+    offered = ", ".join(offered_options(example.question))
+    if offered and example.answer not in offered.split(", "):
+        raise DataError(
+            f"'answer' is {example.answer!r} and the question's text ends in options, expected one of {offered}."
+        )
+    if not fits_box(example.answer):
+        raise DataError(f"'answer' is {example.answer!r}, expected braces in pairs: it is read up to a lone one.")
+    return example
 
 
 def _solved(question: str, solution: str, form: StepForm | None) -> Example:

@@ -15,7 +15,8 @@ from rim_export.checkpoint.folder import read_config
 from rim_export.checkpoint.prompt import RimSettings, derive_contract
 from rim_runtime.prompt.options import LETTERS
 
-from rim_edge.evaluation.items import ANSWER_TOKENS, Item, canonical
+from rim_edge.data.boxes import boxed_text, canonical
+from rim_edge.evaluation.items import ANSWER_TOKENS, Item
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.model.checkpoint import read_checkpoint
 from rim_edge.model.cpu import through_onednn
@@ -33,11 +34,15 @@ def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
 
 
 def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
-    """Return the answer to every item with `blocks` blocks, in the form that items compare."""
-    if all(item.letters for item in items):
-        return letters_read(model, encoder, items, blocks)
-    prompts = [_prompt(encoder, item.question, blocks) for item in items]
-    return [boxed(text) for text in _decoded(model, encoder, prompts, ANSWER_TOKENS)]
+    """Return the answer to every item with `blocks` blocks, in the form that items compare.
+
+    Each item is answered in its own way, whatever the others are: a letter is read, an open answer is decoded.
+    """
+    letters = [item for item in items if item.letters]
+    prompts = [_prompt(encoder, item.question, blocks) for item in items if not item.letters]
+    read = iter(letters_read(model, encoder, letters, blocks) if letters else [])
+    written = iter(_decoded(model, encoder, prompts, ANSWER_TOKENS))
+    return [next(read) if item.letters else boxed(next(written)) for item in items]
 
 
 def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
@@ -63,8 +68,8 @@ def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], toke
 
 
 def boxed(text: str) -> str:
-    """Return the text before the closing brace, in the form that items compare."""
-    return canonical(text.partition("}")[0])
+    """Return the text before the brace that closes the box, in the form that items compare."""
+    return canonical(boxed_text(text))
 
 
 def _prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rim_runtime.prompt.options import offered_options
+
 from rim_edge.data.files import ReadFile, read_file
 from rim_edge.errors import DataError
 from rim_edge.evaluation.items import ANSWER_TOKENS, Item, items_of
@@ -34,6 +36,8 @@ class HeldOut:
     """Rows left out because they exceed the model's positions."""
     trained_on: int = 0
     """Scored rows whose question is in the training data too."""
+    reworded: int = 0
+    """Other scored rows whose question is there with other options, or with the same ones in another order."""
 
 
 def held_out_puzzles() -> HeldOut:
@@ -56,14 +60,17 @@ def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFil
     kept = tuple(item for item in items if _tokens(item, encoder) <= positions)
     if not kept:
         raise DataError(f"No row of {read.file.path} fits the model's {positions} positions. Pass another file.")
-    known = {_plain(example.question) for file in training for example in file.examples}
+    asked = [example.question for file in training for example in file.examples]
+    whole, stems = {_plain(question) for question in asked}, {_stem(question) for question in asked}
+    trained_on = sum(_plain(item.question) in whole for item in kept)
     return HeldOut(
         name=read.file.path.name,
         items=kept,
         skipped=read.skipped,
         first_bad=read.first_bad,
         too_long=len(items) - len(kept),
-        trained_on=sum(_plain(item.question) in known for item in kept),
+        trained_on=trained_on,
+        reworded=sum(_stem(item.question) in stems for item in kept) - trained_on,
     )
 
 
@@ -72,6 +79,12 @@ def _tokens(item: Item, encoder: ExampleEncoder) -> int:
     contract = encoder.contract
     said = 0 if item.letters else ANSWER_TOKENS
     return len(encoder.prompt(item.question)) + len(contract.block) * contract.blocks + len(contract.prefix) + said
+
+
+def _stem(question: str) -> str:
+    """Return a question without its options, in the form that is compared."""
+    options = len(offered_options(question))
+    return _plain("\n".join(question.rstrip().split("\n")[:-options]) if options else question)
 
 
 def _plain(question: str) -> str:

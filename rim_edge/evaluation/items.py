@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rim_runtime.prompt.options import LETTERS, offered_options
 
+from rim_edge.data.boxes import canonical
 from rim_edge.data.rows import Example
 
 
@@ -25,16 +26,6 @@ class Item:
 def items_of(examples: Sequence[Example]) -> list[Item]:
     """Return the items of examples: offered letters, all letters where the answer is one, else an open answer."""
     return [_item(example) for example in examples]
-
-
-def canonical(text: str) -> str:
-    """Return an answer in the form that is compared: white space and numbers normalized, commas removed."""
-    plain = " ".join(text.split()).replace(",", "").removeprefix("$")
-    try:
-        number = float(plain)
-    except ValueError:
-        return plain
-    return str(int(number)) if number.is_integer() else str(number)
 
 
 def _item(example: Example) -> Item:

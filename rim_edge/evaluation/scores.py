@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from rim_edge.evaluation.items import Item
 
 CONFIDENCE = 0.95
 _Z = 1.959963984540054
@@ -42,7 +44,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found; every score is over the same questions."""
+    """What an evaluation found; every score but `shuffled` is over the same questions."""
 
     by_blocks: dict[int, Score]
     """Scores by the number of memory blocks; 0 is the control."""
@@ -51,12 +53,20 @@ class Report:
     majority: Score
     """Always answering with the most frequent right answer: the baseline to beat."""
     shuffled: Score | None = None
-    """With all blocks, but computed for another question. None where that cannot be done."""
+    """With all blocks, but computed for another question; of the questions with letters, where there are some."""
     chain: Score | None = None
     """With written steps instead of blocks, where that was asked for."""
+    letters: Report | None = None
+    """Of the questions that are answered with a letter alone, where there are open ones too."""
+    open: Report | None = None
+    """Of the open questions alone, where there are both."""
 
     def to_json(self) -> dict[str, object]:
         """Return it as `--json` prints it."""
+        parts = {"letters": self.letters, "open": self.open}
+        return self._scores() | {name: None if part is None else part._scores() for name, part in parts.items()}
+
+    def _scores(self) -> dict[str, object]:
         others = {"any_block_oracle": self.any_block, "shuffled_blocks": self.shuffled, "chain": self.chain}
         return {
             "n": self.majority.n,
@@ -102,20 +112,52 @@ class RunScores:
         }
 
 
-def report(
-    answers: list[str],
-    by_blocks: dict[int, list[str]],
-    shuffled: list[str] | None = None,
-    chain: list[str] | None = None,
-) -> Report:
-    """Compare the answers read with each number of blocks with the right answers."""
+@dataclass(frozen=True)
+class Read:
+    """What was read as the answers to some items, in their order."""
+
+    by_blocks: dict[int, list[str]]
+    """By the number of memory blocks."""
+    shuffled: list[str] | None = None
+    """With all blocks, of another question; of the items with letters alone."""
+    chain: list[str] | None = None
+    """After written steps."""
+
+    def of(self, places: Sequence[int]) -> Read:
+        """Return what was read of the items at these places, without `shuffled`."""
+        return Read(
+            by_blocks={blocks: [read[place] for place in places] for blocks, read in self.by_blocks.items()},
+            chain=None if self.chain is None else [self.chain[place] for place in places],
+        )
+
+
+def report(items: Sequence[Item], read: Read) -> Report:
+    """Compare what was read with the right answers; letters and open answers apart, where there are both."""
+    kinds = {
+        "letters": [place for place, item in enumerate(items) if item.letters],
+        "open": [place for place, item in enumerate(items) if not item.letters],
+    }
+    answers = [item.answer for item in items]
+    whole = _report(answers, read.by_blocks, read.chain)
+    with_letters = [answers[place] for place in kinds["letters"]]
+    shuffled = None if read.shuffled is None else _score(read.shuffled, with_letters)
+    if not all(kinds.values()):
+        return replace(whole, shuffled=shuffled)
+    parts = {kind: read.of(places) for kind, places in kinds.items()}
+    letters, written = (
+        _report([answers[place] for place in kinds[kind]], part.by_blocks, part.chain)
+        for kind, part in parts.items()
+    )
+    return replace(whole, shuffled=shuffled, letters=replace(letters, shuffled=shuffled), open=written)
+
+
+def _report(answers: list[str], by_blocks: dict[int, list[str]], chain: list[str] | None) -> Report:
     above = [read for blocks, read in by_blocks.items() if blocks]
     hits = [any(read[place] == answer for read in above) for place, answer in enumerate(answers)]
     return Report(
         by_blocks={blocks: _score(read, answers) for blocks, read in by_blocks.items()},
         any_block=Score(sum(hits), len(answers)) if len(above) > 1 else None,
         majority=majority(answers),
-        shuffled=None if shuffled is None else _score(shuffled, answers),
         chain=None if chain is None else _score(chain, answers),
     )
 

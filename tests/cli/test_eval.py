@@ -57,6 +57,20 @@ def test_what_people_see(run: Run, puzzles: Path) -> None:
     assert "another question's blocks" in outcome.out
 
 
+def test_an_open_row_changes_no_score_of_the_others(run: Run, puzzles: Path, tmp_path: Path) -> None:
+    options = ("--model", str(CHECKPOINT), "--blocks", "3..4", "--json")
+    alone = run("eval", str(puzzles), *options).json
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text('{"question": "1+1?", "answer": "2"}\n' + puzzles.read_text(encoding="utf-8"))
+    told = run("eval", str(mixed), *options).json
+    assert (told["n"], told["letters"]["n"], told["open"]["n"]) == (61, 60, 1)
+    assert told["letters"]["by_blocks"] == alone["by_blocks"]
+    assert told["letters"]["shuffled_blocks"] == told["shuffled_blocks"] == alone["shuffled_blocks"]
+    shown = run("eval", str(mixed), "--model", str(CHECKPOINT), "--blocks", "4").out
+    assert "60 questions with letters, 95 % Wilson intervals" in shown
+    assert "1 open questions, 95 % Wilson intervals" in shown
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -221,6 +221,11 @@ def _note_scored(held_out: HeldOut) -> None:
             f"{name}: the questions of {held_out.trained_on} of {count} rows are in the training data too; "
             "what is learned by heart makes the scores too good"
         )
+    if held_out.reworded:
+        note(
+            f"{name}: the questions of {held_out.reworded} of {count} rows are in the training data with other "
+            "options, or the same ones in another order"
+        )
 
 
 def _note_skipped(name: str, skipped: int, first_bad: str | None) -> None:

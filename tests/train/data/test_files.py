@@ -90,6 +90,18 @@ def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
         ({**GOOD, "answer": "so\n#### 3"}, "there are 'steps' too"),
         ({"question": "Why?", "answer": "so\n#### "}, "expected one '#### result'"),
         ({"question": "Why?", "answer": "#### 1\n#### 2"}, "expected one '#### result'"),
+        ({**GOOD, "question": "Why\ud800?"}, r"half a character, '\ud800', stands in 'Why\ud800?'"),
+        ({**GOOD, "steps": ["a", "\udfff"]}, r"half a character, '\udfff'"),
+        ({**GOOD, "answer": "\ud83d"}, "half a character"),
+        ({**GOOD, "options": ["x", "\ud800"], "answer": "A"}, "half a character"),
+        ("[" * 200_000, "no JSON"),
+        (f'{{"question": "Why?", "answer": "B", "more": {"[" * 200_000}', "no JSON"),
+        (
+            {**GOOD, "question": "Which?\nA: x\nB: y", "answer": "C"},
+            "'answer' is 'C' and the question's text ends in",
+        ),
+        ({"question": "Which?\nA: x\nB: y", "answer": "so\n#### 2"}, "options, expected one of A, B."),
+        ({**GOOD, "answer": "a}"}, "'answer' is 'a}', expected braces in pairs"),
     ],
 )
 def test_a_bad_row_is_refused_with_file_line_and_reason_or_counted(tmp_path, row, reason):
@@ -101,6 +113,25 @@ def test_a_bad_row_is_refused_with_file_line_and_reason_or_counted(tmp_path, row
     read = read_file(DataFile(path), BadRows.SKIP)
     assert (len(read.examples), read.skipped) == (1, 1)
     assert f"{path}, line 2" in read.first_bad
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "lines.txt"])
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path, name):
+    row = "Why?|| #### 4" if name.endswith(".txt") else json.dumps({"question": "Why?", "answer": "4"})
+    path = written(tmp_path / name, "\ufeff" + row, row)
+    assert examples(path) == 2 * [Example("Why?", (), "4")]
+
+
+@pytest.mark.parametrize("more", [{}, {"options": ["x", "y"]}, {"steps": ["a"]}])
+def test_white_space_around_an_answer_means_nothing(tmp_path, more):
+    """Else the letter would be another token in training, and an open answer in scoring."""
+    path = written(tmp_path / "rows.jsonl", {"question": "Which?", "answer": " B\n", **more})
+    assert [example.answer for example in examples(path)] == ["B"]
+
+
+def test_braces_in_an_answer_come_in_pairs(tmp_path):
+    path = written(tmp_path / "rows.jsonl", {**GOOD, "answer": r"\frac{1}{2}"})
+    assert examples(path)[0].answer == r"\frac{1}{2}"
 
 
 @pytest.mark.parametrize("line", ["no bars #### 4", "||<<1>> #### 4", "Why?||<<1>> 4", "Why?||a||b #### 4"])

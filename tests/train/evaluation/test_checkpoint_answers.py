@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from rim_edge.data.boxes import canonical
 from rim_edge.data.rows import Example
 from rim_edge.evaluation.checkpoint_answers import answers_read, boxed, chains_read, letters_read
-from rim_edge.evaluation.items import canonical, items_of
+from rim_edge.evaluation.items import items_of
 from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters, shuffled_logits
 
 
@@ -24,7 +25,14 @@ def test_items_have_the_letters_they_are_answered_with():
 
 @pytest.mark.parametrize(
     ("text", "plain"),
-    [("1,000", "1000"), (" 72.0 ", "72"), ("$5", "5"), ("0.50", "0.5"), ("Lisch  nodules\n", "Lisch nodules")],
+    [
+        ("1,000", "1000"),
+        (" 72.0 ", "72"),
+        ("$5", "5"),
+        ("0.50", "0.5"),
+        ("Lisch  nodules\n", "Lisch nodules"),
+        (r"\frac{1}{2}",) * 2,
+    ],
 )
 def test_answers_are_compared_in_one_form(text, plain):
     assert canonical(text) == plain
@@ -45,6 +53,17 @@ def test_letters_are_the_best_of_those_offered(model, encoder):
             with torch.no_grad():
                 logits = model(torch.tensor([ids])).logits[0, -1]
             assert letter == max(item.letters, key=lambda name: logits[encoder.encode(name)[0]])
+
+
+def test_one_open_question_among_many_changes_no_other_answer(model, encoder):
+    """A letter is read and an open answer is decoded, item by item."""
+    letters = items_of([Example(f"Which {text}?\nA: x\nB: y", (), "B") for text in ("one", "is it", "now")])
+    written = items_of([Example("How many?", (), "12")])
+    mixed = [*letters[:1], *written, *letters[1:]]
+    for blocks in (0, 2):
+        first, *rest = letters_read(model, encoder, letters, blocks)
+        expected = [first, *answers_read(model, encoder, written, blocks), *rest]
+        assert answers_read(model, encoder, mixed, blocks) == expected
 
 
 def test_open_answers_and_chains_are_what_generate_writes(model, encoder):

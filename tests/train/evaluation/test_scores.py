@@ -3,7 +3,8 @@
 import pytest
 from scipy.stats import binomtest
 
-from rim_edge.evaluation.scores import Score, report
+from rim_edge.evaluation.items import Item
+from rim_edge.evaluation.scores import Read, Score, report
 
 
 @pytest.mark.parametrize(
@@ -20,18 +21,37 @@ def test_wilson_intervals(right, n, low, high):
     assert Score(right, n).interval == pytest.approx(binomtest(right, n).proportion_ci(method="wilson"), abs=1e-9)
 
 
+def items(*answers):
+    """Items that are answered with letters where the answer is one."""
+    return [Item("Why?", answer, "ABC" if answer in "ABC" else "") for answer in answers]
+
+
 def test_a_report_scores_every_budget_the_oracle_and_the_majority():
-    answers = ["A", "B", "A", "C"]
     read = {0: ["A", "A", "A", "A"], 1: ["A", "B", "B", "B"], 2: ["B", "A", "A", "B"]}
-    found = report(answers, read, shuffled=["A", "B", "A", "A"], chain=["A", "", "", "C"])
+    found = report(items(*"ABAC"), Read(read, shuffled=["A", "B", "A", "A"], chain=["A", "", "", "C"]))
     assert [found.by_blocks[k].right for k in (0, 1, 2)] == [2, 2, 1]
     assert found.any_block.right == 3, "right at 1 or at 2; what 0 blocks say does not count"
     assert (found.majority.right, found.shuffled.right, found.chain.right) == (2, 3, 2)
     told = found.to_json()
     assert told["n"] == 4
-    assert set(told) == {"n", "by_blocks", "majority", "any_block_oracle", "shuffled_blocks", "chain"}
+    scores = {"n", "by_blocks", "majority", "any_block_oracle", "shuffled_blocks", "chain"}
+    assert set(told) == scores | {"letters", "open"}
+    assert told["letters"] is told["open"] is None, "all have letters: the whole is the part"
     assert told["by_blocks"]["1"]["accuracy"] == 0.5
 
 
 def test_one_budget_has_no_oracle():
-    assert report(["A"], {0: ["A"], 3: ["A"]}).any_block is None
+    assert report(items("A"), Read({0: ["A"], 3: ["A"]})).any_block is None
+
+
+def test_letters_and_open_answers_are_scored_apart_too():
+    read = Read({0: ["A", "1", "A", "2"], 1: ["A", "1", "B", "7"]}, shuffled=["A", "A"], chain=["", "1", "B", ""])
+    found = report(items("A", "1", "B", "12"), read)
+    assert [found.by_blocks[k].right for k in (0, 1)] == [2, 3]
+    assert [(found.letters.by_blocks[k].right, found.open.by_blocks[k].right) for k in (0, 1)] == [(1, 1), (2, 1)]
+    assert found.letters.by_blocks[0].n == found.open.by_blocks[0].n == 2
+    assert (found.letters.chain.right, found.open.chain.right) == (1, 1)
+    assert found.shuffled == found.letters.shuffled == Score(1, 2)
+    assert found.open.shuffled is None
+    told = found.to_json()
+    assert (told["letters"]["n"], told["open"]["by_blocks"]["1"]["right"]) == (2, 1)
