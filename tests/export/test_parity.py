@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import rim_export
 import torch
@@ -139,6 +140,21 @@ def test_full_head_has_the_same_letters(
         np.testing.assert_allclose(
             logits_of(full.ask_many(asked)), logits_of(letters.ask_many(asked)), atol=1e-4, rtol=0
         )
+
+
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.BF16])
+def test_a_full_head_may_be_narrow(
+    precision: Precision, tied_checkpoint: TinyCheckpoint, fp32_bundle: Path, tmp_path: Path, questions: list[str]
+) -> None:
+    """The head's product gives the graph's output, which keeps its name and type whatever replaces it."""
+    bundle = export(tied_checkpoint.path, tmp_path / "full", precision, head=Head.FULL)
+    for graph in bundle.glob("*.onnx"):
+        (output,) = onnx.load(graph, load_external_data=False).graph.output
+        assert (output.name, output.type.tensor_type.elem_type) == ("logits", onnx.TensorProto.FLOAT)
+    asked = [Question(text) for text in questions[::24]]
+    with Engine.load(bundle) as full, Engine.load(fp32_bundle) as letters:
+        exact = logits_of(letters.ask_many(asked))
+        assert np.abs(logits_of(full.ask_many(asked)) - exact).mean() < 0.25 * exact.std()
 
 
 def test_fewer_blocks_and_another_prefix(

@@ -40,10 +40,16 @@ def insert(
 
 
 def replace_node(node: ir.Node, result: ir.Value) -> None:
-    """Let the users of a node's only output use `result` instead, and remove the node."""
-    result.shape = node.outputs[0].shape
-    ir.convenience.replace_all_uses_with(node.outputs[0], result)
-    _graph_of(node).remove(node, safe=True)
+    """Let the users of a node's only output use `result` instead, and remove the node.
+
+    An output of the graph stays one under its name, by which callers know it.
+    """
+    graph, output = _graph_of(node), node.outputs[0]
+    result.shape = output.shape
+    if output.is_graph_output():
+        result.name, output.name = output.name, f"{output.name}_replaced"
+    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
 
 
 def _graph_of(node: ir.Node) -> ir.Graph:
