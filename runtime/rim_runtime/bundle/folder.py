@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rim_runtime.bundle.external_data import external_locations
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
 
@@ -116,11 +117,13 @@ class Bundle:
             )
 
     def verify(self, progress: Progress | None = None) -> None:
-        """Hash every file. Raises BundleCorruptError for the first whose hash is not the manifest's."""
+        """Hash every file, and check where graphs read their weights. Raises BundleCorruptError for the first fault."""
         for name in self.manifest.files:
             if progress:
                 progress(name)
             self.verify_file(name)
+        for variant in self.manifest.variants:
+            self.check_locations(variant)
 
     def verify_file(self, name: str) -> None:
         """Hash one file of the manifest. Raises BundleCorruptError if the hash differs."""
@@ -137,8 +140,26 @@ class Bundle:
                 f"{expected[:12]}…. Copy or export the bundle again."
             )
 
+    def check_locations(self, variant: Variant) -> None:
+        """Check that a variant's graph reads its weights from the variant's data file alone.
+
+        Raises BundleCorruptError.
+        """
+        path = self.path / variant.graph
+        try:
+            others = external_locations(path.read_bytes()) - {variant.data}
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(
+                f"{path} cannot be read ({error}). Copy or export the bundle again."
+            ) from None
+        if others:
+            raise BundleCorruptError(
+                f"{path} reads its weights from {', '.join(map(repr, sorted(others)))}, expected {variant.data!r} "
+                "alone. Do not use this bundle."
+            )
+
     def variant(self, precision: Precision | None = None, dialects: Sequence[Dialect] = tuple(Dialect)) -> Variant:
-        """Return the variant of this precision (None: the default one), in the first of these dialects that exists.
+        """Return the variant of a precision (None: the default one), in the first of these dialects that exists.
 
         Raises BundleNotFoundError.
         """

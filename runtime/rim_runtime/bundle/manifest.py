@@ -121,7 +121,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Profile:
-    """Shapes of `question_ids`, [batch, length], that one optimization profile of a plan takes; bounds included."""
+    """Shapes of `question_ids`, [batch, length], that one optimization profile of a plan takes, inclusive."""
 
     least_length: int
     """Shortest padded question, in tokens."""

@@ -54,6 +54,7 @@ def load_parts(
     def check(variant: Variant) -> None:
         for file in (variant.graph, variant.data):
             check_file(bundle, file, records, progress)
+        bundle.check_locations(variant)
 
     opened = _open(LoadContext(bundle, candidates, encoder, use, records, progress, check))
     return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))

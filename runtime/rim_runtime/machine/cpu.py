@@ -1,4 +1,4 @@
-"""This machine's processor and its features, as far as the platform reports them without running anything."""
+"""The processor of this machine and its features, as far as the platform reports them without running anything."""
 
 from __future__ import annotations
 

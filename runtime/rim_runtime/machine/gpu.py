@@ -1,7 +1,7 @@
 """NVIDIA GPUs as this machine's driver reports them, through ctypes alone; no process is started.
 
-CUDA's library (libcuda) lists the devices, in its order and within CUDA_VISIBLE_DEVICES. NVML (libnvidia-ml) returns
-the driver's version. Both are part of every driver; without a driver, loading them fails at once.
+CUDA's library (libcuda) lists the devices, in its order and within CUDA_VISIBLE_DEVICES. NVML (libnvidia-ml)
+returns the driver's version. Both are part of every driver; without a driver, loading them fails at once.
 """
 
 from __future__ import annotations

@@ -93,11 +93,23 @@ def add_token(bundle: Path) -> None:
     replace("tokenizer.json", tokenizer.to_str().encode())(bundle)
 
 
-def other_graph() -> bytes:
+def other_graph(operator: str = "Neg") -> bytes:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "other", values[:1], values[1:])
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], "other", values[:1], values[1:])
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
     return bytes(model.SerializeToString())
+
+
+def weights_from(location: str) -> Change:
+    """Let one weight of the graph be read from another file."""
+
+    def apply(bundle: Path) -> None:
+        model = onnx.load(bundle / GRAPH, load_external_data=False)
+        entries = next(tensor.external_data for tensor in model.graph.initializer if tensor.external_data)
+        next(entry for entry in entries if entry.key == "location").value = location
+        replace(GRAPH, model.SerializeToString())(bundle)
+
+    return apply
 
 
 CORRUPT: dict[str, tuple[Change, str]] = {
@@ -149,6 +161,14 @@ CORRUPT: dict[str, tuple[Change, str]] = {
     "golden question empty": (golden(question=" "), "a golden question cannot be asked (The question is empty"),
     "golden question as a list": (golden(question=[]), "cannot be read"),
     "golden blocks over K": (golden(blocks=9), "a golden question cannot be asked (Got 9 blocks"),
+    "no graph at all": (replace(GRAPH, b"this is no graph"), "cannot be read (wire type 4"),
+    "a graph that ends early": (replace(GRAPH, other_graph()[:-1]), "cannot be read (a field that runs over"),
+    "weights from outside": (
+        weights_from("../weights"),
+        "reads its weights from '../weights', expected 'model.fp32",
+    ),
+    "weights from a list": (weights_from("golden.jsonl"), "reads its weights from 'golden.jsonl'"),
+    "weights from anywhere": (weights_from(""), "reads its weights from ''"),
     "another graph": (replace(GRAPH, other_graph()), "It is no rim-edge graph"),
 }
 
@@ -170,7 +190,7 @@ OTHERS: dict[str, tuple[Change, type[RimError], str]] = {
     ),
     "schema as a text": (edit(lambda body: body.update(schema_version="1")), BundleVersionError, "version '1'"),
     "schema as true": (edit(lambda body: body.update(schema_version=True)), BundleVersionError, "version True"),
-    "no graph at all": (replace(GRAPH, b"this is no graph"), EngineUnavailableError, "cannot load"),
+    "unknown operator": (replace(GRAPH, other_graph("NoSuch")), EngineUnavailableError, "cannot load"),
 }
 
 
@@ -205,8 +225,8 @@ def test_openvino_refuses_foreign_graphs(tiny_bundle: Path, case: str) -> None:
     _refused(tiny_bundle, BundleCorruptError, message, "openvino")
 
 
-def test_openvino_refuses_what_is_no_graph(tiny_bundle: Path) -> None:
-    replace(GRAPH, b"this is no graph")(tiny_bundle)
+def test_openvino_refuses_unknown_operators(tiny_bundle: Path) -> None:
+    replace(GRAPH, other_graph("NoSuch"))(tiny_bundle)
     _refused(tiny_bundle, EngineUnavailableError, "cannot load", "openvino")
 
 
