@@ -117,7 +117,7 @@ class Bundle:
             )
 
     def verify(self, progress: Progress | None = None) -> None:
-        """Hash every file, and check where graphs read their weights. Raises BundleCorruptError for the first fault."""
+        """Hash every file and check where graphs read weights. Raises BundleCorruptError for the first fault."""
         for name in self.manifest.files:
             if progress:
                 progress(name)
