@@ -66,7 +66,7 @@ def ask(
             converse(opened, blocks, lambda question, answer: show(question, answer, form))
         return
     asked = Question(read_question(question), choice or ())
-    asked.rendered()  # refuses a bad question before a large bundle is loaded
+    asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
     with open_engine(resolved, engine, precision, Answers.ONE) as opened:
         show(asked, opened.ask(asked.text, asked.choices, blocks=blocks), form)
 

@@ -7,7 +7,7 @@ with Engine.load("bundle/") as engine:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
 from rim_runtime.loading.load import load_parts
 from rim_runtime.prompt.encoder import PromptEncoder
-from rim_runtime.question import Question
+from rim_runtime.question import Question, as_choices
 
 
 class Engine:
@@ -76,12 +76,22 @@ class Engine:
         """The bundle's name."""
         return self.manifest.name
 
-    def ask(self, question: str, choices: Sequence[str] | None = None, *, blocks: int | None = None) -> Answer:
+    def ask(
+        self,
+        question: str,
+        choices: Iterable[str] | Mapping[str, str] | None = None,
+        *,
+        blocks: int | None = None,
+    ) -> Answer:
         """Answer one question; `blocks` None means all memory blocks the bundle has.
 
+        `choices` are texts in order, or `{"A": text, "B": text, …}`. With choices, nothing in the question's
+        text is taken for an option; without, options are read from its end.
         Raises QuestionError (empty, too long, bad options or blocks), EngineFailedError, EngineClosedError.
         """
-        return self.ask_many([Question(question, () if choices is None else choices)], blocks=blocks)[0]
+        listed = as_choices(() if choices is None else choices)
+        (answer,) = self.ask_many([Question(question, listed)], blocks=blocks)
+        return answer
 
     def ask_many(self, questions: Sequence[Question], *, blocks: int | None = None) -> list[Answer]:
         """Answer questions in batches of similar length; the answers come in the questions' order.
@@ -92,8 +102,8 @@ class Engine:
         backend = self._backend
         if backend is None:
             raise EngineClosedError
-        count = self.manifest.prompt.blocks if blocks is None else blocks
-        self.manifest.prompt.check_blocks(count)
+        contract = self.manifest.prompt
+        count = contract.check_blocks(contract.blocks if blocks is None else blocks)
         start = time.perf_counter()
         rows = [self._prepare(question, number, len(questions)) for number, question in enumerate(questions, 1)]
         prepared = time.perf_counter() - start
@@ -134,14 +144,14 @@ class Engine:
             raise
 
     def _encode(self, question: Question) -> _Row:
-        text, offered = question.rendered(), question.offered()
+        ids, offered = self._encoder.encode(question.rendered()), question.offered()
         unknown = [letter for letter in offered if letter not in self._letters]
         if unknown:
             raise QuestionError(
                 f"The question offers the letters {', '.join(offered)}, this model answers "
                 f"{self._letters[0]} to {self._letters[-1]}. Offer fewer options."
             )
-        return _Row(self._encoder.encode(text), offered)
+        return _Row(ids, offered)
 
     def _answer(self, row: _Row, logits: Floats, blocks: int, latency_ms: float) -> Answer:
         if not np.isfinite(logits).all():

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from rim_runtime.errors import QuestionError
-from rim_runtime.prompt.options import LETTERS, offered_options, render_options
+from rim_runtime.prompt.options import LETTERS, read_options, render_options
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, with its options in its text or as a list, or with none."""
+    """A question, with its options in its text or as a list, or with none.
+
+    A list is what counts: with one, nothing in the text is taken for an option, so a dialogue of A and B or
+    labelled findings may end it. Without one, options are read from the end of the text (`read_options`).
+    """
 
     text: str
     """The question; lines `A: …`, `B: …` at its end are its options."""
     choices: Sequence[str] = ()
-    """The options, two to ten, where they are not in the text."""
+    """The options, two to ten, where they are not in the text. Anything that `as_choices` takes will do."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise QuestionError(f"The question is a {type(self.text).__name__}, expected a text.")
-        if isinstance(self.choices, str) or not all(isinstance(choice, str) for choice in self.choices):
-            raise QuestionError(f"The choices are {self.choices!r}, expected a list of texts.")
-        object.__setattr__(self, "choices", tuple(self.choices))
+        object.__setattr__(self, "choices", as_choices(self.choices))
 
     def rendered(self) -> str:
         """Return the whole text that the model sees, choices included. Raises QuestionError."""
@@ -32,5 +35,44 @@ class Question:
         return render_options(self.text, self.choices) if self.choices else self.text
 
     def offered(self) -> Mapping[str, str]:
-        """Return the options as `{letter: text}`; empty where the question has none."""
-        return dict(zip(LETTERS, self.choices, strict=False)) if self.choices else offered_options(self.text)
+        """Return the options as `{letter: text}`; empty where the question has none.
+
+        Raises QuestionError where the text seems to have options and it is not clear which letters they offer.
+        """
+        return dict(zip(LETTERS, self.choices, strict=False)) if self.choices else read_options(self.text)
+
+
+def as_choices(given: Iterable[str] | Mapping[str, str]) -> tuple[str, ...]:
+    """Return choices as a tuple: of any iterable of texts, read once, or of a mapping `{"A": text, "B": …}`.
+
+    Raises QuestionError for a mapping with other keys or another order, for a set, which has no order, and for
+    anything that is not an iterable of texts.
+    """
+    values: Any = given
+    if isinstance(given, Mapping):
+        if list(given) != list(LETTERS[: len(given)]):
+            raise QuestionError(
+                f"The choices have the keys {_short(list(given))}, expected A, B, C, … in order, up to "
+                f"{LETTERS[-1]}. Give them such keys, or give a list of texts."
+            )
+        values = given.values()
+    if isinstance(values, str | bytes | Set) and not isinstance(given, Mapping):
+        raise _no_list(given)
+    try:
+        choices = tuple(values)
+    except TypeError:  # not iterable
+        raise _no_list(given) from None
+    if not all(isinstance(choice, str) for choice in choices):
+        raise _no_list(given if isinstance(given, Mapping | Sequence) else choices)
+    return choices
+
+
+def _no_list(found: object) -> QuestionError:
+    return QuestionError(
+        f"The choices are {_short(found)}, expected a list of texts. Give one text a choice, in order."
+    )
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:99]}…"

@@ -70,6 +70,23 @@ def test_people_see_letter_option_confidence_and_what_ran(ask: Run) -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_options_in_another_form_are_the_letters_that_are_offered(ask: Run) -> None:
+    shown = ask("Which vitamin?\nA) Vitamin A\nB) Vitamin C")
+    assert [line[2] for line in shown.out.splitlines() if line.startswith("  ") and "%" in line[3:]][1:] == [
+        "A",
+        "B",
+    ]
+    body = ask("Which vitamin?\nA) Vitamin A\nB) Vitamin C", "--json").json
+    assert list(body["probabilities"]) == ["A", "B"]
+    assert body["choice"] in ("Vitamin A", "Vitamin C")
+
+
+def test_unclear_options_are_refused_before_a_bundle_is_loaded(run: Run) -> None:
+    failed = run("ask", "Which?\nA. x\nC. y", "--bundle", "/nowhere/at/all")
+    assert (failed.code, failed.out) == (2, "")
+    assert "found A, C, expected A, B, C" in failed.err
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"]])
 @pytest.mark.parametrize("text", [b"Which one?", b"Which one?\n", b"\xef\xbb\xbfWhich one?\r\n"])
 def test_a_question_from_a_pipe(ask: Run, arguments: list[str], text: bytes) -> None:

@@ -14,7 +14,9 @@ PromptEncoder (encoder.py) encodes the question. No special token is looked up a
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 from rim_runtime.errors import QuestionError
 
@@ -49,16 +51,20 @@ class PromptContract:
 
     def suffix(self, blocks: int) -> tuple[int, ...]:
         """Return the ids after the question segment for this number of blocks (0..K)."""
-        self.check_blocks(blocks)
-        return self.tail + blocks * self.block + self.prefix
+        return self.tail + self.check_blocks(blocks) * self.block + self.prefix
 
-    def check_blocks(self, blocks: int) -> None:
-        """Raise QuestionError unless blocks is a whole number from 0 to K."""
-        if type(blocks) is not int or not 0 <= blocks <= self.blocks:
+    def check_blocks(self, blocks: SupportsIndex) -> int:
+        """Return a number of blocks as an int.
+
+        Raises QuestionError unless it is a whole number from 0 to K, of whatever type (numpy has its own).
+        """
+        count = _whole_number(blocks)
+        if count is None or not 0 <= count <= self.blocks:
             raise QuestionError(
                 f"Got {blocks!r} blocks, this model has 0 to {self.blocks}. "
                 "Choose fewer, or export it with more (--blocks)."
             )
+        return count
 
     def segment(self, question: str) -> str:
         """Return the text that is tokenized as the question segment.
@@ -75,6 +81,16 @@ class PromptContract:
             ) from None
         text = question.strip() if self.strip else question
         return self.question_open + text + self.question_close
+
+
+def _whole_number(value: SupportsIndex) -> int | None:
+    """Return a whole number of any type as an int; None for anything else, True and False included."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 @dataclass(frozen=True)

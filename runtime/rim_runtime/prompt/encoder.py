@@ -79,8 +79,7 @@ class PromptEncoder:
     def compose(self, question: str, blocks: int | None = None) -> Prompt:
         """Return the whole prompt as the graph composes it; `blocks` None means all K."""
         contract = self.contract
-        count = contract.blocks if blocks is None else blocks
-        contract.check_blocks(count)
+        count = contract.check_blocks(contract.blocks if blocks is None else blocks)
         return Prompt(contract.head, self.encode(question), contract.tail, count * contract.block, contract.prefix)
 
 
