@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rim_export.checkpoint.values import check_values
 from rim_export.errors import UnsupportedModelError
 
 
@@ -46,13 +47,17 @@ REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
 
 
 def check_architecture(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError unless this config.json is of a family, and uses only options, we export."""
+    """Raise UnsupportedModelError unless this config.json is of a family, and uses only options, we export.
+
+    Raises CheckpointError where a value is one that no model can have.
+    """
     kind = str(config.get("model_type"))
     if kind not in REFUSALS:
         raise UnsupportedModelError(
             f"The checkpoint's model_type is {kind!r}, supported: {', '.join(sorted(REFUSALS))}. "
             "Other families cannot be exported yet."
         )
+    check_values(config)
     for refusal in REFUSALS[kind]:
         if refusal.applies(config):
             raise UnsupportedModelError(

@@ -44,7 +44,11 @@ class RimSettings:
                 raise CheckpointError(f"rim.{name} is {value!r}, expected a whole number of at least {least}.")
         if not isinstance(self.prefix, str) or not self.prefix:
             raise CheckpointError(f"rim.prefix is {self.prefix!r}, expected some text.")
-        if len(self.tokens) != 3 or not all(isinstance(token, str) for token in self.tokens):
+        if (
+            not isinstance(self.tokens, tuple)
+            or len(self.tokens) != 3
+            or not all(isinstance(token, str) for token in self.tokens)
+        ):
             raise CheckpointError(f"rim.tokens is {self.tokens!r}, expected three token names.")
 
     @classmethod
@@ -57,7 +61,7 @@ class RimSettings:
         if not isinstance(entry, Mapping) or not set(entry) <= known:
             raise CheckpointError(f'config.json has "rim": {entry!r}, expected the keys {sorted(known)} only.')
         values = dict(entry)
-        if "tokens" in values:
+        if isinstance(values.get("tokens"), list):
             values["tokens"] = tuple(values["tokens"])
         return cls(**values)
 

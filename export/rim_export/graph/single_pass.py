@@ -23,6 +23,8 @@ from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM
 from transformers.initialization import no_init_weights
 
+from rim_export.errors import CheckpointError
+
 INPUTS = ("question_ids", "question_length", "blocks")
 CAUSAL = "rim_causal"
 
@@ -79,11 +81,21 @@ class SinglePass(nn.Module):
 
 
 def skeleton(config: Any) -> Any:
-    """Return the transformers causal LM of this config in fp32 with untouched memory for weights."""
+    """Return the transformers causal LM of this config in fp32 with untouched memory for weights.
+
+    Raises CheckpointError where transformers cannot build it.
+    """
     register_causal_attention()
     config._attn_implementation = CAUSAL
-    with no_init_weights():
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    try:
+        with no_init_weights():
+            return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    except Exception as error:  # noqa: BLE001 (a config's values reach torch, which raises what it likes)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(
+            f"The model that config.json describes cannot be built ({reason}). "
+            "Copy it from the checkpoint's source again."
+        ) from None
 
 
 def register_causal_attention() -> None:
