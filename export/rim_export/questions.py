@@ -1,19 +1,21 @@
 """Questions to certify a variant on: the set that ships, or a user's own JSONL file.
 
 A row is `{"question": text, "options": {"A": …} or [ … ], "answer": letter}`; options and answer may be
-missing. Files may be gzipped (`.gz`). Bad rows are errors with file, line and reason.
+missing. Files are UTF-8, with or without a byte order mark, and may be gzipped (`.gz`). Bad rows are errors with
+file, line and reason.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import InputError, QuestionError
+from rim_runtime.machine.json_files import parse_json
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import LETTERS, render_options
 
@@ -42,7 +44,7 @@ def read_questions(path: Path) -> tuple[LabelledQuestion, ...]:
     """Read a question file. Raises QuestionFileError."""
     try:
         return tuple(_question(row, path, number) for number, row in _rows(path))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise QuestionFileError(f"{path} cannot be read ({error}). Give a JSONL file, or JSONL in gzip.") from None
 
 
@@ -57,12 +59,12 @@ def fits(text: str, encoder: PromptEncoder) -> bool:
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
+    with opener(path, "rt", encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                yield number, json.loads(line)
+                yield number, parse_json(line)
             except ValueError as error:
                 raise QuestionFileError(f"{path}, line {number}: not JSON ({error}). Mend or drop it.") from None
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rim_runtime.bundle.folder import sha256_file
+from rim_runtime.machine.json_files import read_json
 
 from rim_export.checkpoint.families import check_architecture
 from rim_export.checkpoint.links import refuse_links_out
@@ -66,7 +67,10 @@ class Checkpoint:
         return int(self.config["max_position_embeddings"])
 
     def load_tokenizer(self) -> Any:
-        """Return the transformers tokenizer. Raises CheckpointError where there is none."""
+        """Return the transformers tokenizer. Raises CheckpointError where there is none.
+
+        Code in the folder is never run, nor is anybody asked whether it may be.
+        """
         from transformers import AutoTokenizer
 
         if not (self.path / "tokenizer.json").is_file():
@@ -75,17 +79,28 @@ class Checkpoint:
                 "Copy the tokenizer files of its base model into the folder."
             )
         try:
-            return AutoTokenizer.from_pretrained(self.path, local_files_only=True)
+            return AutoTokenizer.from_pretrained(
+                self.path, config=self.load_config(), local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"The tokenizer in {self.path} cannot be read ({error}). Copy its files again."
             ) from None
 
     def load_config(self) -> Any:
-        """Return the transformers config object."""
-        from transformers import AutoConfig
+        """Return the transformers config object of what was read, by a class of transformers' own.
 
-        return AutoConfig.from_pretrained(self.path, local_files_only=True)
+        Raises CheckpointError for values that transformers cannot use.
+        """
+        from transformers import CONFIG_MAPPING
+
+        try:
+            return CONFIG_MAPPING[self.config["model_type"]].from_dict(copy.deepcopy(dict(self.config)))
+        except Exception as error:  # noqa: BLE001 (its checks raise what they like)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise CheckpointError(
+                f"{self.path / 'config.json'} cannot be used ({reason}). Copy it again."
+            ) from None
 
     def weights_sha256(self) -> str:
         """Return one hash over all weight files, in name order."""
@@ -127,7 +142,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     if not path.is_dir():
         raise CheckpointNotFoundError(f"There is no folder {path}, expected a checkpoint. Name another.")
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = read_json(path / "config.json")
     except FileNotFoundError:
         raise CheckpointError(
             f"{path} is not a checkpoint: it has no config.json. Give the folder that holds it."

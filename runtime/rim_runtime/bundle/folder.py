@@ -16,6 +16,7 @@ from typing import Any
 from rim_runtime.bundle.external_data import external_locations
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
+from rim_runtime.machine.json_files import parse_json, read_json
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
@@ -54,8 +55,8 @@ class GoldenQuestion:
 
     @classmethod
     def from_json(cls, line: str) -> GoldenQuestion:
-        """Read a line of `golden.jsonl`. Raises ValueError, KeyError or TypeError for anything else."""
-        row = json.loads(line)
+        """Read a line of `golden.jsonl`. Raises ValueError, KeyError, TypeError or OverflowError for others."""
+        row = parse_json(line)
         question, blocks, letter = row["question"], row["blocks"], row["letter"]
         if not (isinstance(question, str) and isinstance(letter, str)):
             raise TypeError("question and letter are not both texts")
@@ -180,7 +181,7 @@ class Bundle:
         try:
             lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut inside a question
             golden = tuple(GoldenQuestion.from_json(line) for line in lines if line)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise BundleCorruptError(f"{path} cannot be read ({error!r}). Export the bundle again.") from None
         if not golden:
             raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
@@ -190,7 +191,7 @@ class Bundle:
         """Read `certificate.json`: how each variant compares with the checkpoint. Raises BundleCorruptError."""
         path = self.path / CERTIFICATE
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
+            body = read_json(path)
         except (OSError, ValueError) as error:
             raise BundleCorruptError(f"{path} cannot be read ({error}). Export the bundle again.") from None
         if not isinstance(body, dict):

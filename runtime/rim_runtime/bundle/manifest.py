@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from rim_runtime.errors import BundleCorruptError, BundleVersionError, InputError
+from rim_runtime.machine.json_files import parse_json
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
 
@@ -213,7 +214,7 @@ class Manifest:
         Raises BundleVersionError for another schema, then BundleCorruptError for a wrong hash or field.
         """
         try:
-            body = json.loads(text)
+            body = parse_json(text)
             _hash(body)  # fails on half a surrogate pair
         except (ValueError, RecursionError) as error:
             raise BundleCorruptError(f"{where} is not JSON ({error}). Copy or export the bundle again.") from None

@@ -11,6 +11,7 @@ import json
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.errors import InputError
 from rim_runtime.machine.folders import trust_file
+from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import write_file
 
 
@@ -38,7 +39,7 @@ def untrust(manifest: Manifest) -> bool:
 
 def _read() -> dict[str, str]:
     try:
-        body = json.loads(trust_file().read_text(encoding="utf-8"))
+        body = read_json(trust_file())
         return {str(sha256): str(name) for sha256, name in body["bundles"].items()}
     except FileNotFoundError:
         return {}

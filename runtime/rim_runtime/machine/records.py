@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import StorageError
+from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import write_file
 
 
@@ -39,7 +40,7 @@ class Records:
     def recall(self, kind: str, *facts: object) -> Any:
         """Return the finding for exactly these facts; None if there is no readable record."""
         try:
-            body = json.loads(self._path(kind, facts).read_text(encoding="utf-8"))
+            body = read_json(self._path(kind, facts))
         except (OSError, ValueError):
             return None
         return body.get("finding") if isinstance(body, dict) else None

@@ -21,6 +21,7 @@ from rim_runtime.bundle.manifest import Plan, Profile, Variant
 from rim_runtime.bundle.trust import is_trusted
 from rim_runtime.errors import BundleCorruptError, StorageError, TargetExistsError
 from rim_runtime.machine.folders import plans_folder
+from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import new_folder
 
 PLAN, ENTRY = "engine.plan", "entry.json"
@@ -139,7 +140,7 @@ def _recall(facts: dict[str, Any]) -> bytes | None:
     """Return a plan that was built here for exactly these facts; None where there is none, or it was altered."""
     folder = _folder(facts)
     try:
-        entry = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+        entry = read_json(folder / ENTRY)
         content = (folder / PLAN).read_bytes()
     except (OSError, ValueError):
         return None

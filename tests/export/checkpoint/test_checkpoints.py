@@ -14,9 +14,11 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 import rim_export
+from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 from rim_export.questions import QuestionFileError
 from rim_runtime.errors import InputError, RimError, StorageError, TargetExistsError
+from transformers import AutoTokenizer
 
 from rim_edge.demo.make import CHECKPOINT, HERE
 
@@ -63,6 +65,51 @@ def test_not_a_checkpoint(tmp_path: Path) -> None:
 def test_config_that_is_not_json(damaged: Path, tmp_path: Path) -> None:
     (damaged / "config.json").write_text("{")
     assert "not JSON" in refused(damaged, tmp_path, CheckpointError)
+
+
+MARK = b"\xef\xbb\xbf"
+"""A byte order mark, as Windows' editors and shells put it before UTF-8."""
+
+
+def test_a_config_may_have_a_byte_order_mark(damaged: Path) -> None:
+    file = damaged / "config.json"
+    without = Checkpoint.open(damaged)
+    ids = without.load_tokenizer().encode("There are three rooms.")
+    file.write_bytes(MARK + file.read_bytes())
+    checkpoint = Checkpoint.open(damaged)
+    assert checkpoint.config == without.config
+    assert checkpoint.load_config().to_dict() == without.load_config().to_dict()
+    assert checkpoint.load_tokenizer().encode("There are three rooms.") == ids
+
+
+def test_a_config_that_is_nested_too_deep(damaged: Path, tmp_path: Path) -> None:
+    (damaged / "config.json").write_text("[" * 200_000)
+    assert "is not JSON (it is nested too deep)" in refused(damaged, tmp_path, CheckpointError)
+
+
+def test_code_in_a_checkpoint_is_not_run_and_nobody_is_asked(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    (damaged / "own.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Own: pass\n")
+    edit_json(damaged / "tokenizer_config.json", lambda value: value.update(
+        tokenizer_class="Own", auto_map={"AutoTokenizer": ["own.Own", "own.Own"]}))  # fmt: skip
+    edit_config(damaged, auto_map={"AutoConfig": "own.Own"})
+    asked: list[object] = []
+    monkeypatch.setattr("builtins.input", lambda *question: asked.append(question) or "y")
+    load, allowed = AutoTokenizer.from_pretrained, []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        allowed.append(options.get("trust_remote_code"))
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", spy)
+    checkpoint = Checkpoint.open(damaged)
+    assert type(checkpoint.load_config()).__module__.startswith("transformers.models.qwen3")
+    checkpoint.load_tokenizer()
+    assert allowed == [False], "None would ask, where transformers has no class of its own"
+    assert not asked
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize(

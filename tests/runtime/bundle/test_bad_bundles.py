@@ -158,6 +158,11 @@ CORRUPT: dict[str, tuple[Change, str]] = {
     "no golden question": (replace("golden.jsonl", b""), "has no question"),
     "golden without letter": (replace("golden.jsonl", b'{"question": "x"}\n'), "cannot be read"),
     "golden as a number": (replace("golden.jsonl", b"7\n"), "cannot be read"),
+    "golden nested too deep": (
+        replace("golden.jsonl", b"[" * 200_000),
+        "cannot be read (ValueError('it is nested",
+    ),
+    "golden with a huge number": (golden(log_probabilities=[10**400]), "cannot be read (OverflowError"),
     "golden question empty": (golden(question=" "), "a golden question cannot be asked (The question is empty"),
     "golden question as a list": (golden(question=[]), "cannot be read"),
     "golden blocks over K": (golden(blocks=9), "a golden question cannot be asked (Got 9 blocks"),

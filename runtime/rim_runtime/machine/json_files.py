@@ -1,0 +1,23 @@
+"""JSON as every reader of a file takes it: with or without a byte order mark, and with one set of errors.
+
+Python's parser has three kinds of errors; one of them, RecursionError for deep nesting, is easily forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a JSON file. Raises OSError (it cannot be read) and ValueError (it is not JSON)."""
+    return parse_json(path.read_text(encoding="utf-8-sig"))
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text. Raises ValueError for anything else, nesting too deep included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None

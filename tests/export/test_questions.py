@@ -1,0 +1,44 @@
+"""Files of questions: every encoding that people's tools write, and damage that is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from rim_export.questions import LabelledQuestion, QuestionFileError, read_questions
+
+ROW = json.dumps({"question": "Which?", "options": {"A": "é", "B": "y"}, "answer": "A"}, ensure_ascii=False)
+READ = (LabelledQuestion("Which?\nA: é\nB: y", "A"),)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_utf8_with_or_without_a_byte_order_mark(tmp_path: Path, name: str, encoding: str, end: str) -> None:
+    content = (ROW + end).encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert read_questions(tmp_path / name) == READ
+
+
+def spoilt_gzip() -> bytes:
+    """Return gzip whose compressed part is no deflate."""
+    whole = bytearray(gzip.compress(ROW.encode() * 50))
+    whole[12:20] = b"\xff" * 8
+    return bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("deep.jsonl", b"[" * 200_000, "line 1: not JSON .it is nested too deep"),
+        ("bad.jsonl.gz", spoilt_gzip(), "cannot be read .Error -3 while decompressing"),
+        ("cut.jsonl.gz", gzip.compress(ROW.encode())[:-9], "cannot be read .Compressed file ended"),
+        ("utf16.jsonl", ROW.encode("utf-16"), "cannot be read .'utf-8' codec can't decode"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(QuestionFileError, match=rf"{name}.* {message}"):
+        read_questions(tmp_path / name)

@@ -1,0 +1,55 @@
+"""JSON that is nested too deep, has a byte order mark or is none: one set of errors for every reader."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rim_runtime import Bundle, BundleCorruptError, Engine, InputError
+from rim_runtime.bundle.trust import is_trusted, trust
+from rim_runtime.machine.folders import trust_file
+from rim_runtime.machine.json_files import parse_json, read_json
+from rim_runtime.machine.records import Records
+
+DEEP = ("[" * 200_000, '{"a":' * 200_000)
+
+
+@pytest.mark.parametrize("text", [*DEEP, "", "{", "nope", "1" * 5_000, "\ufeff\ufeff{}"], ids=range(7))
+def test_what_is_not_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_may_have_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "x.json").write_text('{"é": [1]}', encoding=encoding)
+    assert read_json(tmp_path / "x.json") == {"é": [1]}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{\x00", *map(str.encode, DEEP)], ids=range(3))
+def test_a_record_that_is_none_is_forgotten(tmp_path: Path, content: bytes) -> None:
+    records = Records(tmp_path)
+    records.keep("choices", "ort-cpu", "facts")
+    (file,) = tmp_path.rglob("*.json")
+    file.write_bytes(content)
+    assert records.recall("choices", "facts") is None
+
+
+@pytest.mark.parametrize("text", DEEP, ids=range(2))
+def test_a_damaged_list_of_trust_trusts_nobody(tiny_bundle: Path, text: str) -> None:
+    bundle = Bundle.load(tiny_bundle)
+    trust_file().parent.mkdir(parents=True)
+    trust_file().write_text(text)
+    assert not is_trusted(bundle.manifest)
+    with pytest.raises(InputError, match=r"nested too deep.*Delete it"):
+        trust(bundle.manifest)
+    Engine.load(tiny_bundle).close()
+
+
+@pytest.mark.parametrize("text", [*DEEP, json.dumps([])], ids=range(3))
+def test_a_damaged_certificate_is_named(tiny_bundle: Path, text: str) -> None:
+    bundle = Bundle.load(tiny_bundle)
+    (tiny_bundle / "certificate.json").write_text(text)
+    with pytest.raises(BundleCorruptError, match=r"certificate\.json"):
+        bundle.certificate()
