@@ -5,7 +5,8 @@ InputError
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
 RimError
 ├── DivergedError (ArithmeticError)     a loss, gradient or weight is infinite or not a number
-└── OutOfMemoryError (MemoryError)      a pass needs more memory than there is
+├── OutOfMemoryError (MemoryError)      a pass needs more memory than there is
+└── StoppedError                        a run was asked to stop, and can go on later
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class CurriculumError(InputError):
 
 class DivergedError(RimError, ArithmeticError):
     """A loss, a gradient or a weight is infinite or not a number."""
+
+
+class StoppedError(RimError):
+    """A run was asked to stop, and has done so between two steps."""
 
 
 class OutOfMemoryError(RimError, MemoryError):

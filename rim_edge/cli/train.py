@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rim_edge.cli.output import print_json
+from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
     from rim_edge.recipe.recipe import Recipe
@@ -68,9 +69,11 @@ def train(
 
     from rim_edge.cli.show.training import training_view
     from rim_edge.cli.show.training_summary import result, summarize
+    from rim_edge.errors import StoppedError
     from rim_edge.recipe.arms import find_arm
     from rim_edge.recipe.inputs import BadRows, parse_data_option, parse_eval_option
     from rim_edge.training.job import Job, run_job
+    from rim_edge.training.stopping import StopSignals
 
     job = Job(
         recipe=_recipe(preset, config, lora_rank),
@@ -86,15 +89,24 @@ def train(
         tensorboard=tensorboard,
         resume=resume,
     )
-    console = Console(stderr=True)
-    with training_view(console, job.curriculum) as view:
-        outcome = run_job(job, view)
+    console, signals = Console(stderr=True), StopSignals(_stopping)
+    try:
+        with training_view(console, job.curriculum) as view:
+            outcome = run_job(job, view, signals)
+    except StoppedError as stopped:
+        note(str(stopped))
+        raise SystemExit(128 + (signals.number or 0)) from None
     if outcome is None:  # only the first process of a run reports
         return
     if as_json:
         print_json(result(job, outcome))
     else:
         summarize(console, outcome)
+
+
+def _stopping() -> None:
+    """Say that a signal was heard; in its handler, which may interrupt other writing, thus without a buffer."""
+    os.write(2, b"note: stopping after this step, once its state is saved; a second signal stops at once\n")
 
 
 def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:

@@ -101,9 +101,17 @@ class RunScores:
     """After each stage that is scored, in order; one at least."""
     majority: Score
     """Always answering with the most frequent right answer: the baseline to beat."""
+    letters: RunScores | None = None
+    """Of the questions that are answered with a letter alone, where there are open ones too."""
+    open: RunScores | None = None
+    """Of the open questions alone, where there are both."""
 
     def to_json(self) -> dict[str, object]:
         """Return it as it stands in training.json."""
+        parts = {"letters": self.letters, "open": self.open}
+        return self._scores() | {name: None if part is None else part._scores() for name, part in parts.items()}
+
+    def _scores(self) -> dict[str, object]:
         return {
             "name": self.name,
             "n": self.majority.n,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.errors import CheckpointError
+from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.errors import StorageError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -75,6 +76,12 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
     return model, tokenizer
+
+
+def weight_files(folder: Path) -> list[tuple[str, int, str]]:
+    """Return the name, size and SHA-256 of each file of weights in a checkpoint's folder."""
+    paths = sorted(path for kind in ("*.safetensors", "*.bin") for path in folder.glob(kind))
+    return [(path.name, path.stat().st_size, sha256_file(path)) for path in paths]
 
 
 def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

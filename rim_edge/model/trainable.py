@@ -125,11 +125,17 @@ _MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "do
 def add_adapters(model: Any, lora: Lora) -> Any:
     """Freeze the model's layers, give each of their matrices an adapter in place, and return peft's wrapper.
 
-    Raises CurriculumError for a rank that is no lower than the matrices' own.
+    Raises CurriculumError for a rank that is no lower than the matrices' own, and where there are none of them.
     """
     from peft import LoraConfig, LoraModel
 
-    full = min(min(module.weight.shape) for name, module in model.named_modules() if name.endswith(_MATRICES))
+    matrices = [module.weight.shape for name, module in model.named_modules() if name.endswith(_MATRICES)]
+    if not matrices:
+        raise CurriculumError(
+            f"The model's layers have none of the matrices {', '.join(_MATRICES)}, expected those of a Qwen3. "
+            "Take another model, or train whole layers (--lora-rank 0)."
+        )
+    full = min(map(min, matrices))
     if lora.rank > full:
         raise CurriculumError(
             f"lora.rank is {lora.rank}, expected {full} at most: the model has matrices that are no larger. "

@@ -80,7 +80,7 @@ class Listener:
         """Take an optimizer step that was done."""
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
-        """Take a state to start from, and the weights that learn; every `resources.save_every` steps."""
+        """Take a state to start from, and the weights that learn; `train` says when."""
 
     def doing(self, text: str) -> None:
         """Take a short text on what takes time besides steps."""

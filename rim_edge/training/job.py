@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from rim_export.checkpoint.families import check_architecture
 from rim_export.checkpoint.folder import read_config
 from rim_export.checkpoint.prompt import derive_contract
 from rim_runtime.bundle.folder import sha256_file
@@ -22,6 +24,7 @@ from rim_edge.evaluation.held_out import HeldOut, held_out_puzzles, hold_out, re
 from rim_edge.evaluation.plot import draw_accuracy
 from rim_edge.evaluation.scores import RunScores, majority, stage_scores
 from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.model.checkpoint import weight_files
 from rim_edge.model.trainable import TrainableModel, load_trainable, write_trained
 from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum, Stage
@@ -32,11 +35,12 @@ from rim_edge.training.gather import FileReport, Gathered, gather
 from rim_edge.training.loop import Score, train
 from rim_edge.training.processes import Processes
 from rim_edge.training.stage_scores import right_answers
-from rim_edge.training.state import METRICS, SavedStates, StageResult, TrainingState
+from rim_edge.training.state import METRICS, Rates, RightAnswers, SavedStates, StageResult, TrainingState
 from rim_edge.training.step import TrainingSetup
+from rim_edge.training.stopping import StopRequest
 
-PICTURE = "accuracy.svg"
-"""The run's scores, drawn."""
+PICTURE, SUMMARY = "accuracy.svg", "training.json"
+"""The run's scores, drawn; the resolved run and how it ended."""
 _NOBODY = Listener()
 
 
@@ -100,8 +104,12 @@ class Outcome:
     """Optimizer steps that an earlier process had done; 0 for an uninterrupted run."""
     scores: RunScores | None
     """Scores after the stages, with the weights as they were trained; None if the run was not scored."""
-    no_picture: str | None
+    rates: tuple[Rates, ...]
+    """The learning rates, one entry whenever they were changed."""
+    no_picture: str | None = None
     """Why the scores are not drawn; None where they are."""
+    notes: tuple[str, ...] = ()
+    """What could not be written beside the weights, and why."""
 
     @property
     def accuracy_by_blocks(self) -> tuple[float, ...] | None:
@@ -116,11 +124,12 @@ class Outcome:
         return self.checkpoint / PICTURE if self.no_picture is None else None
 
 
-def run_job(job: Job, listener: Listener = _NOBODY) -> Outcome | None:
+def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = None) -> Outcome | None:
     """Train, score and write the checkpoint; None in every process of a run but the first.
 
-    Bad inputs are refused before anything is trained.
+    Bad inputs are refused before anything is trained. Raises StoppedError after `stop` is made.
     """
+    stop = stop or StopRequest()
     refuse_existing(job.out)
     inputs = _read(job)
     saved = SavedStates.beside(job.out, _identity(job))
@@ -132,15 +141,18 @@ def run_job(job: Job, listener: Listener = _NOBODY) -> Outcome | None:
     outcome = None
     if processes.is_first:
         with saved.in_use() as metrics:
+            refuse_existing(job.out)  # again: the run that had the lock may have written it
             listener.doing("reading the model and the data")
             prepared = _prepare(job, inputs, processes)
             listener.begin(RunStart(prepared.reports, prepared.held_out))
             listener.doing("beginning")
-            outcome = _lead(job, prepared, saved, metrics, listener)
+            with saved.named_in_errors():
+                outcome = _lead(job, prepared, saved, metrics, listener, stop)
     else:
         prepared = _prepare(job, inputs, processes)
         start = _start(job, saved, prepared.trainable)
-        train(prepared.setup, start=start, score=_scorer(prepared, _NOBODY))
+        with stop:
+            train(prepared.setup, start=start, score=_scorer(prepared, _NOBODY, stop), stop=lambda: stop.is_made)
     processes.end()
     return outcome
 
@@ -167,6 +179,8 @@ def _read(job: Job) -> _Inputs:
     files = tuple(read_file(file, job.bad_rows) for file in job.files)
     if job.model is None and recipe.scratch is None:
         raise CurriculumError(f"The recipe '{recipe.name}' has no model of its own. Pass --model DIR.")
+    if job.model is not None:
+        check_architecture(read_config(job.model))  # what could not be exported need not be trained
     scored = None if job.eval_file is None else read_eval_file(job.eval_file, job.bad_rows)
     return _Inputs(files, scored)
 
@@ -200,24 +214,45 @@ def _held_out(inputs: _Inputs, encoder: ExampleEncoder, positions: int) -> HeldO
     return None if inputs.files else held_out_puzzles()
 
 
-def _lead(job: Job, prepared: _Prepared, saved: SavedStates, metrics: Path, listener: Listener) -> Outcome:
-    """Train as the process that writes."""
+def _lead(
+    job: Job, prepared: _Prepared, saved: SavedStates, metrics: Path, listener: Listener, stop: StopRequest
+) -> Outcome:
+    """Train as the process that writes. The state before writing is saved, so nothing here costs the weights."""
     start = _start(job, saved, prepared.trainable)
     events = job.tensorboard and job.tensorboard / job.out.name
-    with records(metrics, events, start.done) as written:
+    with records(metrics, events, start.done) as written, stop:
         everyone = Listeners((*written, listener, StateSaver(saved, metrics)))
-        stages = train(prepared.setup, everyone, start=start, score=_scorer(prepared, everyone))
+        score = _scorer(prepared, everyone, stop)
+        stages = train(prepared.setup, everyone, start=start, score=score, stop=lambda: stop.is_made)
     listener.doing("writing the checkpoint")
     scores = _scores(prepared.held_out, stages)
-    no_picture = _no_picture(job, prepared.setup, scores)
-    outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, no_picture)
+    outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, start.rates)
     with new_folder(job.out) as folder:
         write_trained(folder, prepared.trainable)
-        shutil.copyfile(metrics, folder / METRICS)
-        if scores is not None and no_picture is None:
-            draw_accuracy(scores, folder / PICTURE)
-        _write_summary(folder, job, prepared.setup, outcome)
-    return outcome
+        return _describe(folder, job, prepared.setup, outcome, metrics)
+
+
+def _describe(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome, metrics: Path) -> Outcome:
+    """Write what lies beside the weights, as far as that is possible, and return the outcome with what was not."""
+    no_picture, scores = _no_picture(job, setup, outcome.scores), outcome.scores
+    if scores is not None and no_picture is None:
+        no_picture = _attempt(folder / PICTURE, lambda target: draw_accuracy(scores, target))
+    outcome = replace(outcome, no_picture=no_picture)
+    notes = (
+        _attempt(folder / METRICS, lambda target: shutil.copyfile(metrics, target)),
+        _attempt(folder / SUMMARY, lambda target: _write_summary(target, job, setup, outcome)),
+    )
+    return replace(outcome, notes=tuple(note for note in notes if note))
+
+
+def _attempt(target: Path, write: Callable[[Path], object]) -> str | None:
+    """Write a file, or return why it could not be written: the weights are worth more than what describes them."""
+    try:
+        write(target)
+    except Exception as error:  # noqa: BLE001 (a library that draws may raise anything)
+        target.unlink(missing_ok=True)
+        return f"{target.name} could not be written ({type(error).__name__}: {error})"
+    return None
 
 
 def _no_picture(job: Job, setup: TrainingSetup, scores: RunScores | None) -> str | None:
@@ -232,16 +267,16 @@ def _no_picture(job: Job, setup: TrainingSetup, scores: RunScores | None) -> str
     return f"not scored, because the arm {job.arm} writes its steps; rim-edge eval --chain scores those"
 
 
-def _scorer(prepared: _Prepared, listener: Listener) -> Score:
+def _scorer(prepared: _Prepared, listener: Listener, stop: StopRequest) -> Score:
     """Return the function that scores a finished stage and reports the scores."""
 
-    def score(stage: Stage) -> tuple[int, ...]:
+    def score(stage: Stage) -> RightAnswers:
         held_out = prepared.held_out
         if held_out is None:
-            return ()
-        right = right_answers(prepared.setup, held_out.items, stage, listener.doing)
-        if right:
-            listener.scored(stage_scores(stage.name, right, len(held_out.items)))
+            return RightAnswers()
+        right = right_answers(prepared.setup, held_out.items, stage, listener.doing, lambda: stop.is_made)
+        if right.counts:
+            listener.scored(stage_scores(stage.name, right.counts, len(held_out.items)))
         return right
 
     return score
@@ -250,38 +285,53 @@ def _scorer(prepared: _Prepared, listener: Listener) -> Score:
 def _scores(held_out: HeldOut | None, stages: Sequence[StageResult]) -> RunScores | None:
     if held_out is None or not any(stage.right for stage in stages):
         return None
-    n = len(held_out.items)
-    return RunScores(
-        name=held_out.name,
-        stages=tuple(stage_scores(stage.name, stage.right, n) for stage in stages if stage.right),
-        majority=majority([item.answer for item in held_out.items]),
+    letters = [item.answer for item in held_out.items if item.letters]
+    written = [item.answer for item in held_out.items if not item.letters]
+    counts = [(stage.name, stage.right, stage.right_letters) for stage in stages if stage.right]
+    whole = _run_scores(held_out.name, letters + written, [(name, right) for name, right, _ in counts])
+    if not letters or not written:
+        return whole
+    others = [(name, tuple(map(operator.sub, right, with_letters))) for name, right, with_letters in counts]
+    return replace(
+        whole,
+        letters=_run_scores("letters", letters, [(name, with_letters) for name, _, with_letters in counts]),
+        open=_run_scores("open answers", written, others),
     )
+
+
+def _run_scores(name: str, answers: Sequence[str], right: Sequence[tuple[str, tuple[int, ...]]]) -> RunScores:
+    """Return the scores on questions with these answers from each stage's name and counts."""
+    stages = tuple(stage_scores(stage, counts, len(answers)) for stage, counts in right)
+    return RunScores(name, stages, majority(answers))
 
 
 def _start(job: Job, saved: SavedStates, trainable: TrainableModel) -> TrainingState:
     latest = saved.latest() if job.resume else None
-    return TrainingState() if latest is None else saved.restore(latest, trainable.model)
+    state = TrainingState() if latest is None else saved.restore(latest, trainable.model)
+    return state.with_rates(tuple(stage.learning_rate for stage in job.curriculum.stages))
 
 
 def _identity(job: Job) -> dict[str, Any]:
-    """Return what a run must have in common with the one it resumes; resources may differ."""
-    recipe = job.recipe
+    """Return what a run must have in common with the one it resumes; resources and learning rates may differ."""
+    recipe, curriculum = job.recipe, asdict(job.curriculum)
+    for stage in curriculum["stages"]:
+        del stage["learning_rate"]
     return {
         "recipe": recipe.name,
         "blocks": recipe.rim.to_config(),
         "trains": [recipe.trains, asdict(recipe.lora)],
         "limits": asdict(recipe.limits),
-        "curriculum": asdict(job.curriculum),
+        "curriculum": curriculum,
         "arm": job.arm,
         "seed": job.seed,
-        "model": None if job.model is None else dict(read_config(job.model)),
+        "model": None if job.model is None else [dict(read_config(job.model)), weight_files(job.model)],
         "data": [[sha256_file(file.path), file.weight, file.steps] for file in job.files],
         "bad rows": job.bad_rows,
         "eval": job.eval_file and [sha256_file(job.eval_file.path), job.eval_file.rows],
     }
 
 
-def _write_summary(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome) -> None:
+def _write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome) -> None:
     """Write training.json: the resolved run, what was read, and how it ended."""
     recipe, scores = job.recipe, outcome.scores
     summary = {
@@ -298,9 +348,10 @@ def _write_summary(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcom
         "resources": asdict(recipe.resources),
         "curriculum": asdict(setup.curriculum),
         "prompt": asdict(setup.encoder.contract),
+        "learning_rates": [asdict(rates) for rates in outcome.rates],
         "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in outcome.stages],
         "resumed_at": outcome.resumed_at,
         "scores": None if scores is None else scores.to_json(),
         "accuracy_by_blocks": outcome.accuracy_by_blocks,
     }
-    (folder / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    target.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -10,11 +10,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
-from rim_edge.errors import DivergedError
+from rim_edge.errors import DivergedError, StoppedError
 from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import set_dropout
 from rim_edge.recipe.curriculum import Stage
@@ -22,12 +22,23 @@ from rim_edge.recipe.switches import Schedule
 from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
-from rim_edge.training.state import RECENT, StageResult, TrainingState, what_learns
-from rim_edge.training.step import ReadoutNll, StepResult, TrainingSetup, take_step
+from rim_edge.training.state import RECENT, RightAnswers, StageResult, TrainingState, what_learns
+from rim_edge.training.step import ReadoutNll, StepResult, TrainingSetup, is_stopped, take_step
 
 _NOBODY = Listener()
-Score = Callable[[Stage], tuple[int, ...]]
-"""Returns the counts of right answers after a stage with 0, 1, … memory blocks; empty where it is not scored."""
+Score = Callable[[Stage], RightAnswers]
+"""Returns the right answers after a stage; none where it is not scored."""
+Stop = Callable[[], bool]
+"""Whether the run is to stop; asked after every step, in every process."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    setup: TrainingSetup
+    module: torch.nn.Module
+    listener: Listener
+    stop: Stop
+    began: float
 
 
 def train(
@@ -35,12 +46,14 @@ def train(
     listener: Listener = _NOBODY,
     *,
     start: TrainingState | None = None,
-    score: Score = lambda stage: (),
+    score: Score = lambda stage: RightAnswers(),
+    stop: Stop = lambda: False,
 ) -> tuple[StageResult, ...]:
     """Train all stages in place, from the beginning or from a state whose weights the model has.
 
-    `score` is called after every stage, in every process of a run. If layers are sharded, only the first process
-    has a whole model afterwards. Raises DivergedError and OutOfMemoryError.
+    `score` is called after every stage, in every process of a run. The listener saves a state every so many steps,
+    after each stage, after it is scored, and before the run stops. If layers are sharded, only the first process
+    has a whole model afterwards. Raises DivergedError, OutOfMemoryError and StoppedError.
     """
     keep_freed_memory()
     state = start or TrainingState()
@@ -49,11 +62,13 @@ def train(
         setup.model.activation_checkpointing_enable({"use_reentrant": False})
     setup.model.train()
     module = setup.processes.prepare(ReadoutNll(setup.model, setup.resources.arithmetic))
-    began = time.monotonic()
+    run = _Run(setup, module, listener, stop, time.monotonic())
     with report_out_of_memory(setup.resources):
         for stage in setup.curriculum.stages[len(state.finished) :]:
-            state = _train_stage(setup, module, state, listener, began)
-            state = state.scored(score(stage))
+            state = _train_stage(run, state)
+            if (right := score(stage)).counts:
+                state = state.scored(right)
+                _save(setup, listener, state)
     unshard(setup.model, keep=setup.processes.is_first)
     setup.model.eval()
     return state.finished
@@ -69,11 +84,10 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * max(1, stage.steps - step) / max(1, stage.steps - warmup)
 
 
-def _train_stage(
-    setup: TrainingSetup, module: torch.nn.Module, state: TrainingState, listener: Listener, began: float
-) -> TrainingState:
+def _train_stage(run: _Run, state: TrainingState) -> TrainingState:
     """Train a stage from where the state stands in it, and return the state after it."""
     started, index, pace = time.monotonic(), len(state.finished), Pace()
+    setup, listener = run.setup, run.listener
     stage = setup.curriculum.stages[index]
     optimizer = _optimizer(setup.model, stage, setup.curriculum.betas)
     _restore(optimizer, state)
@@ -82,13 +96,16 @@ def _train_stage(
         rate, at = learning_rate(stage, state.steps), time.monotonic()
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
-        taken = take_step(setup, module, stage, state.steps)
+        taken = take_step(setup, run.module, stage, state.steps)
         norm = _update(setup, optimizer, taken.loss, rate)
         state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
-        listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - began))
-        if state.done % setup.resources.save_every == 0:
+        listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - run.began))
+        stops = is_stopped(setup, run.stop)
+        if stops or state.done % setup.resources.save_every == 0 or not _goes_on(stage, state):
             _save(setup, listener, state, optimizer)
+        if stops:
+            raise StoppedError(f"Stopped after step {state.done:,}.")
     return state.finish_stage(stage.name, time.monotonic() - started)
 
 
@@ -137,10 +154,10 @@ def _require_finite(name: str, value: float, rate: float) -> None:
 
 
 def _save(
-    setup: TrainingSetup, listener: Listener, state: TrainingState, optimizer: torch.optim.Optimizer
+    setup: TrainingSetup, listener: Listener, state: TrainingState, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Save the state after this step. Its shards are put together, so every process must call this."""
-    keep, moments = setup.processes.is_first, optimizer.state_dict()["state"]
+    """Save this state. Its shards are put together, so every process must call this."""
+    keep, moments = setup.processes.is_first, {} if optimizer is None else optimizer.state_dict()["state"]
     whole = {number: put_together(values, keep=keep) for number, values in moments.items()}
     weights = {name: parameter.detach() for name, parameter in what_learns(setup.model).items()}
     listener.save(replace(state, optimizer=whole), put_together(weights, keep=keep))

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from rim_edge.errors import StoppedError
 from rim_edge.evaluation.checkpoint_answers import answers_read
 from rim_edge.evaluation.items import Item
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.recipe import Arithmetic
 from rim_edge.recipe.switches import Objective
-from rim_edge.training.step import TrainingSetup
+from rim_edge.training.state import RightAnswers
+from rim_edge.training.step import TrainingSetup, is_stopped
 
 _WITH_BLOCKS = (Objective.STEPS, Objective.ANSWER)
 _WITHOUT = (Objective.DIRECT, Objective.FADING)
@@ -28,23 +30,36 @@ def budgets(stage: Stage, blocks: int) -> range:
 
 
 def right_answers(
-    setup: TrainingSetup, items: Sequence[Item], stage: Stage, doing: Callable[[str], None]
-) -> tuple[int, ...]:
-    """Return how many items are answered right with 0, 1, … blocks; each process answers its share of them."""
+    setup: TrainingSetup,
+    items: Sequence[Item],
+    stage: Stage,
+    doing: Callable[[str], None],
+    stop: Callable[[], bool] = lambda: False,
+) -> RightAnswers:
+    """Return how many items are answered right with 0, 1, … blocks; each process answers its share of them.
+
+    Raises StoppedError between two of these numbers, if the run is to stop.
+    """
     mine = items[setup.processes.number :: setup.processes.count]
     setup.model.eval()
-    found, most = [], setup.encoder.contract.blocks
+    found: list[tuple[int, int]] = []
+    most = setup.encoder.contract.blocks
     for blocks in budgets(stage, most):
         doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
-        found.append(sum(setup.processes.gather(_right(setup, mine, blocks))))
+        shares = setup.processes.gather(_right(setup, mine, blocks))
+        found.append((sum(count for count, _ in shares), sum(letters for _, letters in shares)))
+        if is_stopped(setup, stop):
+            raise StoppedError(f"Stopped while {stage.name} was scored.")
     setup.model.train()
-    return tuple(found)
+    return RightAnswers(tuple(count for count, _ in found), tuple(letters for _, letters in found))
 
 
-def _right(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> int:
+def _right(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> tuple[int, int]:
+    """Return how many items are answered right, and how many of those with letters are."""
     if not items:
-        return 0
+        return 0, 0
     bf16 = setup.resources.arithmetic is Arithmetic.BF16
     with torch.autocast(setup.processes.device.type, torch.bfloat16, enabled=bf16):
         read = answers_read(setup.model, setup.encoder, items, blocks)
-    return sum(found == item.answer for found, item in zip(read, items, strict=True))
+    right = [item for found, item in zip(read, items, strict=True) if found == item.answer]
+    return len(right), sum(bool(item.letters) for item in right)

@@ -6,22 +6,43 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from rim_runtime.errors import TargetExistsError
+from rim_runtime.errors import StorageError, TargetExistsError
 from rim_runtime.machine.storage import new_folder, storage_errors
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rim_edge.errors import CurriculumError
+from rim_edge.errors import CurriculumError, DivergedError, StoppedError
 from rim_edge.model.checkpoint import require_finite, write_tensors
+from rim_edge.training.lock import locked, refuse_locked
 
 RECENT = 20
 """Number of last steps over which losses are averaged."""
+
+
+@dataclass(frozen=True)
+class RightAnswers:
+    """How many items were answered right after a stage."""
+
+    counts: tuple[int, ...] = ()
+    """With 0, 1, … memory blocks; empty where the stage is not scored."""
+    letters: tuple[int, ...] = ()
+    """Of the items that are answered with a letter."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The stages' learning rates, which may change when a run is resumed."""
+
+    since: int
+    """Optimizer steps of all stages that were done when they began to hold."""
+    by_stage: tuple[float, ...]
+    """The peak rate of each stage."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,8 @@ class StageResult:
     """Wall time; where it was resumed, that of the last process."""
     right: tuple[int, ...] = ()
     """Right answers after it with 0, 1, … memory blocks, of what the run is scored on; empty where it is not."""
+    right_letters: tuple[int, ...] = ()
+    """Those among them that are letters."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +75,8 @@ class TrainingState:
     """Of that stage: optimizer steps done."""
     optimizer: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict, repr=False)
     """Of that stage: the optimizer's state by parameter; empty before its first step."""
+    rates: tuple[Rates, ...] = ()
+    """The learning rates from the beginning on, one entry whenever they were changed."""
 
     @property
     def done(self) -> int:
@@ -69,12 +94,19 @@ class TrainingState:
 
     def finish_stage(self, name: str, seconds: float) -> TrainingState:
         """Return the state in which this stage is finished."""
-        return TrainingState((*self.finished, StageResult(name, self.steps, self.loss, seconds)))
+        finished = (*self.finished, StageResult(name, self.steps, self.loss, seconds))
+        return TrainingState(finished, rates=self.rates)
 
-    def scored(self, right: tuple[int, ...]) -> TrainingState:
+    def scored(self, right: RightAnswers) -> TrainingState:
         """Return the state with the right answers after the stage that was finished last."""
         *before, last = self.finished
-        return replace(self, finished=(*before, replace(last, right=right)))
+        return replace(self, finished=(*before, replace(last, right=right.counts, right_letters=right.letters)))
+
+    def with_rates(self, by_stage: tuple[float, ...]) -> TrainingState:
+        """Return the state from which on these learning rates hold."""
+        if self.rates and self.rates[-1].by_stage == by_stage:
+            return self
+        return replace(self, rates=(*self.rates, Rates(self.done, by_stage)))
 
 
 def what_learns(model: nn.Module) -> dict[str, Tensor]:
@@ -111,6 +143,7 @@ class SavedStates:
     def refuse_unfinished(self) -> None:
         """Raise TargetExistsError if there is a saved state, which a new run would lose."""
         if found := self.latest():
+            refuse_locked(self.folder)
             raise TargetExistsError(
                 f"{found} is a saved state of a run that was interrupted. Pass --resume to go on from there, "
                 f"or delete {self.folder}."
@@ -118,14 +151,20 @@ class SavedStates:
 
     @contextmanager
     def in_use(self) -> Iterator[Path]:
-        """Make the folder of a run, and give its file of metrics, with the rows of the saved state.
+        """Make and lock the folder of a run, and give its file of metrics, with the rows of the saved state.
 
         The folder is removed when the block ends, and also when it fails before a state is saved; a killed process
-        leaves it. Raises StorageError.
+        leaves it. Raises StorageError, and TargetExistsError while another run uses it.
         """
+        with ExitStack() as stack:
+            with storage_errors(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.folder))
+            yield from self._filled()
+
+    def _filled(self) -> Iterator[Path]:
         metrics, latest = self.folder / METRICS, self.latest()
         with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
             metrics.write_bytes(b"" if latest is None else (latest / METRICS).read_bytes())
         for half_written in self.folder.glob(".step-*"):
             shutil.rmtree(half_written, ignore_errors=True)
@@ -141,16 +180,18 @@ class SavedStates:
     def save(self, state: TrainingState, weights: Mapping[str, Tensor], metrics: Path) -> None:
         """Write a state with its weights, then remove the earlier ones.
 
+        A state between two stages, which is scored, comes after the one of its last step, which is not.
         Raises StorageError, and DivergedError for weights that are not finite; then the earlier ones are kept.
         """
         require_finite(weights)
-        target = self.folder / f"step-{state.done:08d}"
+        target = self.folder / f"step-{state.done:08d}{'' if state.steps else '-scored'}"
         before = list(self.folder.glob("step-*"))
         body = {
             "run": self.identity,
             "finished": [asdict(result) for result in state.finished],
             "losses": state.losses,
             "steps": state.steps,
+            "rates": [asdict(rates) for rates in state.rates],
         }
         with new_folder(target) as work:
             write_tensors(work / _WEIGHTS, weights)
@@ -170,7 +211,20 @@ class SavedStates:
                 parameter.copy_(weights[name])
         finished = tuple(_stage_result(result) for result in body["finished"])
         optimizer = _nested(load_file(saved / _OPTIMIZER))
-        return TrainingState(finished, tuple(body["losses"]), body["steps"], optimizer)
+        rates = tuple(Rates(one["since"], tuple(one["by_stage"])) for one in body["rates"])
+        return TrainingState(finished, tuple(body["losses"]), body["steps"], optimizer, rates)
+
+    @contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Add to an error that ends a run where it can go on from, and how."""
+        try:
+            yield
+        except (DivergedError, StoppedError, StorageError) as error:
+            latest = self.latest()
+            if latest is None:
+                raise
+            change = " and a lower learning_rate in the recipe" if isinstance(error, DivergedError) else ""
+            raise type(error)(f"{error} The last state is {latest}: go on with --resume{change}.") from error
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -185,7 +239,7 @@ class SavedStates:
 
 
 def _stage_result(saved: Mapping[str, Any]) -> StageResult:
-    return StageResult(**{**saved, "right": tuple(saved.get("right", ()))})
+    return StageResult(**{**saved, **{key: tuple(saved[key]) for key in ("right", "right_letters")}})
 
 
 def _flat(optimizer: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,11 @@ class _Passed:
 
 _Sums = dict[int, tuple[float, int]]
 """By the readouts' place: the sum of their -log p, and their number."""
+
+
+def is_stopped(setup: TrainingSetup, stop: Callable[[], bool]) -> bool:
+    """Whether any process is to stop. Every process must call this, and all get the same answer."""
+    return any(setup.processes.gather(stop()))
 
 
 def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int) -> StepResult:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from rim_edge.cli.output import note
+
 if TYPE_CHECKING:
     from rim_edge.evaluation.scores import RunScores, StageScores
     from rim_edge.training.job import Job, Outcome
@@ -26,6 +28,7 @@ def result(job: Job, outcome: Outcome) -> dict[str, object]:
         "resumed_at": outcome.resumed_at,
         "scores": None if scores is None else scores.to_json(),
         "accuracy_by_blocks": None if accuracy is None else list(accuracy),
+        "notes": list(outcome.notes),
         "picture": None if outcome.picture is None else str(outcome.picture),
         "seconds": sum(stage.seconds for stage in outcome.stages),
     }
@@ -36,10 +39,13 @@ def summarize(console: Console, outcome: Outcome) -> None:
     if not console.is_terminal:  # on a terminal the last view already shows it
         for stage in outcome.stages:
             _say(console, f"{stage.name}: {stage.steps} steps, loss {stage.loss:.3f}, {stage.seconds:.0f} s")
-    if outcome.scores is not None:
-        asked = f"{outcome.scores.majority.n:,} questions, {outcome.scores.name}"
-        _say(console, f"{asked}: right, with 95 % Wilson intervals")
-        console.print(_table(outcome.scores))
+    if (scores := outcome.scores) is not None:
+        for part in (scores.letters, scores.open) if scores.letters and scores.open else (scores,):
+            name = scores.name if part is scores else f"{part.name} of {scores.name}"
+            _say(console, f"{part.majority.n:,} questions, {name}: right, with 95 % Wilson intervals")
+            console.print(_table(part))
+    for text in outcome.notes:
+        note(text)
     _say(console, f"no picture: {outcome.no_picture}" if outcome.no_picture else f"picture: {outcome.picture}")
     _say(console, f"checkpoint: {outcome.checkpoint}")
 

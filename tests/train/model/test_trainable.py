@@ -8,13 +8,20 @@ import pytest
 import torch
 from rim_export.checkpoint.prompt import RIM_TOKENS, RimSettings, derive_contract
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
 from rim_edge.errors import CurriculumError
 from rim_edge.methods.rim.encode import ExampleEncoder
-from rim_edge.model.trainable import load_trainable, set_dropout, write_trained
+from rim_edge.model.trainable import add_adapters, load_trainable, set_dropout, write_trained
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
@@ -208,3 +215,9 @@ def test_the_real_tokenizer_takes_unused_rows(tmp_path):
 def test_adapters_of_no_lower_rank_than_the_matrices_are_refused(base):
     with pytest.raises(CurriculumError, match=r"lora.rank is 17, expected 16 at most"):
         load_trainable(replace(recipe(Trains.LORA), lora=Lora(rank=17)), base(), seed=1)
+
+
+def test_a_model_without_the_matrices_that_adapters_change_is_refused():
+    small = GPT2Config(vocab_size=64, n_embd=8, n_layer=1, n_head=1, n_positions=16)
+    with pytest.raises(CurriculumError, match=r"have none of the matrices q_proj, .* train whole layers"):
+        add_adapters(GPT2LMHeadModel(small), Lora(rank=2))

@@ -9,73 +9,20 @@ import time
 from dataclasses import replace
 
 import pytest
-import torch
-from rim_export.checkpoint.prompt import RimSettings
 from rim_runtime.errors import TargetExistsError
 from safetensors.torch import load_file
 
 from rim_edge.errors import CurriculumError
-from rim_edge.model.checkpoint import write_checkpoint
-from rim_edge.puzzles.tokenizer import build_tokenizer
-from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.inputs import DataFile
-from rim_edge.recipe.recipe import Lora, Recipe, Resources, Trains
-from rim_edge.recipe.switches import Objective
+from rim_edge.recipe.recipe import Trains
 from rim_edge.recipe.toml import read_recipe
 from rim_edge.training.job import Job, run_job
-from tests.train.hearing import Hearing
-
-CURRICULUM = Curriculum(
-    (
-        Stage("one", Objective.STEPS, 4, 1e-2, dropout=0.2, extension=Extension(0.0, at_most=5)),
-        Stage("two", Objective.ANSWER, 4, 1e-2, dropout=0.4, weight_decay=0.1),
-    ),
-    batch_size=2,
-)
-STEPS = 9
+from tests.train.runs import STEPS, interrupt, job, losses_of, make_base, weights
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory, tiny_model):
-    folder = tmp_path_factory.mktemp("base")
-    write_checkpoint(folder, tiny_model(vocabulary=1051), build_tokenizer(), RimSettings(blocks=3), torch.float32)
-    rows = [{"question": f"Why {n}?", "steps": ["A", "B"][: n % 3], "answer": "ABC"[n % 3]} for n in range(5)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
-
-
-def job(base, out, trains=Trains.LORA, every=2, **options):
-    recipe = Recipe("test", CURRICULUM, RimSettings(), trains, Lora(rank=2), resources=Resources(save_every=every))
-    data = (DataFile(base / "rows.jsonl"),)
-    return Job(recipe, out, base, data, **{"seed": 3, "threads": 1, **options})
-
-
-def weights(folder):
-    return (folder / "model.safetensors").read_bytes()
-
-
-def losses_of(given):
-    losses = []
-    outcome = run_job(given, Hearing(step=lambda step: losses.append(step.loss)))
-    return losses, outcome
-
-
-class InterruptedByTestError(Exception):
-    """The power went."""
-
-
-def interrupt(given, after):
-    """Run until `after` steps are done; return their losses."""
-    losses = []
-
-    def report(step):
-        losses.append(step.loss)
-        if len(losses) == after:
-            raise InterruptedByTestError
-
-    with pytest.raises(InterruptedByTestError):
-        run_job(given, Hearing(step=report))
-    return losses
+    return make_base(tmp_path_factory.mktemp("base"), tiny_model)
 
 
 @pytest.mark.parametrize("trains", list(Trains))
@@ -88,8 +35,8 @@ def test_from_anywhere_to_the_same_losses_and_weights(base, tmp_path, trains):
         begun = interrupt(given, stopped)
         assert not given.out.exists()
         rest, outcome = losses_of(replace(given, resume=True))
-        # What is saved after step 2n is told before it is saved, so an interruption there goes back to 2n - 2.
-        assert outcome.resumed_at == (stopped - 1) // 2 * 2
+        # A step is told before its state is saved, so an interruption there goes back to the state before it.
+        assert outcome.resumed_at == max(step for step in (0, 2, 4, 5, 6, 8) if step < stopped)
         assert begun[: outcome.resumed_at] + rest == whole
         assert weights(given.out) == weights(tmp_path / "whole")
         assert [stage.loss for stage in outcome.stages] == pytest.approx(
