@@ -9,8 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from rim_runtime.bundle.folder import MANIFEST
-from rim_runtime.errors import BundleNotFoundError, InputError
+from rim_runtime.errors import BundleNotFoundError, InputError, StorageError
 from rim_runtime.machine.folders import BUNDLE_VARIABLE, bundles_folder, state_file
+from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import write_file
 
 DEMO = "demo"
@@ -65,7 +66,7 @@ def resolve_bundle(given: str | None = None) -> ResolvedBundle:
 
 def find_bundle(given: str) -> Path:
     """Return the folder of a path or a name, as `bundle list` prints names. Raises BundleNotFoundError."""
-    path = Path(given).expanduser()
+    path = _expanded(given)
     separators = {os.sep, os.altsep or os.sep}
     if any(sign in given for sign in separators) or given in (".", "..") or (path / MANIFEST).is_file():
         return path
@@ -76,18 +77,18 @@ def find_bundle(given: str) -> Path:
                 "or export a bundle: rim-edge export"
             )
         return DEMO_FOLDER
-    named = bundles_folder() / given
-    if named.is_dir() or not path.is_dir():
-        return _existing(named, given)
-    return path
+    own = _own_bundles()
+    if own and ((own / given).is_dir() or not path.is_dir()):
+        return _existing(own / given, given)
+    return _existing(path, given)
 
 
 def list_bundles() -> tuple[ListedBundle, ...]:
     """Return the demo, the user's bundles, and the default where it lies elsewhere."""
     default = _default_path()
     found = {DEMO: DEMO_FOLDER} if DEMO_FOLDER.is_dir() else {}
-    folder = bundles_folder()
-    if folder.is_dir():
+    folder = _own_bundles()
+    if folder and folder.is_dir():
         names = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / MANIFEST).is_file())
         found |= {name: folder / name for name in names if name != DEMO}
     if default and default not in found.values():
@@ -100,7 +101,7 @@ def use_bundle(given: str) -> ListedBundle:
     path = find_bundle(given)
     if path == DEMO_FOLDER:
         name = DEMO
-    elif path.absolute().parent == bundles_folder() and path.name != DEMO:
+    elif is_own(path) and path.name != DEMO:
         name = path.name
     else:
         name = str(path.absolute())
@@ -108,16 +109,40 @@ def use_bundle(given: str) -> ListedBundle:
     return ListedBundle(name, path, True)
 
 
+def is_own(folder: Path) -> bool:
+    """Whether a folder lies among the user's bundles."""
+    return folder.absolute().parent == _own_bundles()
+
+
+def _own_bundles() -> Path | None:
+    """Return the folder of the user's bundles; None where there is no place for any."""
+    try:
+        return bundles_folder()
+    except StorageError:
+        return None
+
+
+def _expanded(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:  # pathlib, for `~` without a home and `~name` without a user
+        raise BundleNotFoundError(
+            f"There is no bundle {given!r} ({error}). Give the folder as an absolute path."
+        ) from None
+
+
 def _chosen() -> str | None:
     try:
-        state = json.loads(state_file().read_text(encoding="utf-8"))
+        file = state_file()
+    except StorageError:  # no place for a state: nothing was ever chosen
+        return None
+    try:
+        state = read_json(file)
         return None if state["default_bundle"] is None else str(state["default_bundle"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{state_file()} cannot be read ({error!r}). Choose again: rim-edge bundle use {DEMO}"
-        ) from None
+        raise InputError(f"{file} cannot be read ({error!r}). Choose again: rim-edge bundle use {DEMO}") from None
 
 
 def _default_path() -> Path | None:
@@ -146,5 +171,7 @@ def _existing(path: Path, given: str) -> Path:
 
 
 def _names() -> list[str]:
-    folder = bundles_folder()
-    return [p.name for p in folder.iterdir() if (p / MANIFEST).is_file()] if folder.is_dir() else []
+    folder = _own_bundles()
+    if folder is None or not folder.is_dir():
+        return []
+    return [p.name for p in folder.iterdir() if (p / MANIFEST).is_file()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from rim_runtime.engines.gpu_engines import missing_cuda_libraries, plan_require
 from rim_runtime.engines.names import GPU_ENGINES, EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
 from rim_runtime.engines.support import SUPPORT, choose_variant, has_suited_variant
-from rim_runtime.errors import RimError, UnavailableError
+from rim_runtime.errors import RimError, StorageError, UnavailableError
 from rim_runtime.libraries.onnxruntime import (
     CPU_COMMAND,
     GPU_COMMAND,
@@ -41,8 +41,8 @@ LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt-rtx-cu13", 
 class FolderStatus:
     """Whether one of our folders can be used."""
 
-    path: Path
-    """Where it is, or would be made."""
+    path: Path | None
+    """Where it is, or would be made; None where there is no place for it."""
     trouble: str | None
     """Why it cannot be written; None where it can."""
 
@@ -130,8 +130,8 @@ def examine() -> Machine:
         extras=tuple(extra_status(name) for name in EXTRAS),
         bundles=bundles,
         bundles_trouble=trouble,
-        home=_folder(home_folder()),
-        cache=_folder(cache_folder()),
+        home=_folder(home_folder),
+        cache=_folder(cache_folder),
     )
 
 
@@ -166,7 +166,7 @@ def _bundles(engines: Sequence[EngineStatus]) -> tuple[tuple[BundleStatus, ...],
     try:
         return tuple(_bundle(listed, engines) for listed in list_bundles()), None
     except (RimError, OSError) as error:
-        return (), f"{bundles_folder()}: {error}"
+        return (), str(error) if isinstance(error, RimError) else f"{bundles_folder()}: {error}"
 
 
 def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStatus:
@@ -216,8 +216,12 @@ def _advice(machine: Machine) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _folder(path: Path) -> FolderStatus:
+def _folder(find: Callable[[], Path]) -> FolderStatus:
     """Try to write to the folder, or to its nearest parent that exists; leave nothing there."""
+    try:
+        path = find()
+    except StorageError as error:
+        return FolderStatus(None, str(error))
     nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
     try:
         if not nearest.is_dir():

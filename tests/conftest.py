@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import platformdirs
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rim_runtime import EngineName
@@ -52,6 +53,24 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RIM_EDGE_BUNDLE", raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     return home
+
+
+@pytest.fixture(params=["platformdirs raises", "platformdirs gives ~", "RIM_EDGE_HOME"])
+def no_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A uid without an entry and no HOME: pathlib raises RuntimeError, platformdirs too or returns `~/…`."""
+
+    def nobody(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RIM_EDGE_HOME")
+    monkeypatch.setattr(Path, "expanduser", lambda path: nobody() if str(path).startswith("~") else path)
+    for name in ("user_data_path", "user_cache_path"):
+        monkeypatch.setattr(platformdirs, name, nobody)
+        if request.param == "platformdirs gives ~":
+            monkeypatch.setattr(platformdirs, name, lambda *_, **__: Path("~/.local/share/rim-edge"))
+    if request.param == "RIM_EDGE_HOME":
+        monkeypatch.setenv("RIM_EDGE_HOME", "~/models")
 
 
 @pytest.fixture(autouse=True)

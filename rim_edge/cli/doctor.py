@@ -52,10 +52,14 @@ def _body(machine: Machine) -> dict[str, Any]:
         ],
         "bundles": [_bundle_body(status) for status in machine.bundles],
         "bundles_trouble": machine.bundles_trouble,
-        "home": {"path": str(machine.home.path), "trouble": machine.home.trouble},
-        "cache": {"path": str(machine.cache.path), "trouble": machine.cache.trouble},
+        "home": _folder_body(machine.home),
+        "cache": _folder_body(machine.cache),
         "advice": machine.advice,
     }
+
+
+def _folder_body(status: FolderStatus) -> dict[str, Any]:
+    return {"path": None if status.path is None else str(status.path), "trouble": status.trouble}
 
 
 def _bundle_body(status: BundleStatus) -> dict[str, Any]:
@@ -148,4 +152,5 @@ def _folder(status: FolderStatus) -> Text:
 
     if status.trouble is None:
         return Text.assemble(("✓ ", "green"), str(status.path))
-    return Text.assemble(("✗ ", "red"), f"{status.path}: {status.trouble}")
+    where = "" if status.path is None else f"{status.path}: "
+    return Text.assemble(("✗ ", "red"), f"{where}{status.trouble}")

@@ -112,6 +112,7 @@ def export(
     from rim_runtime.machine.folders import bundles_folder
     from rim_runtime.machine.storage import refuse_existing
 
+    from rim_edge.bundles import is_own
     from rim_edge.extras import require_extra
 
     runs_on = parse_engine(engine)
@@ -148,7 +149,7 @@ def export(
         report = rim_export.export(source, folder, options, progress=progress)
     if runs_on is EngineName.OPENVINO:
         note("the certificate is ort-cpu's; openvino has to pass the golden questions when it first loads this")
-    _finish(report, as_default=folder.absolute().parent == bundles_folder(), as_json=as_json)
+    _finish(report, as_default=is_own(folder), as_json=as_json)
 
 
 def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:

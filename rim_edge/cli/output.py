@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,8 +21,14 @@ def print_json(body: Mapping[str, Any]) -> None:
 
 
 def note(text: str) -> None:
-    """Print a note for the user, besides the answer."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+    """Print a note for the user, besides the answer, which must not be lost because nobody reads notes."""
+    with suppress(OSError):
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's message and what was noted on it, such as which of many questions it was."""
+    return " ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def console() -> Console:

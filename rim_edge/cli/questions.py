@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rim_edge.cli.output import error_text
+
 if TYPE_CHECKING:
     from rim_runtime.answer import Answer
     from rim_runtime.engine import Engine
@@ -37,7 +39,7 @@ def converse(engine: Engine, blocks: int | None, show: Callable[[Question, Answe
         try:
             show(Question(question), engine.ask(question, blocks=blocks))
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {error_text(error)}", file=sys.stderr)
 
 
 def _read() -> str | None:

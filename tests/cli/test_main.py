@@ -105,6 +105,103 @@ def test_an_interrupt_exits_130(
     assert "Traceback" not in stopped.err
 
 
+def test_an_interrupt_while_the_command_line_is_imported_exits_130(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_start", interrupt)
+    stopped = run("doctor")
+    assert (stopped.code, stopped.out, stopped.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no home"), KeyError("x"), RecursionError(), MemoryError("much")])
+def test_what_nobody_foresaw_is_one_line_without_a_traceback(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path, error: Exception
+) -> None:
+    from rim_runtime import Engine
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Engine, "load", fail)
+    failed = run("ask", "Why?", "--bundle", str(tiny_bundle))
+    assert (failed.code, failed.out) == (1, "")
+    assert failed.err.startswith(f"error: {type(error).__name__}: {str(error) or 'without a word'} (test_main.py:")
+    assert failed.err.endswith("All of it shows with: python -X dev -m rim_edge …\n")
+    assert failed.err.count("\n") == 1
+
+
+def test_what_was_noted_on_an_error_is_printed(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path
+) -> None:
+    from rim_runtime import Engine
+
+    def fail(*_: object, **__: object) -> None:
+        error = errors.QuestionTooLongError(9, 8)
+        error.add_note("This is question 3 of 7.")
+        raise error
+
+    monkeypatch.setattr(Engine, "ask", fail)
+    failed = run("ask", "Why?", "--bundle", str(tiny_bundle))
+    assert failed.code == 2
+    assert failed.err.endswith("never cuts a question. This is question 3 of 7.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell closes streams")
+@pytest.mark.parametrize(("closed", "code", "answered"), [("<&-", 0, True), ("2>&-", 0, True), (">&-", 1, False)])
+def test_missing_streams(tiny_bundle: Path, closed: str, code: int, answered: bool) -> None:
+    """As services and windowed programs have them: Python has None for each."""
+    command = f'exec "$0" -m rim_edge ask Why? -r --bundle "$1" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(tiny_bundle)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.stdout.strip() in tuple("ABCDEFGHIJ")) is answered
+    if not answered:
+        assert done.stderr == (
+            "error: Standard output is closed, so what was printed is lost. Redirect it to a file.\n"
+        )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell closes streams")
+def test_no_input_at_all_is_no_question(tiny_bundle: Path) -> None:
+    command = 'exec "$0" -m rim_edge ask --bundle "$1" <&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(tiny_bundle)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: The question is empty")
+
+
+@pytest.mark.parametrize(("verb", "code"), [("ask", 1), ("nonsense", 2)])
+def test_all_streams_may_be_none(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, verb: str, code: int) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([verb, "Why?", "--bundle", str(tiny_bundle)])
+    sys.stderr.close()  # what stands for it
+    assert stopped.value.code == code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_notes_that_nobody_can_read_do_not_cost_the_answer(tiny_bundle: Path) -> None:
+    folder = tiny_bundle.parent / "file"
+    folder.touch()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rim_edge", "ask", "Why?", "-r", "--bundle", str(tiny_bundle)],
+            env=os.environ | {"RIM_EDGE_HOME": str(folder)},  # cannot be written: there is a note
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stdout.strip() in tuple("ABCDEFGHIJ")) == (0, True)
+
+
 def test_ascii_terminals_get_an_answer(tiny_bundle: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "rim_edge", "ask", "Why?\nA: café\nB: tea", "--bundle", str(tiny_bundle)],

@@ -11,7 +11,7 @@ from rim_runtime.bundle.folder import Bundle, Progress
 from rim_runtime.bundle.manifest import Profile, Variant
 from rim_runtime.engines.backend import Backend
 from rim_runtime.engines.graph import Graph
-from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.errors import EngineUnavailableError, MissingExtraError, StorageError
 from rim_runtime.libraries import tensorrt
 from rim_runtime.libraries.onnxruntime import (
     GPU_COMMAND,
@@ -182,15 +182,21 @@ def _device(trt: TensorRt, here: PlanRequirements) -> Device:
     """Take the GPU; what TensorRT-RTX compiles on it is kept by release, driver and GPU."""
     from rim_runtime.tensorrt.cuda_device import CudaDevice
 
-    kernels = plans_folder() / f"kernels {here.library} {here.version} {here.driver} {here.target}".replace(
-        " ", "-"
-    )
     try:
-        return CudaDevice(trt, kernels if here.library == Library.RTX else None)
+        return CudaDevice(trt, _kernels_file(here) if here.library == Library.RTX else None)
     except DeviceError as error:
         raise EngineUnavailableError(
             f"trt cannot take the GPU ({error}). Look at it with: rim-edge doctor"
         ) from error
+
+
+def _kernels_file(here: PlanRequirements) -> Path | None:
+    """Return where compiled kernels are kept; None where nothing can be."""
+    name = f"kernels {here.library} {here.version} {here.driver} {here.target}"
+    try:
+        return plans_folder() / name.replace(" ", "-")
+    except StorageError:
+        return None
 
 
 def _here(library: Library, version: str, chosen: Gpu, found: Gpus) -> PlanRequirements:

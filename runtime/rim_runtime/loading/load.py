@@ -19,7 +19,6 @@ from rim_runtime.libraries.onnxruntime import Telemetry, telemetry
 from rim_runtime.libraries.openvino import host_reports
 from rim_runtime.loading.candidates import find_candidates
 from rim_runtime.loading.selftest import LoadContext, OpenedEngine, open_tested
-from rim_runtime.machine.folders import cache_folder
 from rim_runtime.machine.records import Records
 from rim_runtime.prompt.encoder import PromptEncoder
 
@@ -46,7 +45,7 @@ def load_parts(
     wanted = None if precision is None else parse_precision(precision)
     bundle = Bundle.load(path)
     candidates = find_candidates(wish_for, bundle, wanted)
-    records = Records(cache_folder())
+    records = Records.here()
     for file in _common_files(bundle.manifest):
         check_file(bundle, file, records, progress)
     encoder = load_encoder(bundle)
@@ -87,7 +86,9 @@ def _common_files(manifest: Manifest) -> list[str]:
 
 def _notes(records: Records) -> tuple[str, ...]:
     notes = []
-    if records.trouble:
+    if records.folder is None:
+        notes.append(f"{records.trouble} Until then the bundle is tested at every load.")
+    elif records.trouble:
         notes.append(
             f"The cache folder {records.folder} cannot be written ({records.trouble}), so the bundle is tested "
             "at every load. Set RIM_EDGE_HOME to a folder that can."

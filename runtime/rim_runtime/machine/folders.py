@@ -3,13 +3,16 @@
 RIM_EDGE_HOME   a folder for everything (bundles, state, cache); default: the platform's user folders
 RIM_EDGE_BUNDLE the bundle that `rim-edge ask` uses if none is given
 
-These functions only return paths; they create nothing.
+These functions only return paths; they create nothing. Where there is no place (a user without a home folder, as
+containers have them), they raise StorageError; an answer needs none of these folders.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from rim_runtime.errors import StorageError
 
 HOME_VARIABLE = "RIM_EDGE_HOME"
 BUNDLE_VARIABLE = "RIM_EDGE_BUNDLE"
@@ -50,11 +53,28 @@ def plans_folder() -> Path:
 
 def _own_home() -> Path | None:
     value = os.environ.get(HOME_VARIABLE)
-    return Path(value).expanduser().absolute() if value else None
+    if not value:
+        return None
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:  # pathlib, for `~` without a home
+        raise _no_home(f"{HOME_VARIABLE} is {value!r}, and {error}") from None
 
 
 def _platform_folder(which: str) -> Path:
     import platformdirs  # here, because a set RIM_EDGE_HOME does not need it
 
-    folder: Path = getattr(platformdirs, which)(_APP, appauthor=False)
+    try:
+        folder: Path = getattr(platformdirs, which)(_APP, appauthor=False)
+    except RuntimeError as error:  # where neither HOME nor the list of users names a home
+        raise _no_home(str(error)) from None
+    if not folder.is_absolute():  # what older releases return then; it would lie wherever we are started
+        raise _no_home(f"{folder} is no absolute path")
     return folder
+
+
+def _no_home(why: str) -> StorageError:
+    return StorageError(
+        f"There is no home folder to keep anything in ({why.rstrip('.')}). "
+        f"Set {HOME_VARIABLE} to a folder, as an absolute path."
+    )

@@ -11,21 +11,31 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import StorageError
+from rim_runtime.machine.folders import cache_folder
 from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import write_file
 
 
 class Records:
-    """Checks and findings in one folder. If it cannot be written, nothing is kept, and `trouble` says why."""
+    """Checks and findings in one folder. Where it cannot be written, nothing is kept, and `trouble` says why."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None, trouble: str | None = None) -> None:
         self.folder = folder
-        self.trouble: str | None = None
+        self.trouble = trouble
+
+    @classmethod
+    def here(cls) -> Records:
+        """Return the records of this machine, in its cache folder."""
+        try:
+            return cls(cache_folder())
+        except StorageError as error:
+            return cls(None, str(error))
 
     def has(self, kind: str, *facts: object) -> bool:
         """Whether a check of this kind passed for exactly these facts."""
+        path = self._path(kind, facts)
         try:
-            return self._path(kind, facts).is_file()
+            return path is not None and path.is_file()
         except OSError:
             return False
 
@@ -39,18 +49,24 @@ class Records:
 
     def recall(self, kind: str, *facts: object) -> Any:
         """Return the finding for exactly these facts; None if there is no readable record."""
+        path = self._path(kind, facts)
         try:
-            body = read_json(self._path(kind, facts))
+            body = read_json(path) if path else None
         except (OSError, ValueError):
             return None
         return body.get("finding") if isinstance(body, dict) else None
 
     def _write(self, kind: str, facts: tuple[object, ...], body: Any) -> None:
+        path = self._path(kind, facts)
+        if path is None:
+            return
         try:
-            write_file(self._path(kind, facts), json.dumps(body) + "\n")
+            write_file(path, json.dumps(body) + "\n")
         except StorageError as error:
             self.trouble = str(error.__cause__ or error)
 
-    def _path(self, kind: str, facts: tuple[object, ...]) -> Path:
+    def _path(self, kind: str, facts: tuple[object, ...]) -> Path | None:
+        if self.folder is None:
+            return None
         key = hashlib.sha256(json.dumps([str(fact) for fact in facts]).encode()).hexdigest()
         return self.folder / kind / f"{key[:32]}.json"

@@ -81,9 +81,9 @@ def obtain_plan(
         return LoadablePlan(kept, tuple(profiles), ())
     content = build(bundle.path / variant.graph, profiles)
     why = f", because the bundle's own cannot be used here ({'; '.join(refused)})" if refused else ""
-    notes = [f"A plan for this GPU was built{why}. It is kept in {plans_folder()}."]
     try:
         _keep(facts, content)
+        notes = [f"A plan for this GPU was built{why}. It is kept in {plans_folder()}."]
     except StorageError as error:
         notes = [
             f"A plan for this GPU was built{why}; it cannot be kept, so the next load builds it again: {error}"
@@ -138,8 +138,8 @@ def _folder(facts: dict[str, Any]) -> Path:
 
 def _recall(facts: dict[str, Any]) -> bytes | None:
     """Return a plan that was built here for exactly these facts; None where there is none, or it was altered."""
-    folder = _folder(facts)
     try:
+        folder = _folder(facts)
         entry = read_json(folder / ENTRY)
         content = (folder / PLAN).read_bytes()
     except (OSError, ValueError):
