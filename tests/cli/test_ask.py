@@ -176,7 +176,7 @@ def test_without_a_bundle_the_demo_answers_and_says_so(run: Run, demo_bundle: Pa
     assert answered.json["bundle"] == "demo-bundle"
     assert answered.err.startswith("note: this is the embedded demo")
     assert "rim-edge export" in answered.err
-    assert run("ask", "Where am I?", "--bundle", "demo", "-r").err == ""
+    assert "embedded demo" not in run("ask", "Where am I?", "--bundle", "demo", "-r").err
 
 
 def test_a_cache_that_cannot_be_written_is_a_note(

@@ -12,6 +12,7 @@ import pytest
 from rim_runtime import Bundle, Engine, Question
 
 from rim_edge.bundles import DEMO_FOLDER
+from rim_edge.cli.ask import CLEAR_LEAD, _lead
 from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.puzzles.puzzle import Family
 
@@ -34,6 +35,7 @@ def test_ask_answers_a_fresh_puzzle(run: Run, family: Family) -> None:
     answered = run("ask", text, *choices, "--json")
     assert answered.json["letter"] == puzzle.answer
     assert answered.err.startswith("note: this is the embedded demo")
+    assert UNSURE not in answered.err
 
 
 def test_it_is_right_on_fresh_puzzles_of_every_family_and_sure_of_them() -> None:
@@ -63,6 +65,27 @@ def test_it_is_unsure_of_what_is_no_puzzle() -> None:
         answers = engine.ask_many([Question(text, choices) for text, choices in ORDINARY.items()])
     assert median(answer.confidence for answer in answers) < 0.5
     assert sum(answer.confidence > 0.8 for answer in answers) <= 1
+
+
+UNSURE = "note: the demo does not know: "
+
+
+@pytest.mark.parametrize("named", [(), ("--bundle", "demo")], ids=["by default", "named"])
+@pytest.mark.parametrize(("text", "choices"), list(ORDINARY.items())[3:5], ids=["medicine", "planets"])
+def test_ask_says_that_it_does_not_know(
+    run: Run, named: tuple[str, ...], text: str, choices: tuple[str, ...]
+) -> None:
+    asked = run("ask", text, *(word for choice in choices for word in ("-c", choice)), "-r", *named)
+    assert asked.code == 0
+    assert UNSURE + asked.out.strip() in asked.err
+
+
+def test_it_says_so_of_other_texts_and_not_of_its_puzzles() -> None:
+    with Engine.load(DEMO_FOLDER) as engine:
+        others = engine.ask_many([Question(text, choices) for text, choices in ORDINARY.items()])
+        known = engine.ask_many([Question(puzzle.question) for puzzle in fresh_puzzles(300, 20_254)])
+    assert sum(_lead(answer) < CLEAR_LEAD for answer in others) >= len(others) - 1
+    assert sum(_lead(answer) < CLEAR_LEAD for answer in known) <= 0.04 * len(known)
 
 
 def test_it_ships_in_the_list(run: Run) -> None:
