@@ -239,7 +239,7 @@ def test_a_model_that_cannot_be_exported_is_refused_before_it_is_trained(base, t
 def test_a_second_run_on_the_same_output_is_refused(base, tmp_path, resume):
     given = job(base, tmp_path / "out")
     interrupt(given, 5)
-    words = rf"out\.progress is in use by process {os.getpid()} on .* Wait until"
+    words = r"out\.progress is in use by another run, .* Wait until"
     with SavedStates.beside(given.out, {}).in_use() as metrics:
         metrics.write_text("mine")
         with pytest.raises(TargetExistsError, match=words):
