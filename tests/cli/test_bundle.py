@@ -107,7 +107,7 @@ def test_a_variable_that_names_nothing_is_an_error(
     assert "RIM_EDGE_BUNDLE names 'gone'" in run("ask", "Why?").err
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 1}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 1}', "[" * 200_000], ids=range(4))
 def test_a_damaged_state_file_says_how_to_mend_it(
     run: Run, demo_bundle: Path, mine: Path, own_home: Path, content: str
 ) -> None:

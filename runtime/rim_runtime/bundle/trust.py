@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from rim_runtime.bundle.manifest import Manifest
-from rim_runtime.errors import InputError
+from rim_runtime.errors import InputError, StorageError
 from rim_runtime.machine.folders import trust_file
 from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import write_file
@@ -19,7 +19,7 @@ def is_trusted(manifest: Manifest) -> bool:
     """Whether exactly this bundle is trusted on this machine."""
     try:
         return manifest.sha256 in _read()
-    except InputError:
+    except (InputError, StorageError):
         return False
 
 
@@ -38,14 +38,15 @@ def untrust(manifest: Manifest) -> bool:
 
 
 def _read() -> dict[str, str]:
+    file = trust_file()
     try:
-        body = read_json(trust_file())
+        body = read_json(file)
         return {str(sha256): str(name) for sha256, name in body["bundles"].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{trust_file()} cannot be read ({error!r}), expected the list of trusted bundles. "
+            f"{file} cannot be read ({error!r}), expected the list of trusted bundles. "
             "Delete it and trust them again: rim-edge bundle trust BUNDLE"
         ) from None
 

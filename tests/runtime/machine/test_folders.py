@@ -36,3 +36,11 @@ def test_without_a_place_nothing_is_kept() -> None:
     records.keep("choices", 1, "fact")
     assert not records.has("selftests", "fact")
     assert records.recall("choices", "fact") is None
+
+
+@pytest.mark.usefixtures("no_home")
+def test_without_a_place_compiled_kernels_are_not_kept() -> None:
+    from rim_runtime.engines.gpu_engines import _kernels_file
+    from rim_runtime.tensorrt.plans import PlanRequirements
+
+    assert _kernels_file(PlanRequirements("tensorrt-rtx", "1.7.1.116", "linux-x86_64", "sm_89", "580.95")) is None

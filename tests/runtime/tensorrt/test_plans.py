@@ -170,6 +170,15 @@ def test_a_cache_that_cannot_be_written_is_said(
         assert "it cannot be kept, so the next load builds it again" in found.notes[0]
 
 
+@pytest.mark.usefixtures("no_home")
+def test_without_a_home_a_plan_is_built_each_time(tiny_bundle: Path) -> None:
+    build = Builder()
+    for number in (1, 2):
+        found = obtain(with_plan(tiny_bundle) if number == 1 else Bundle.load(tiny_bundle), build)
+        assert build.built == number
+        assert found.notes[0].endswith("Set RIM_EDGE_HOME to a folder, as an absolute path.")
+
+
 @pytest.mark.parametrize(
     ("limit", "spans"),
     [
