@@ -93,7 +93,7 @@ class Engine:
         (answer,) = self.ask_many([Question(question, listed)], blocks=blocks)
         return answer
 
-    def ask_many(self, questions: Sequence[Question], *, blocks: int | None = None) -> list[Answer]:
+    def ask_many(self, questions: Iterable[Question], *, blocks: int | None = None) -> list[Answer]:
         """Answer questions in batches of similar length; the answers come in the questions' order.
 
         A row's answer does not depend on the others. Raises what `ask` raises; QuestionError before anything is
@@ -105,7 +105,8 @@ class Engine:
         contract = self.manifest.prompt
         count = contract.check_blocks(contract.blocks if blocks is None else blocks)
         start = time.perf_counter()
-        rows = [self._prepare(question, number, len(questions)) for number, question in enumerate(questions, 1)]
+        asked = _listed(questions)
+        rows = [self._prepare(question, number, len(asked)) for number, question in enumerate(asked, 1)]
         prepared = time.perf_counter() - start
         answers: dict[int, Answer] = {}
         lengths = [len(row.ids) + self.manifest.prompt.fixed_tokens for row in rows]
@@ -175,6 +176,18 @@ class Engine:
 class _Row:
     ids: tuple[int, ...]
     offered: Mapping[str, str]
+
+
+def _listed(questions: Iterable[Question]) -> tuple[Question, ...]:
+    """Return questions as a tuple; an iterator is read once. Raises QuestionError for what holds other things."""
+    expected = "Expected an iterable of Question, such as [Question(text, choices)]; one text is for ask."
+    if isinstance(questions, str | Question) or not isinstance(questions, Iterable):
+        raise QuestionError(f"The questions are one {type(questions).__name__}. {expected}")
+    asked = tuple(questions)
+    for number, question in enumerate(asked, 1):
+        if not isinstance(question, Question):
+            raise QuestionError(f"Question {number} is a {type(question).__name__}. {expected}")
+    return asked
 
 
 def _run(backend: Backend, rows: Sequence[tuple[int, ...]], blocks: int) -> Floats:

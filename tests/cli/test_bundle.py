@@ -134,6 +134,13 @@ def test_info(run: Run, tiny_bundle: Path) -> None:
     assert "at most 512 tokens" in shown
 
 
+def test_info_does_not_believe_an_altered_certificate(run: Run, tiny_bundle: Path) -> None:
+    (tiny_bundle / "certificate.json").write_text("[]\n")
+    failed = run("bundle", "info", str(tiny_bundle))
+    assert (failed.code, failed.out) == (3, "")
+    assert "certificate.json was altered" in failed.err
+
+
 def test_verify(run: Run, tiny_bundle: Path) -> None:
     (tiny_bundle / "mine.txt").write_text("x")
     body = run("bundle", "verify", str(tiny_bundle), "--json").json

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rim_runtime import (
@@ -98,6 +99,28 @@ def test_bad_questions(ask: Callable[[Engine], object], message: str) -> None:
     assert message in str(caught.value)
     assert isinstance(caught.value, ValueError)
     assert not backend.calls
+
+
+def test_questions_may_come_from_a_generator() -> None:
+    engine = fake_engine()
+    made = engine.ask_many(Question(text) for text in ("one", "two"))
+    assert [answer.letter_logits for answer in made] == [engine.ask(text).letter_logits for text in ("one", "two")]
+    assert engine.ask_many([]) == []
+
+
+@pytest.mark.parametrize(
+    ("questions", "message"),
+    [
+        (["Which?"], "Question 1 is a str. Expected an iterable of Question"),
+        ([Question("Which?"), {"question": "Which?"}], "Question 2 is a dict"),
+        ("Which?", "The questions are one str"),
+        (Question("Which?"), "The questions are one Question"),
+        (7, "The questions are one int"),
+    ],
+)
+def test_what_is_no_list_of_questions(questions: Any, message: str) -> None:
+    with pytest.raises(QuestionError, match=message):
+        fake_engine().ask_many(questions)
 
 
 def test_a_long_question_is_refused_not_cut() -> None:
