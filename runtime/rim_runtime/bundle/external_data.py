@@ -36,7 +36,8 @@ def external_locations(model: bytes) -> frozenset[str]:
                 found.add(entry.get(_VALUE, b"").decode("utf-8", "replace"))
             continue
         parts = _PARTS[kind]
-        left += [(parts[field], *span) for field, *span in _fields(model, start, end) if field in parts]
+        spans = _fields(model, start, end)
+        left += [(parts[field], first, last) for field, first, last in spans if field in parts]
     return frozenset(found)
 
 
