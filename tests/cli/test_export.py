@@ -16,7 +16,7 @@ from rim_runtime import Bundle, Head
 
 from rim_edge.cli.export import export
 
-pytestmark = pytest.mark.usefixtures("one_trace_a_model")
+pytestmark = pytest.mark.usefixtures("one_conversion_a_model")
 
 
 Run = Callable[..., Any]

@@ -15,7 +15,7 @@ from rim_runtime.libraries.tensorrt import Library, is_installed
 from rim_edge.demo.make import CHECKPOINT, HERE
 from rim_edge.puzzles.fresh import fresh_puzzles
 
-pytestmark = pytest.mark.usefixtures("one_trace_a_model")
+pytestmark = pytest.mark.usefixtures("one_conversion_a_model")
 
 
 Run = Callable[..., Any]

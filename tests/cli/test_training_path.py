@@ -12,7 +12,7 @@ import pytest
 
 from tests.places import REPOSITORY, SHARED
 
-pytestmark = pytest.mark.usefixtures("one_trace_a_model")
+pytestmark = pytest.mark.usefixtures("one_conversion_a_model")
 
 
 Run = Callable[..., Any]
