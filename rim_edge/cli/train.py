@@ -72,11 +72,14 @@ def train(
     from rim_edge.errors import StoppedError
     from rim_edge.recipe.arms import find_arm
     from rim_edge.recipe.inputs import BadRows, parse_data_option, parse_eval_option
-    from rim_edge.training.job import Job, run_job
+    from rim_edge.training.job import Job, is_finished, run_job
     from rim_edge.training.stopping import StopSignals
 
+    recipe = _recipe(preset, config, lora_rank)
+    if config is None and model is None and recipe.scratch is not None:
+        _refuse_own_rows(recipe.name, data, eval_file)
     job = Job(
-        recipe=_recipe(preset, config, lora_rank),
+        recipe=recipe,
         out=out,
         model=model,
         data=tuple(parse_data_option(file) for file in data or ()),
@@ -89,6 +92,11 @@ def train(
         tensorboard=tensorboard,
         resume=resume,
     )
+    if resume and is_finished(job):
+        note(f"{out} is there already: this run is finished, and nothing is left to do")
+        if as_json:
+            print_json({"checkpoint": str(out), "is_finished": True})
+        return
     console, signals = Console(stderr=True), StopSignals(_stopping)
     try:
         with training_view(console, job.curriculum) as view:
@@ -107,6 +115,19 @@ def train(
 def _stopping() -> None:
     """Say that a signal was heard; in its handler, which may interrupt other writing, thus without a buffer."""
     os.write(2, b"note: stopping after this step, once its state is saved; a second signal stops at once\n")
+
+
+def _refuse_own_rows(preset: str, data: list[str] | None, eval_file: str | None) -> None:
+    """Raise CurriculumError if rows are given for a toy that only knows its puzzles."""
+    from rim_edge.errors import CurriculumError
+
+    given = " and ".join(name for name, value in (("--data", data), ("--eval", eval_file)) if value)
+    if given:
+        raise CurriculumError(
+            f"Got {given} without --model: the preset '{preset}' trains a toy from scratch, on generated puzzles "
+            "and with a tokenizer made for them. Pass --model DIR and --preset gsm8k, gsm8k-aug or openmed, or "
+            f"leave {given} out."
+        )
 
 
 def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rim_edge.evaluation.held_out import HeldOut
 from rim_edge.evaluation.scores import StageScores
+from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.training.gather import FileReport
 from rim_edge.training.state import SavedStates, TrainingState
 
@@ -31,6 +32,8 @@ class RunStart:
     """What was read of each file of training data, and what was left out."""
     held_out: HeldOut | None
     """What the run is scored on."""
+    curriculum: Curriculum
+    """What is trained, and for how long."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class FileReport:
     """Why the first of them is bad."""
     dropped: Mapping[str, int]
     """Rows over a limit, by reason."""
+    share: float
+    """The share of all examples that are drawn from it."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,34 @@ def gather(
     Raises DataError where nothing is left of a file, and where some files have a weight and others have none.
     """
     fits = [fitting(file.examples, encoder, recipe.curriculum, recipe.limits, positions) for file in files]
-    reports = [
-        FileReport(file.file.path.name, len(fit.examples), file.skipped, file.first_bad, fit.dropped)
-        for file, fit in zip(files, fits, strict=True)
-    ]
-    for file, report in zip(files, reports, strict=True):
-        if not report.used:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
+    for file, fit in zip(files, fits, strict=True):
+        if not fit.examples:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in fit.dropped.items())
             raise DataError(f"No row of {file.file.path} fits the limits: {reasons}. Raise them ([limits]).")
-    parts = [fit.examples for fit in fits]
-    weights = [file.file.weight for file in files]
-    if all(weight is None for weight in weights):
-        return Gathered(RowSource([example for part in parts for example in part], seed), tuple(reports))
-    given = [weight for weight in weights if weight is not None]
-    if len(given) < len(weights):
-        raise DataError(f"{len(given)} of {len(weights)} data files have a weight, expected all or none of them.")
-    return Gathered(MixtureSource(parts, given, seed), tuple(reports))
+    parts, given = [fit.examples for fit in fits], _weights(files)
+    weights = given or [float(len(part)) for part in parts]
+    reports = tuple(
+        FileReport(
+            file.file.path.name,
+            len(fit.examples),
+            file.skipped,
+            file.first_bad,
+            fit.dropped,
+            weight / sum(weights),
+        )
+        for file, fit, weight in zip(files, fits, weights, strict=True)
+    )
+    if given:
+        return Gathered(MixtureSource(parts, given, seed), reports)
+    return Gathered(RowSource([example for part in parts for example in part], seed), reports)
+
+
+def _weights(files: Sequence[ReadFile]) -> list[float]:
+    """Return the files' weights; none where no file has one. Raises DataError where only some have."""
+    given = [file.file.weight for file in files if file.file.weight is not None]
+    if given and len(given) < len(files):
+        raise DataError(f"{len(given)} of {len(files)} data files have a weight, expected all or none of them.")
+    return given
 
 
 _ANSWER_END = 2

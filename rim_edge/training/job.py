@@ -144,7 +144,7 @@ def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = N
             refuse_existing(job.out)  # again: the run that had the lock may have written it
             listener.doing("reading the model and the data")
             prepared = _prepare(job, inputs, processes)
-            listener.begin(RunStart(prepared.reports, prepared.held_out))
+            listener.begin(RunStart(prepared.reports, prepared.held_out, job.curriculum))
             listener.doing("beginning")
             with saved.named_in_errors():
                 outcome = _lead(job, prepared, saved, metrics, listener, stop)
@@ -155,6 +155,15 @@ def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = N
             train(prepared.setup, start=start, score=_scorer(prepared, _NOBODY, stop), stop=lambda: stop.is_made)
     processes.end()
     return outcome
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the output is there already, and was written by a run of this recipe, arm and seed."""
+    try:
+        told = json.loads((job.out / SUMMARY).read_text(encoding="utf-8"))
+        return bool([told["recipe"], told["arm"], told["seed"]] == [job.recipe.name, job.arm, job.seed])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @dataclass(frozen=True)

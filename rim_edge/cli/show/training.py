@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rim_edge.evaluation.held_out import HeldOut
     from rim_edge.evaluation.scores import StageScores
     from rim_edge.recipe.curriculum import Curriculum, Stage
+    from rim_edge.training.gather import FileReport
 
 _REFRESHES_A_SECOND = 4
 _PLAIN_LINES = 10
@@ -40,11 +41,15 @@ class View(Listener):
     """Shows a run in the way of its subclass. Both subclasses note the rows that are left out."""
 
     def begin(self, start: RunStart) -> None:
-        """Say which rows are left out."""
+        """Say which rows are left out, and how often the others are trained on."""
         for file in start.files:
             _note_skipped(file.name, file.skipped, file.first_bad)
             for reason, count in file.dropped.items():
                 note(f"{file.name}: {count} of {file.used + sum(file.dropped.values())} rows left out, {reason}")
+        if start.files:
+            for stage in start.curriculum.stages:
+                examples = stage.steps * start.curriculum.batch_size
+                note(f"{stage.name}: {stage.steps:,} steps = {_epochs(examples, start.files)}")
         if start.held_out is not None:
             _note_scored(start.held_out)
 
@@ -226,6 +231,19 @@ def _note_scored(held_out: HeldOut) -> None:
             f"{name}: the questions of {held_out.reworded} of {count} rows are in the training data with other "
             "options, or the same ones in another order"
         )
+
+
+def _epochs(examples: int, files: Sequence[FileReport]) -> str:
+    """Return how often so many examples go through the rows: of all files together, or of each by its weight."""
+    rows = sum(file.used for file in files)
+    if all(math.isclose(file.share, file.used / rows) for file in files):
+        return f"{_times(examples / rows)} epochs of {rows:,} rows"
+    each = [(examples * file.share / file.used, file) for file in files]
+    return ", ".join(f"{_times(epochs)} epochs of {file.name} ({file.used:,} rows)" for epochs, file in each)
+
+
+def _times(epochs: float) -> str:
+    return f"{epochs:,.1f}" if epochs >= 1 else f"{epochs:.2g}"
 
 
 def _note_skipped(name: str, skipped: int, first_bad: str | None) -> None:

@@ -158,6 +158,10 @@ def test_elsewhere_than_on_a_terminal_there_are_ten_lines_and_the_table(base, tm
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = printed.err.splitlines()
+    assert lines[:2] == [
+        "note: stage 1: 11 steps = 8.8 epochs of 5 rows",
+        "note: stage 2: 3 steps = 2.4 epochs of 5 rows",
+    ]
     steps = [line for line in lines if "tokens/s" in line]
     assert len(steps) == 10
     pattern = (
@@ -243,7 +247,9 @@ def test_rows_that_are_trained_on_or_too_long_or_bad_are_told(base, tmp_path, ca
 )
 def test_a_bad_eval_file_is_refused_before_anything_is_trained(base, tmp_path, capsys, given, words):
     with pytest.raises(SystemExit, match="2"):
-        main(["train", "--out", str(tmp_path / "out"), "--eval", str(base / given)])
+        options = ("--config", str(base / "mine.toml"), "--model", str(base / "model"))
+        data = ("--data", str(base / "rows.jsonl"))
+        main(["train", *options, *data, "--out", str(tmp_path / "out"), "--eval", str(base / given)])
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -14,6 +14,7 @@ from rim_runtime.errors import InputError, StorageError, TargetExistsError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
+from rim_edge.cli import main
 from rim_edge.cli.train import train
 from rim_edge.errors import CurriculumError, DataError
 from rim_edge.model.checkpoint import write_checkpoint
@@ -22,6 +23,8 @@ from rim_edge.puzzles.tokenizer import build_tokenizer
 from tests.places import SHARED
 
 DATA = SHARED
+DEMO = Path(__file__).parent / "demo.toml"
+"""The demo's recipe as a file of one's own, which may be given rows: `--preset demo` may not."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,10 @@ ROWS = [
 def run(capsys, out, **options):
     """Train by the command with --json and return what it prints."""
     capsys.readouterr()
-    train(out, **{"preset": "demo", "threads": 1, "as_json": True, "steps": 3, **options})
+    train(
+        out,
+        **{"config": None if "preset" in options else DEMO, "threads": 1, "as_json": True, "steps": 3, **options},
+    )
     printed = capsys.readouterr()
     assert not set("\x1b\r") & set(printed.err), "plain lines where there is no terminal"
     return json.loads(printed.out)
@@ -164,7 +170,8 @@ def test_bad_rows_and_long_rows_are_told_counted_and_left_out(capsys, tmp_path, 
     path = tmp_path / "mixed.jsonl"
     long = {"question": "Why? " * 900, "answer": "B"}
     path.write_text(Path(rows).read_text() + "no row\n" + json.dumps(long) + "\n")
-    train(tmp_path / "out", data=[f"{path}=1", f"{rows}=2"], steps=3, threads=1, as_json=True, skip_bad=True)
+    data = [f"{path}=1", f"{rows}=2"]
+    train(tmp_path / "out", config=DEMO, data=data, steps=3, threads=1, as_json=True, skip_bad=True)
     printed = capsys.readouterr()
     told = json.loads(printed.out)["data"]
     assert [(file["used"], file["skipped"]) for file in told] == [(2, 1), (2, 0)]
@@ -172,7 +179,28 @@ def test_bad_rows_and_long_rows_are_told_counted_and_left_out(capsys, tmp_path, 
     said = printed.err.splitlines()
     assert said[0].startswith(f"note: mixed.jsonl: 1 bad rows skipped, the first: {path}, line 3: no JSON")
     assert said[1].startswith("note: mixed.jsonl: 1 of 3 rows left out, ")
+    epochs = "5.3 epochs of mixed.jsonl (2 rows), 10.7 epochs of rows.jsonl (2 rows)"
+    assert said[2] == f"note: warm-up: 1 steps = {epochs}", "a batch of 32, a third of it from the first file"
     assert json.loads((tmp_path / "out" / "training.json").read_text())["data"] == told
+
+
+@pytest.mark.parametrize("given", [("--data",), ("--eval",), ("--data", "--eval")])
+def test_rows_without_a_model_do_not_train_a_toy(tmp_path, rows, capsys, given):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--out", str(tmp_path / "out"), *(word for name in given for word in (name, rows))])
+    words = " and ".join(given)
+    assert f"Got {words} without --model: the preset 'demo' trains a toy from scratch" in capsys.readouterr().err
+    assert [str(path) for path in tmp_path.iterdir()] == [rows]
+
+
+def test_a_finished_run_that_is_resumed_is_left_alone(capsys, tmp_path):
+    first = run(capsys, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns
+    assert run(capsys, tmp_path / "out", resume=True)["is_finished"]
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mtime_ns == before
+    assert first["checkpoint"] == str(tmp_path / "out")
+    with pytest.raises(TargetExistsError):
+        run(capsys, tmp_path / "out", resume=True, seed=5)
 
 
 REAL = """
@@ -234,7 +262,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 from rim_edge.cli.train import train
 from rim_runtime.errors import StorageError
 try:
-    train(Path(sys.argv[1]), data=[sys.argv[2]], steps=3, threads=1)
+    train(Path(sys.argv[1]), config=Path(sys.argv[3]), data=[sys.argv[2]], steps=3, threads=1)
 except StorageError as error:
     print(error)
 """
@@ -243,7 +271,7 @@ except StorageError as error:
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, rows):
     pytest.importorskip("resource")
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out"), rows],
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "out"), rows, str(DEMO)],
         capture_output=True,
         text=True,
         check=False,
