@@ -187,7 +187,16 @@ def test_bad_rows_and_long_rows_are_told_counted_and_left_out(capsys, tmp_path, 
 @pytest.mark.parametrize("given", [("--data",), ("--eval",), ("--data", "--eval")])
 def test_rows_without_a_model_do_not_train_a_toy(tmp_path, rows, capsys, given):
     with pytest.raises(SystemExit, match="2"):
-        main(["train", "--out", str(tmp_path / "out"), *(word for name in given for word in (name, rows))])
+        main(
+            [
+                "train",
+                "--steps",
+                "3",
+                "--out",
+                str(tmp_path / "out"),
+                *(word for name in given for word in (name, rows)),
+            ]
+        )
     words = " and ".join(given)
     assert f"Got {words} without --model: the preset 'demo' trains a toy from scratch" in capsys.readouterr().err
     assert [str(path) for path in tmp_path.iterdir()] == [rows]
