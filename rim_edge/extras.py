@@ -11,7 +11,7 @@ EXTRAS = {
     "cpu": ("onnxruntime",),
     "openvino": ("openvino",),
     "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "ml_dtypes", "safetensors", "scipy"),
-    "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib"),
+    "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock"),
     "tensorboard": ("torch", "tensorboard"),
 }
 """Extra to the modules it brings, as in pyproject.toml (`gpu` brings cpu's module in another wheel)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rim_runtime.errors import QuestionError
-from rim_runtime.prompt.options import LETTERS, offered_options, render_options
+from rim_runtime.prompt.options import LETTERS, offered_letters, offered_options, render_options
 
 from rim_edge.data.boxes import fits_box
 from rim_edge.errors import DataError
@@ -84,10 +84,13 @@ def _usable(example: Example) -> Example:
             text.encode()
         except UnicodeEncodeError as error:
             raise DataError(f"half a character, {text[error.start]!r}, stands in {text[:60]!r}.") from None
-    offered = ", ".join(offered_options(example.question))
-    if offered and example.answer not in offered.split(", "):
+    offered = list(offered_options(example.question))
+    if not offered and example.answer in LETTERS:  # with another answer, what looks like options is text
+        offered = list(offered_letters(example.question))
+    if offered and example.answer not in offered:
         raise DataError(
-            f"'answer' is {example.answer!r} and the question's text ends in options, expected one of {offered}."
+            f"'answer' is {example.answer!r} and the question's text ends in options, "
+            f"expected one of {', '.join(offered)}."
         )
     if not fits_box(example.answer):
         raise DataError(f"'answer' is {example.answer!r}, expected braces in pairs: it is read up to a lone one.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rim_runtime.prompt.options import LETTERS, offered_options
+from rim_runtime.prompt.options import LETTERS, offered_letters
 
 from rim_edge.data.boxes import canonical
 from rim_edge.data.rows import Example
@@ -29,11 +29,8 @@ def items_of(examples: Sequence[Example]) -> list[Item]:
 
 
 def _item(example: Example) -> Item:
-    offered = "".join(offered_options(example.question))
-    if offered:
-        return Item(example.question, example.answer, offered)
     if len(example.answer) == 1 and example.answer in LETTERS:
-        return Item(example.question, example.answer, LETTERS)
+        return Item(example.question, example.answer, offered_letters(example.question) or LETTERS)
     return Item(example.question, canonical(example.answer), "")
 
 

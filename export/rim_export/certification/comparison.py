@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from rim_runtime.bundle.manifest import Variant
-from rim_runtime.prompt.options import LETTERS, offered_options
+from rim_runtime.prompt.options import LETTERS, offered_letters
 
 from rim_export.certification.certificate import LAYERS_NAMED, LayerCost, VariantCertificate
 from rim_export.certification.intervals import Interval, paired_difference_interval, share_interval
@@ -138,7 +138,7 @@ def _paired_accuracy(both: _Answers, questions: Sequence[LabelledQuestion]) -> _
 
 def offered_columns(text: str) -> NDArray[np.bool_]:
     """Return which letters a question offers, bool [letters]: its options, else all."""
-    offered = offered_options(text) or dict.fromkeys(LETTERS, "")
+    offered = offered_letters(text) or LETTERS
     return np.array([letter in offered for letter in LETTERS])
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from rim_runtime.prompt.contract import PromptContract
-from rim_runtime.prompt.options import offered_options
+from rim_runtime.prompt.options import offered_letters
 
 from rim_edge.data.rows import Example, Span
 from rim_edge.recipe.curriculum import Stage
@@ -82,7 +82,7 @@ class ExampleEncoder:
         """Encode an example for a stage, of which `progress` (0..1) is done."""
         readouts = self._readouts(example, stage, progress)
         blocks = max(readout.after for readout in readouts)
-        choices = bool(offered_options(example.question))
+        choices = bool(offered_letters(example.question))
         return Sample(self.prompt(example.question), blocks, readouts, stage.visibility, choices)
 
     def _readouts(self, example: Example, stage: Stage, progress: float) -> tuple[Readout, ...]:

@@ -22,7 +22,7 @@ from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
 from rim_runtime.loading.candidates import Candidates
 from rim_runtime.machine.records import Records
 from rim_runtime.prompt.encoder import PromptEncoder
-from rim_runtime.prompt.options import offered_options
+from rim_runtime.prompt.options import offered_letters
 
 BUDGET_S = 5.0
 """No question is started that would probably end later than this; at least one is always asked."""
@@ -187,7 +187,7 @@ def _agrees(bundle: Bundle, logits: Floats, golden: GoldenQuestion) -> bool:
 
 def _letter(bundle: Bundle, logits: Floats, question: str) -> str:
     letters = tuple(bundle.manifest.letters)
-    offered = [letter for letter in offered_options(question) if letter in letters]
+    offered = [letter for letter in offered_letters(question) if letter in letters]
     return read_letters(logits, letters, offered)[0]
 
 

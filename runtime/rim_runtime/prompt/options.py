@@ -69,6 +69,14 @@ def read_options(question: str) -> dict[str, str]:
     return _read_lines(lines[start:], marked[start:], follows_others=any(marked[:start])) or inside
 
 
+def offered_letters(question: str) -> str:
+    """Return the letters of `read_options`; empty where there are no options, or it is not clear which."""
+    try:
+        return "".join(read_options(question))
+    except QuestionError:
+        return ""
+
+
 def render_options(question: str, choices: Sequence[str]) -> str:
     """Return the question followed by its choices as lettered lines.
 

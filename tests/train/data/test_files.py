@@ -100,6 +100,7 @@ def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
             {**GOOD, "question": "Which?\nA: x\nB: y", "answer": "C"},
             "'answer' is 'C' and the question's text ends in",
         ),
+        ({**GOOD, "question": "Which?\nA. x\nB. y", "answer": "C"}, "options, expected one of A, B."),
         ({"question": "Which?\nA: x\nB: y", "answer": "so\n#### 2"}, "options, expected one of A, B."),
         ({**GOOD, "answer": "a}"}, "'answer' is 'a}', expected braces in pairs"),
     ],

@@ -13,11 +13,17 @@ from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters, shuf
 def test_items_have_the_letters_they_are_answered_with():
     examples = [
         Example("Which?\nA: x\nB: y", (), "B"),
+        Example("Which?\n(A) x\n(B) y\n(C) z", (), "B"),
+        Example("Which?\n(A) x\n(C) z", (), "B"),
+        Example("How many?\nA. Three apples.\nB. Four pears.", (), "7"),
         Example("Where?", (), "H"),
         Example("How many?", (), "1,000"),
     ]
     assert [(item.answer, item.letters) for item in items_of(examples)] == [
         ("B", "AB"),
+        ("B", "ABC"),
+        ("B", "ABCDEFGHIJ"),
+        ("7", ""),
         ("H", "ABCDEFGHIJ"),
         ("1000", ""),
     ]
