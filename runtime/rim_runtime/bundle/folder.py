@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
 from rim_runtime.bundle.external_data import external_locations
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
@@ -83,12 +84,12 @@ class Bundle:
             raise BundleNotFoundError(
                 f"There is no bundle at {folder}, expected a folder. Make one with: rim-edge export -o {folder}"
             )
-        try:
-            text = (folder / MANIFEST).read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not (folder / MANIFEST).is_file():  # nor read a pipe, which would wait for ever
             raise BundleNotFoundError(
                 f"{folder} is not a bundle: it has no {MANIFEST}. Make one with 'rim-edge export'."
-            ) from None
+            )
+        try:
+            text = (folder / MANIFEST).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BundleCorruptError(f"{folder / MANIFEST} cannot be read ({error}). Copy it again.") from None
         bundle = cls(folder, Manifest.from_json(text, str(folder / MANIFEST)))
@@ -196,12 +197,14 @@ class Bundle:
             raise BundleCorruptError(f"{path} cannot be read ({error}). Export the bundle again.") from None
         if not isinstance(body, dict):
             raise BundleCorruptError(f"{path} is {body!r}, expected a JSON object. Export the bundle again.")
+        refuse_control_characters(body, str(path))
         return body
 
     def unlisted_files(self) -> tuple[str, ...]:
         """Return the files in the folder that are not part of the bundle; nothing reads them."""
         listed = {MANIFEST, *self.manifest.files}
-        return tuple(sorted(path.name for path in self.path.iterdir() if path.name not in listed))
+        names = sorted(path.name for path in self.path.iterdir() if path.name not in listed)
+        return tuple(map(without_control_characters, names))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:

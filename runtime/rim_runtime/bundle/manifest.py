@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from rim_runtime.bundle.control_characters import refuse_control_characters
 from rim_runtime.errors import BundleCorruptError, BundleVersionError, InputError
 from rim_runtime.machine.json_files import parse_json
 from rim_runtime.prompt.contract import PromptContract
@@ -235,6 +236,7 @@ class Manifest:
                 f"{where} was altered: its manifest_sha256 is not the hash of its content. "
                 "Copy or export the bundle again."
             )
+        refuse_control_characters(body, where)
         manifest = _build(cls, body, where)
         manifest._check_values(where)
         return manifest

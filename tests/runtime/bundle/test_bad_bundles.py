@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,18 @@ CORRUPT: dict[str, tuple[Change, str]] = {
         edit(lambda body: body["letters"].update({"": 3})),
         "impossible values in letters",
     ),
+    "escapes in a name": (
+        edit(lambda body: body.update(name="x\x1b]0;owned\x07")),
+        r"has 'x\x1b]0;owned\x07', exp",
+    ),
+    "escapes in a key": (
+        edit(lambda body: body["letters"].update({"\x9b2J": 3})),
+        r"has '\x9b2J', expected no control",
+    ),
+    "turned text": (
+        edit(lambda body: body["source"].update(model="a\u202eb")),
+        r"has 'a\u202eb', expected no control",
+    ),
     "half a character": (edit(lambda body: body.update(name="\ud800")), "is not JSON"),
     "no variants": (edit(lambda body: body.update(variants=[])), "impossible values in variants"),
     "negative limit": (field("limits", max_length=-1), "impossible values in limits"),
@@ -180,6 +193,11 @@ CORRUPT: dict[str, tuple[Change, str]] = {
 OTHERS: dict[str, tuple[Change, type[RimError], str]] = {
     "no manifest": (
         lambda bundle: (bundle / "manifest.json").unlink(),
+        BundleNotFoundError,
+        "is not a bundle: it has no manifest.json",
+    ),
+    "a pipe as manifest": (
+        lambda bundle: ((bundle / "manifest.json").unlink(), os.mkfifo(bundle / "manifest.json")),
         BundleNotFoundError,
         "is not a bundle: it has no manifest.json",
     ),
