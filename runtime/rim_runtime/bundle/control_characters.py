@@ -1,4 +1,4 @@
-"""Texts of a bundle are printed on terminals, which obey control characters: none may have any but tabs, line ends."""
+"""Texts of a bundle are printed on terminals, which obey control characters: only tabs and line ends may stand."""
 
 from __future__ import annotations
 
