@@ -1,1 +1,1 @@
-"""What can run a bundle's graph: one file an engine, and what they share."""
+"""The engines that run a bundle's graph: one file per engine, and what they share."""

@@ -1,4 +1,4 @@
-"""What an engine must do to answer: run the single-pass graph; and what it is opened for.
+"""The interface of an engine, which runs the single-pass graph, and the options it is opened with.
 
 | tensor | type, shape | meaning |
 | --- | --- | --- |
@@ -28,7 +28,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Which engine it is, as in EngineName."""
+        """The engine's name, as in EngineName."""
 
     @property
     def precision(self) -> Precision:
@@ -36,36 +36,36 @@ class Backend(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """One line that changes when something else computes: library version, device, variant."""
+        """One line that identifies what computes: library version, device, variant."""
 
     @property
     def batch_tokens(self) -> int:
-        """Padded tokens of a batch with which it answers the most questions a second."""
+        """Padded tokens per batch at which it answers the most questions per second."""
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
         """Return the letters' logits, float32 [batch, letters]. Raises EngineFailedError."""
 
     def close(self) -> None:
-        """Free what it holds; calls that are running finish first."""
+        """Free what it holds; running calls finish first."""
 
 
 class Answers(StrEnum):
-    """How many answers are wanted of an engine."""
+    """How many answers an engine is opened for."""
 
     ONE = "one"
-    """One alone: weights are used as they lie in the file. The 1.7B int8 on ort-cpu: 1 s sooner, 1.2 × as slow."""
+    """A single one: weights are used as stored. int8 1.7B on ort-cpu starts 1 s sooner and takes 1.2 × as long."""
     MANY = "many"
     """Weights are rearranged for speed when the engine is opened."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What an engine is opened for."""
+    """The options an engine is opened with."""
 
     threads: int | None = None
-    """Threads that work on one answer; None: one a physical core."""
+    """Threads that work on one answer; None: one per physical core."""
     answers: Answers = Answers.MANY
-    """How many answers are wanted."""
+    """How many answers it is opened for."""
 
 
 MANY = EngineOptions()

@@ -1,4 +1,4 @@
-"""The GPU engines on this machine: what each needs, checked before anything slow is done, and its opening."""
+"""The GPU engines on this machine: check what each needs before any slow work, then open it."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from rim_runtime.tensorrt.device import Device, DeviceError
 from rim_runtime.tensorrt.plans import PlanRequirements
 
 CUDA, DRIVER = (13, 0), "580"
-"""CUDA that all our GPU libraries are built with, and the first driver that knows it."""
+"""The CUDA version that all the GPU libraries are built with, and the first driver that supports it."""
 SPARE_BYTES, SHARE = 1_000_000_000, 1.1
-"""Memory beside the weights: the libraries' own and activations; and what loading takes of the weights' size."""
+"""Memory for the libraries and the activations; and the memory for the weights, as a multiple of their size."""
 RTX_CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1))
 """The targets of TensorRT-RTX 1.7.1; 9.0 (H100, H200) and 10.0 are not among them."""
 CLASSIC_CAPABILITIES = (*RTX_CAPABILITIES, (8, 7), (9, 0), (10, 0), (10, 3))
 ORT_CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0), (12, 0), (12, 1))
-"""What onnxruntime-gpu 1.31 has code for; 8.7 and 12.1 run that of 8.6 and 12.0. There is none for later ones."""
+"""What onnxruntime-gpu 1.31 has code for; 8.7 and 12.1 run the code of 8.6 and 12.0. Later GPUs have none."""
 
 
 @dataclass(frozen=True)
 class GpuNeed:
-    """What one library needs."""
+    """What one library needs of the GPU."""
 
     engine: str
     """The engine it serves, as in EngineName."""
     library: str
     """The library with its version."""
     capabilities: tuple[tuple[int, int], ...]
-    """Compute capabilities it has code for."""
+    """Compute capabilities that it has code for."""
     otherwise: str
-    """What to do with a GPU of another one."""
+    """What to do with a GPU of another compute capability."""
 
 
 def require_ort_cuda() -> str:
@@ -73,7 +73,7 @@ def _ort_cuda() -> tuple[Gpus, str]:
     wheels = installed_wheels()
     refuse_two_wheels(wheels)
     need, found = _ort_need(wheels), gpu.look()
-    chosen = require_gpu(need, found)  # before the wheel: without a GPU, another wheel is no help
+    chosen = require_gpu(need, found)  # before the wheel: without a GPU, another wheel does not help
     if not has_cuda_provider():
         have = " ".join(map(" ".join, wheels.items()))
         away = f"pip uninstall -y {' '.join(wheels)} && " if wheels else ""
@@ -97,7 +97,7 @@ def require_trt() -> str:
 
 
 def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
-    """Open a plan of a variant on the first GPU, and build one if there is none to trust.
+    """Open a plan of a variant on the first GPU; build one if there is none that may be loaded.
 
     Raises EngineUnavailableError, MissingExtraError and BundleCorruptError.
     """
@@ -130,13 +130,13 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
 
 
 def plan_requirements() -> PlanRequirements:
-    """Return what a plan has to fit on this machine, without importing TensorRT. Raises UnavailableError."""
+    """Return what a plan must match on this machine, without importing TensorRT. Raises UnavailableError."""
     need, library, found = _trt()
     return _here(library, tensorrt.installed_version(library) or "unknown", require_gpu(need, found), found)
 
 
 def missing_cuda_libraries() -> tuple[str, ...]:
-    """Return which of the libraries that `ort-cuda` links cannot be loaded; loads the others."""
+    """Return which of the libraries that `ort-cuda` links cannot be loaded; load the others."""
     from rim_runtime.engines.ort_cuda import missing_libraries, preload
 
     preload(import_onnxruntime())
@@ -144,12 +144,12 @@ def missing_cuda_libraries() -> tuple[str, ...]:
 
 
 def _trt() -> tuple[GpuNeed, Library, Gpus]:
-    """Return what the better of the installed libraries needs: RTX, unless the GPU is none of its own."""
+    """Return what the preferred installed library needs: RTX, unless only the classic one supports the GPU."""
     found = gpu.look()
     installed = [library for library in Library if tensorrt.is_installed(library)]
     needs = {library: _trt_need(library) for library in installed or Library}
     if found.first is None:
-        require_gpu(next(iter(needs.values())), found)  # raises: without a GPU, a library is no help
+        require_gpu(next(iter(needs.values())), found)  # raises: without a GPU, a library does not help
     if not installed:
         raise MissingExtraError(
             "tensorrt_rtx",
@@ -179,7 +179,7 @@ def _has_cuda_python() -> bool:
 
 
 def _device(trt: TensorRt, here: PlanRequirements) -> Device:
-    """Take the GPU; what TensorRT-RTX compiles on it is kept by release, driver and GPU."""
+    """Open the GPU; the kernels that TensorRT-RTX compiles on it are kept by release, driver and GPU."""
     from rim_runtime.tensorrt.cuda_device import CudaDevice
 
     try:
@@ -212,7 +212,7 @@ def _weights(bundle: Bundle, variant: Variant) -> int:
 
 
 def require_gpu(need: GpuNeed, found: Gpus) -> Gpu:
-    """Return the GPU to use. Raises EngineUnavailableError that names what is missing and what mends it."""
+    """Return the GPU to use. Raises EngineUnavailableError that names what is missing and what to do."""
     gpu = found.first
     if found.cuda is not None and found.cuda < CUDA:
         raise EngineUnavailableError(

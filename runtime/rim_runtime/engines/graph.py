@@ -1,4 +1,4 @@
-"""What every engine that runs the single-pass graph has to know about it.
+"""What every engine needs to know about the single-pass graph.
 
 | tensor | type, shape |
 | --- | --- |
@@ -18,8 +18,8 @@ from rim_runtime.engines.backend import Floats, Ints
 from rim_runtime.errors import BundleCorruptError, EngineFailedError, InputError
 
 CPU_BATCH_TOKENS = 512
-"""One prompt alone keeps all cores busy; larger batches fall out of the caches. int8, 1.7B, two cores, prompts of
-152 tokens: 2 to 4 at once gain 3 %, 16 at once lose 3 %; of 64 tokens, 8 at once gain 22 %."""
+"""One prompt alone keeps all cores busy; larger batches exceed the caches. Measured with int8, 1.7B, two cores:
+of prompts of 152 tokens, 2 to 4 at once gain 3 % and 16 lose 3 %; of 64 tokens, 8 at once gain 22 %."""
 INPUTS = ("question_ids", "question_length", "blocks")
 OUTPUTS = {Head.LETTERS: "letter_logits", Head.FULL: "logits"}
 
@@ -29,7 +29,7 @@ class Graph:
     """A variant's graph file and its interface."""
 
     path: str
-    """Where the file is."""
+    """The file's path."""
     output: str
     """Name of the output to read."""
     head: Head
@@ -44,7 +44,7 @@ class Graph:
         return cls(str(bundle.path / variant.graph), OUTPUTS[variant.head], variant.head, ids)
 
     def check_interface(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-        """Raise BundleCorruptError unless these names and types, as `int64` and `float32`, are the graph's."""
+        """Raise BundleCorruptError unless these names and types (`int64`, `float32`) are those of our graphs."""
         if dict(inputs) != dict.fromkeys(INPUTS, "int64") or outputs.get(self.output) != "float32":
             raise BundleCorruptError(
                 f"{self.path} has the inputs {dict(inputs)} and outputs {dict(outputs)}, expected int64 "
@@ -52,7 +52,7 @@ class Graph:
             )
 
     def letters(self, logits: Floats, batch: int) -> Floats:
-        """Return the letters' columns, float32 [batch, letters]. Raises BundleCorruptError without them."""
+        """Return the letters' columns, float32 [batch, letters]. Raises BundleCorruptError if they are missing."""
         ids, columns = self.letter_ids, logits.shape[-1]
         fits = columns == len(ids) if self.head is Head.LETTERS else columns > max(ids)
         if not fits or logits.shape[:-1] != (batch,):
@@ -64,7 +64,7 @@ class Graph:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise InputError for a number of threads that no engine can have."""
+    """Raise InputError for an impossible number of threads."""
     if threads is not None and threads < 1:
         raise InputError(f"Got {threads} threads, expected at least 1. Leave it out for one a physical core.")
 
@@ -79,5 +79,5 @@ def run_failed(engine: str, question_ids: Ints, error: Exception) -> EngineFaile
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what a library said, not too much of it."""
+    """Return the first line of a library's error, shortened."""
     return str(error).strip().split("\n", 1)[0][:300] or type(error).__name__

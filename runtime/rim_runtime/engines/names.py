@@ -11,7 +11,7 @@ class EngineName(StrEnum):
     """The engines by name."""
 
     AUTO = "auto"
-    """The best that works here."""
+    """The best engine that works here."""
     ORT_CPU = "ort-cpu"
     """ONNX Runtime on the CPU."""
     OPENVINO = "openvino"
@@ -23,13 +23,13 @@ class EngineName(StrEnum):
 
 
 GPU_ENGINES = (EngineName.TRT, EngineName.ORT_CUDA)
-"""In the order in which `auto` steps down through them, to those of the CPU."""
+"""In fallback order; the CPU engines follow."""
 CPU_ENGINES = (EngineName.OPENVINO, EngineName.ORT_CPU)
-"""Measured against each other; the last rung stands last."""
+"""Compared by their measured speed; the last fallback last."""
 
 
 def parse_engine(name: str) -> EngineName:
-    """Return the engine of this name. Raises InputError."""
+    """Return the engine with this name. Raises InputError."""
     known = [engine.value for engine in EngineName]
     if name not in known:
         raise InputError(f"There is no engine {name!r}, expected one of {', '.join(known)}.")

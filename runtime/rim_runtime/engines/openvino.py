@@ -1,6 +1,6 @@
 """OpenVINO on the CPU. Tensors as in graph.py.
 
-Graphs are compiled at every load: a blob that OpenVINO 2026.4 kept and loaded again answered differently.
+Graphs are compiled at every load: a blob that OpenVINO 2026.4 had saved and loaded again answered differently.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from rim_runtime.machine.cpu import this_cpu
 
 SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
-    "INFERENCE_PRECISION_HINT": "f32",  # left alone, it computes in bf16 wherever the processor can
+    "INFERENCE_PRECISION_HINT": "f32",  # by default it computes in bf16 if the processor can
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # weight-only stays weight-only: activations are not rounded
-    "ENABLE_CPU_PINNING": "NO",  # the host program's cores are not ours to choose
+    "ENABLE_CPU_PINNING": "NO",  # the choice of cores belongs to the host program
 }
-"""How every graph is compiled: what the graph says is what is computed."""
+"""How every graph is compiled: exactly what the graph says is computed."""
 TYPES = {"i64": "int64", "f32": "float32"}
-"""OpenVINO's names of the types we use."""
+"""OpenVINO's names for the types we use."""
 
 
 class OpenVinoBackend:
-    """A graph compiled by OpenVINO's CPU plugin. Every call has an infer request of its own."""
+    """A graph compiled by OpenVINO's CPU plugin. Every call has its own infer request."""
 
     name = "openvino"
     batch_tokens = CPU_BATCH_TOKENS
@@ -56,12 +56,12 @@ class OpenVinoBackend:
         feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
         try:
             logits = compiled.create_infer_request().infer(feed)[self._graph.output]
-        except Exception as error:  # its errors share no other base
+        except Exception as error:  # its errors have no other common base
             raise run_failed(self.name, question_ids, error) from error
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:
-        """Let go of the graph; runs in other threads hold it until they are done."""
+        """Release the graph; runs in other threads keep it until they finish."""
         self._compiled = None
 
 
@@ -73,7 +73,7 @@ def _compile(library: Any, graph: str, threads: int | None) -> Any:
         model = core.read_model(graph)
         _repeat_key_heads(library, model)
         return core.compile_model(model, "CPU", settings)
-    except Exception as error:  # its errors share no other base
+    except Exception as error:  # its errors have no other common base
         raise EngineUnavailableError(
             f"openvino {library.__version__} cannot load {graph} ({first_line(error)}). "
             "Use another engine or precision, or install the version this release is tested with."
@@ -81,9 +81,9 @@ def _compile(library: Any, graph: str, threads: int | None) -> Any:
 
 
 def _repeat_key_heads(library: Any, model: Any) -> None:
-    """Give every query head a key and value head of its own.
+    """Give every query head its own key head and value head.
 
-    OpenVINO 2026.4 reads ONNX's Attention with fewer key than query heads, and then cannot run it.
+    OpenVINO 2026.4 accepts ONNX's Attention with fewer key heads than query heads, but cannot run it.
     """
     ops = library.opset13
     first, heads_axis = ops.constant(np.int64(0)), ops.constant(np.int64(1))

@@ -16,23 +16,24 @@ from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.cpu import this_cpu
 
 SPIN_US = "100"
-"""How long idle worker threads spin. Spanning the gaps between operators is as fast as ONNX Runtime's default
-on free cores, and about 25 % faster where other programs want the cores too; nothing spins after an answer."""
+"""How long idle worker threads spin, in microseconds: long enough for the gaps between operators. On free cores
+this is as fast as ONNX Runtime's default; if other programs use them too, about 25 % faster. Nothing spins after
+an answer."""
 SESSION_ENTRIES: Mapping[Precision, Mapping[str, str]] = {
     Precision.FP8: {
         "session.disable_quant_qdq": "1",
         "optimization.disable_specified_optimizers": "ConstantFolding",
     },
 }
-"""What a precision needs of a session. fp8 products would be fused to int8 ones, and then refused; and all weights
-would be widened to fp32 at load, and stay so: four times their bytes."""
+"""Session options by precision. Without these, fp8 products would be fused to int8 ones and then refused, and all
+weights would be widened to fp32 at load and stay so, at four times their size."""
 ONE_ANSWER: Mapping[Precision, Mapping[str, str]] = {
     Precision.INT8: {"session.disable_prepacking": "1"},
 }
-"""What starts sooner by more than it makes one answer slower: 1.0 s against 0.07 s (1.7B, two cores). int4
-takes 4.5 times as long unpacked."""
+"""Session options for one answer alone: the start is 1.0 s faster, the answer 0.07 s slower (1.7B, two cores).
+int4 is left out, because it takes 4.5 times as long without prepacking."""
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
-"""ONNX Runtime's names of the types we use."""
+"""ONNX Runtime's names for the types we use."""
 
 
 class OrtCpuBackend:
@@ -65,12 +66,12 @@ class OrtCpuBackend:
         feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
         try:
             (logits,) = session.run([self._graph.output], feed)
-        except Exception as error:  # its errors share no other base
+        except Exception as error:  # its errors have no other common base
             raise run_failed(self.name, question_ids, error) from error
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:
-        """Let go of the session; runs in other threads hold it until they are done."""
+        """Release the session; runs in other threads keep it until they finish."""
         self._session = None
 
 
@@ -86,15 +87,15 @@ def _session_entries(library: Any, precision: Precision, answers: Answers) -> di
 
 def _open_session(library: Any, graph: str, threads: int | None, entries: Mapping[str, str]) -> Any:
     options = library.SessionOptions()
-    options.log_severity_level = 3  # errors only: its warnings are for who makes graphs
+    options.log_severity_level = 3  # errors only: warnings are for those who make graphs
     options.intra_op_num_threads = threads or this_cpu().cores or 0  # 0: its own count of physical cores
-    options.enable_mem_pattern = False  # questions differ in length: a plan for each costs memory, saves no time
+    options.enable_mem_pattern = False  # lengths differ: a plan for each costs memory and saves no time
     options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     try:
         return library.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no other base
+    except Exception as error:  # its errors have no other common base
         raise EngineUnavailableError(
             f"onnxruntime {library.__version__} cannot load {graph} ({first_line(error)}). "
             "Install the version this release is tested with, or export the bundle again."
@@ -106,18 +107,18 @@ def _types(nodes: Any) -> dict[str, str]:
 
 
 SAFE_PRODUCTS = "session.x64quantprecision"
-"""The session option that asks for the safe form."""
+"""The session option for int8 products that do not saturate."""
 EXACT = {"avx512_vnni", "avx_vnni", "amx_int8"}
-"""Features that make products exact: with one of them, there is nothing to try."""
+"""Processor features that make products exact: with one of them, nothing needs to be tried."""
 _PRODUCT = bytes.fromhex(
     "08083a620a180a01610a0162120179220d4d61744d756c496e74656765721201675a150a016112100a0e0802120a0a0312016d0a0312016b"
     "5a150a016212100a0e0803120a0a0312016b0a0312016e62150a017912100a0e0806120a0a0312016d0a0312016e42040a00100a"
 )
-"""An ONNX graph: y = MatMulInteger(a uint8 [m, k], b int8 [k, n]), int32. A test makes it anew and compares."""
+"""An ONNX graph: y = MatMulInteger(a uint8 [m, k], b int8 [k, n]), int32. A test builds and compares it."""
 
 
 def saturates(library: Any) -> bool:
-    """Whether a product of the largest numbers comes out too small; `library` is onnxruntime."""
+    """Whether a product of the largest int8 numbers is too small; `library` is the onnxruntime module."""
     if EXACT & set(this_cpu().features or ()):
         return False
     options = library.SessionOptions()

@@ -1,8 +1,8 @@
 """ONNX Runtime on an NVIDIA GPU. Tensors as in graph.py. Written to the API; not yet run on a GPU.
 
-Questions are padded to a few shapes. Each shape has buffers on the GPU and one captured CUDA graph, by its id.
-ONNX Runtime keeps captured graphs by thread, so one thread of our own makes every call. It falls back to the CPU
-without an error where CUDA does not load: providers and heavy nodes are looked at, and a fallback is refused.
+Questions are padded to a few shapes. Each shape has buffers on the GPU and one captured CUDA graph, with an id.
+ONNX Runtime keeps captured graphs per thread, so one thread of our own makes every call. If CUDA does not load, it
+falls back to the CPU without an error: providers and heavy nodes are checked, and a fallback is refused.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ LIBRARIES = (
     if sys.platform == "win32"
     else ("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10")
 )
-"""What the provider links; without one of them it does not load."""
+"""Libraries that the provider links; if one is missing, it does not load."""
 HEAVY = {"MatMul", "Gemm", "FusedMatMul", "Attention", "GroupQueryAttention", "MultiHeadAttention"}
-"""Operators that would make an answer a CPU's, if they ran there; index arithmetic may."""
+"""Operators that must not run on the CPU; index arithmetic may."""
 MOST_ROWS = 64
-"""Questions of one padded batch at most; powers of two below have shapes of their own."""
+"""Most questions in one padded batch; smaller powers of two have their own shapes."""
 MOST_GRAPHS = 24
-"""Shapes that stay captured; the one that was not asked for longest makes room."""
+"""Shapes that stay captured; beyond that, the least recently used one is released."""
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
-"""ONNX Runtime's names of the types we use."""
+"""ONNX Runtime's names for the types we use."""
 
 Result = TypeVar("Result")
 
 
 class OrtCudaBackend:
-    """One session of ONNX Runtime's CUDA provider, and the thread that talks to it."""
+    """One session of ONNX Runtime's CUDA provider, and the thread that makes its calls."""
 
     name = "ort-cuda"
     batch_tokens = GPU_BATCH_TOKENS
@@ -87,18 +87,18 @@ class OrtCudaBackend:
             logits = self._call(lambda: np.concatenate([self._answer(part) for part in parts(feed, MOST_ROWS)]))
         except EngineClosedError:
             raise
-        except Exception as error:  # its errors share no other base
+        except Exception as error:  # its errors have no other common base
             raise run_failed(self.name, question_ids, error) from error
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:
-        """Let go of the session; runs in other threads finish first."""
+        """Release the session; runs in other threads finish first."""
         with suppress(EngineClosedError):
             self._call(self._session.close)
         self._thread.shutdown()
 
     def _call(self, work: Callable[[], Result]) -> Result:
-        """Do something in the one thread whose captured graphs are ours."""
+        """Do the work in the thread that owns the captured graphs."""
         try:
             future = self._thread.submit(work)
         except RuntimeError:  # it was shut down
@@ -112,7 +112,7 @@ class OrtCudaBackend:
 
 
 class _Session:
-    """A session and its shapes. Used by one thread alone."""
+    """A session and its shapes, used by one thread only."""
 
     def __init__(self, library: Any, session: Any, graph: Graph, *, captures: bool) -> None:
         self._library, self._session, self._captures = library, session, captures
@@ -135,7 +135,7 @@ class _Session:
         return self._shapes[shape].run(self._session, feed)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self._shapes.clear()
         self._session = None
 
@@ -170,7 +170,7 @@ def missing_libraries() -> tuple[str, ...]:
 
 
 def preload(library: Any) -> None:
-    """Let ONNX Runtime load CUDA's libraries from their packages, without torch; it prints what it misses."""
+    """Let ONNX Runtime load CUDA's libraries from their packages, without torch; it prints what is missing."""
     with redirect_stdout(io.StringIO()):
         library.preload_dlls(cudnn=False)
 
@@ -184,7 +184,7 @@ def _loads(name: str) -> bool:
 
 
 def _open(library: Any, graph: Graph, precision: Precision) -> tuple[_Session, tuple[str, ...]]:
-    """Open a session that captures its work, or, where ONNX Runtime refuses that, one that does not."""
+    """Open a session that captures its work, or one that does not if ONNX Runtime refuses that."""
     preload(library)
     try:
         session = _Session(library, _make(library, graph, precision, captures=True), graph, captures=True)
@@ -192,7 +192,7 @@ def _open(library: Any, graph: Graph, precision: Precision) -> tuple[_Session, t
         return session, ()
     except (EngineUnavailableError, BundleCorruptError):
         raise
-    except Exception as error:  # noqa: BLE001 (its errors share no other base)
+    except Exception as error:  # noqa: BLE001 (its errors have no other common base)
         why = first_line(error)
     plain = _Session(library, _make_or_refuse(library, graph, precision, why), graph, captures=False)
     return plain, (f"ort-cuda launches its kernels one by one: ONNX Runtime does not capture this graph ({why}).",)
@@ -203,7 +203,7 @@ def _make_or_refuse(library: Any, graph: Graph, precision: Precision, before: st
         return _make(library, graph, precision, captures=False)
     except EngineUnavailableError:
         raise
-    except Exception as error:  # its errors share no other base
+    except Exception as error:  # its errors have no other common base
         raise EngineUnavailableError(
             f"onnxruntime {library.__version__} cannot load {graph.path} on the GPU ({first_line(error)}; before: "
             f"{before}). Free some of its memory, or use another engine."
@@ -212,12 +212,12 @@ def _make_or_refuse(library: Any, graph: Graph, precision: Precision, before: st
 
 def _make(library: Any, graph: Graph, precision: Precision, *, captures: bool) -> Any:
     options = library.SessionOptions()
-    options.log_severity_level = 3  # errors only: its warnings are for who makes graphs
+    options.log_severity_level = 3  # errors only: warnings are for those who make graphs
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     settings = {
         "device_id": "0",
         "enable_cuda_graph": "1" if captures else "0",
-        "use_tf32": "0" if precision is Precision.FP32 else "1",  # fp32 means fp32
+        "use_tf32": "0" if precision is Precision.FP32 else "1",  # TF32 would round fp32 operands
     }
     session = library.InferenceSession(graph.path, options, providers=[(PROVIDER, settings)], enable_fallback=0)
     _refuse_fallback(library, session)
@@ -228,7 +228,7 @@ def _make(library: Any, graph: Graph, precision: Precision, *, captures: bool) -
 
 
 def _refuse_fallback(library: Any, session: Any) -> None:
-    """Raise EngineUnavailableError if the session would answer from the CPU."""
+    """Raise EngineUnavailableError if the session would compute on the CPU."""
     if PROVIDER not in session.get_providers():
         missing = missing_libraries()
         what = (
@@ -247,7 +247,7 @@ def _refuse_fallback(library: Any, session: Any) -> None:
 
 
 def _warm_up(session: _Session) -> None:
-    """Capture the smallest shape and replay it once: what fails at all, fails here."""
+    """Capture the smallest shape and replay it once, so that failures show at loading."""
     feed = (np.zeros((1, 1), np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
     shape = Shape(1, STEPS[0][1])
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Every engine by its name: whether it can run here, and how it is opened."""
+"""The engines by name: whether each can run here, and how it is opened."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class EngineStatus:
     """Whether one engine can run on this machine."""
 
     name: EngineName
-    """Which one."""
+    """Which engine."""
     available: bool
-    """Whether it can."""
+    """Whether it can run here."""
     reason: str
-    """Its library and version, or what is in the way and what to do."""
+    """Its library and version, or why it cannot run and what to do."""
 
 
 @dataclass(frozen=True)
 class _Entry:
     installed: Callable[[], bool]
-    """Looks for the library without importing it: importing may take longer than answering."""
+    """Whether the library is installed, without importing it: importing may take longer than answering."""
     require: Callable[[], str]
-    """Returns what would run; raises UnavailableError, before anything slow is done for the engine."""
+    """Returns what would run; raises UnavailableError before any slow work."""
     open: Callable[[Bundle, Variant, EngineOptions, Progress | None], Backend]
 
 
@@ -47,7 +47,7 @@ def _onnxruntime_version() -> str:
     return f"onnxruntime {library.__version__}{safe}"
 
 
-# Engines are imported where they are opened, because most loads do without all but one.
+# Engines are imported where they are opened, because most loads need only one.
 def _open_openvino(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
     from rim_runtime.engines.openvino import OpenVinoBackend
 
@@ -91,12 +91,12 @@ _ENTRIES: Mapping[EngineName, _Entry] = {
 
 
 def is_installed(name: EngineName) -> bool:
-    """Whether an engine's library is here, without importing it."""
+    """Whether an engine's library is installed, without importing it."""
     return _ENTRIES[name].installed()
 
 
 def require_engine(name: EngineName) -> str:
-    """Return what would run. Raises UnavailableError if it cannot run here, before anything slow is done."""
+    """Return what would run. Raises UnavailableError if it cannot run here, before any slow work."""
     return _ENTRIES[name].require()
 
 
@@ -108,7 +108,7 @@ def open_backend(
 
 
 def engine_statuses() -> tuple[EngineStatus, ...]:
-    """Say of every engine whether it can run here; imports libraries and asks the driver to find out."""
+    """Return for every engine whether it can run here; imports libraries and asks the driver."""
     return tuple(_status(name) for name in EngineName if name is not EngineName.AUTO)
 
 
@@ -122,5 +122,5 @@ def _status(name: EngineName) -> EngineStatus:
 def _is_here(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ValueError:  # a host program put a module without a specification in its place
+    except ValueError:  # a host program replaced it by a module without a spec
         return True

@@ -1,7 +1,7 @@
-"""Shapes that engines run: questions of similar length together, and for GPUs a few padded shapes that repeat.
+"""Shapes that engines run: batches of similar length, and for GPUs a few padded shapes that repeat.
 
 A shape that repeats is recorded once and replayed in one launch. Padding changes no answer: it comes after the
-prompt, and rows do not see each other.
+prompt, and rows are independent of each other.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from rim_runtime.engines.backend import Ints
 
 
 def similar_lengths(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Return the prompts' numbers in batches of up to `tokens` padded tokens, the shortest prompts first.
+    """Return the prompts' indices in batches of up to `tokens` padded tokens, the shortest prompts first.
 
-    A prompt that is longer than that is a batch of its own.
+    A longer prompt is a batch of its own.
     """
     batches: list[list[int]] = []
     for number in sorted(range(len(lengths)), key=lengths.__getitem__):
-        # Lengths rise, so this one is the longest of its batch so far.
+        # Lengths ascend, so this prompt is the longest of its batch so far.
         if batches and (len(batches[-1]) + 1) * lengths[number] <= tokens:
             batches[-1].append(number)
         else:
@@ -32,10 +32,10 @@ def similar_lengths(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 Feed = tuple[Ints, Ints, Ints]
 """question_ids, question_length and blocks of a batch."""
 STEPS = ((256, 32), (512, 64), (1024, 128))
-"""Up to so many tokens, lengths are multiples of so many; beyond, of LAST_STEP."""
+"""(most tokens, step): up to `most` tokens, lengths are multiples of `step`; beyond all, of LAST_STEP."""
 LAST_STEP = 256
 GPU_BATCH_TOKENS = 4096
-"""Padded tokens of a batch. Not measured: enough to fill a GPU, little enough for a small memory."""
+"""Padded tokens of a batch. Not measured: enough to keep a GPU busy, and few enough for a small memory."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Shape:
     batch: int
     """Rows."""
     length: int
-    """Tokens of each."""
+    """Tokens per row."""
 
 
 def bucket_length(length: int, most: int) -> int:
@@ -62,7 +62,7 @@ def bucket_batch(rows: int, most: int) -> int:
 def fill(shape: Shape, feed: Feed, into: Feed) -> None:
     """Copy question_ids, question_length and blocks into larger arrays of this shape.
 
-    Rows that nobody asked for are questions of one token without blocks.
+    The rows added are questions of one token without blocks.
     """
     ids, lengths, blocks = feed
     rows, length = ids.shape

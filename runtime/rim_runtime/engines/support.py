@@ -1,4 +1,4 @@
-"""Which variants of a bundle an engine runs, and which of them were made for it.
+"""Which variants of a bundle each engine runs, and which of them were made for it.
 
 | engine | made for it | runs as well |
 | --- | --- | --- |
@@ -19,16 +19,16 @@ from rim_runtime.engines.names import EngineName
 
 @dataclass(frozen=True)
 class EngineSupport:
-    """The variants of one engine."""
+    """The variants that one engine runs."""
 
     made_for: tuple[Precision, ...]
-    """Precisions that were made for it, in any order: a bundle's own order decides."""
+    """Precisions that were made for it, in any order: the bundle's order decides."""
     runs: tuple[Precision, ...]
     """Precisions that it runs as well."""
     computes: tuple[Compute, ...]
-    """Arithmetic between the products that it has kernels for, the better first."""
+    """Arithmetic between the products that it has kernels for, the best first."""
     dialects: tuple[Dialect, ...]
-    """Dialects that it reads, the better first."""
+    """Dialects that it reads, the best first."""
     export: str
     """The command that makes a variant for it."""
 
@@ -78,7 +78,7 @@ SUPPORT = {
         "rim-edge export",
     ),
 }
-"""By engine, in the order in which `auto` steps down."""
+"""By engine, in fallback order."""
 Capability = tuple[int, int]
 FIRST_CAPABILITY = {
     Precision.BF16: (8, 0),
@@ -86,7 +86,7 @@ FIRST_CAPABILITY = {
     Precision.FP8: (8, 9),
     Precision.NVFP4: (12, 0),
 }
-"""The first compute capability whose GPUs have a number format; those that are missing here need none."""
+"""The first compute capability that supports a number format; a precision that is not listed runs on any GPU."""
 
 
 def needed_capability(variant: Variant) -> Capability:
@@ -98,10 +98,10 @@ def needed_capability(variant: Variant) -> Capability:
 def choose_variant(
     bundle: Bundle, engine: EngineName, precision: Precision | None = None, capability: Capability | None = None
 ) -> Variant | None:
-    """Return the variant that an engine runs: of this precision, or the bundle's first that was made for it.
+    """Return the variant that an engine runs: the bundle's first that was made for it, of this precision if given.
 
-    Where none was made for it, the first that it runs; None where it runs none. On a GPU of this compute
-    capability only what it has the number formats for.
+    If none was made for it, return the first that it runs; None if it runs none. With a GPU's compute capability,
+    variants whose number formats the GPU lacks are left out.
     """
     fit = SUPPORT[engine]
     able = [

@@ -1,7 +1,7 @@
 """A TensorRT plan on an NVIDIA GPU. Tensors as in graph.py. Written to the API; not yet run on a GPU.
 
-A question takes one launch: copying in, computing and copying out were recorded, for its padded shape, when that
-shape first came. All calls share one stream of the device, so one lock guards it.
+A question takes one launch: for each padded shape, upload, computation and download are recorded when it first
+occurs. All calls share one stream of the device, so one lock guards it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rim_runtime.errors import BundleCorruptError, EngineClosedError, EngineUnav
 from rim_runtime.tensorrt.device import Device, DeviceError, Tensor
 
 MOST_BUCKETS = 24
-"""Shapes that are kept recorded; the one that was not asked for longest makes room."""
+"""Shapes that stay recorded; beyond that, the least recently used one is released."""
 
 
 class TrtBackend:
@@ -40,10 +40,10 @@ class TrtBackend:
         fingerprint: str,
         notes: tuple[str, ...] = (),
     ) -> None:
-        """Load a plan whose hash was checked; `profiles` are its own, by their numbers in it.
+        """Load a plan whose hash was checked; `profiles` are the plan's, in its order.
 
-        The device belongs to the backend from here on. Raises EngineUnavailableError (the device refuses the
-        plan) and BundleCorruptError (it is no plan of ours).
+        The backend owns the device from then on. Raises EngineUnavailableError (the device refuses the plan) and
+        BundleCorruptError (it is not a rim-edge plan).
         """
         self.precision, self.fingerprint, self.notes = precision, fingerprint, notes
         self._graph, self._profiles, self._device = graph, tuple(profiles), device
@@ -123,12 +123,12 @@ class _Bucket:
         (self._replay or self._work)()
         self._device.synchronize()
         logits: Floats = self._output.host.copy()
-        if self._replay is None:  # it has run once, as recording wants it
+        if self._replay is None:  # it has run once, as recording requires
             self._replay = self._device.record(self._context, self._work)
         return logits
 
     def release(self) -> None:
-        """Give everything back."""
+        """Free everything."""
         self._replay = None
         self._device.release(self._context, (*self._inputs, self._output))
 
@@ -150,7 +150,7 @@ def _load(device: Device, plan: bytes) -> Mapping[str, Tensor]:
 
 
 def _check(graph: Graph, tensors: Mapping[str, Tensor]) -> int:
-    """Return the columns of the output. Raises BundleCorruptError unless the plan has the graph's interface."""
+    """Return the number of output columns. Raises BundleCorruptError unless the plan has the graph's interface."""
     inputs = {name: tensor.dtype for name, tensor in tensors.items() if tensor.is_input}
     outputs = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_input}
     graph.check_interface(inputs, outputs)

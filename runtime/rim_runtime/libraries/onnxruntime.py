@@ -1,8 +1,8 @@
 """The only place that imports ONNX Runtime, with its usage reporting switched off first.
 
 Its wheels report usage: the first session writes a device id under the home folder and an uploader starts
-within seconds. Only ORT_DISABLE_TELEMETRY=1 before the import prevents both; afterwards nothing does. A host
-program that imported it first is beyond our reach, so `telemetry()` tells.
+within seconds. Only ORT_DISABLE_TELEMETRY=1 before the import prevents both; afterwards nothing does. If the host
+program imported it first, we cannot change that; `telemetry()` reports it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime
 """Distributions that own the folder `onnxruntime`: with two of them installed, its content is undefined."""
 
 CUDA_PROVIDER = "onnxruntime_providers_cuda.dll" if sys.platform == "win32" else "libonnxruntime_providers_cuda.so"
-"""The file that the GPU wheel alone has."""
+"""A file that only the GPU wheel has."""
 
 
 class Telemetry(StrEnum):
@@ -34,7 +34,7 @@ class Telemetry(StrEnum):
     OFF = "off"
     """It was imported with reporting off."""
     HOST = "on: imported by the host program before rim_runtime"
-    """The host imported it first, without the variable: reporting cannot be switched off any more."""
+    """The host program imported it first, without the variable: reporting can no longer be switched off."""
 
 
 _lock = threading.Lock()
@@ -42,7 +42,7 @@ _found: dict[str, Telemetry] = {}  # what the first look at an imported ONNX Run
 
 
 def telemetry() -> Telemetry:
-    """Say whether ONNX Runtime reports usage in this process, without importing it."""
+    """Return whether ONNX Runtime reports usage in this process, without importing it."""
     with _lock:
         return _look()
 
@@ -73,14 +73,14 @@ def has_cuda_provider() -> bool:
 
     try:
         spec = find_spec("onnxruntime")
-    except ValueError:  # a host program put a module without a specification in its place
+    except ValueError:  # a host program replaced it by a module without a spec
         return False
     folders = [] if spec is None else spec.submodule_search_locations or []
     return any((Path(folder) / "capi" / CUDA_PROVIDER).is_file() for folder in folders)
 
 
 def refuse_two_wheels(wheels: dict[str, str]) -> None:
-    """Raise UnavailableError, with the line that repairs it, if two wheels own one folder."""
+    """Raise UnavailableError, with the command that repairs it, if two wheels own one folder."""
     if len(wheels) > 1:
         names = " ".join(wheels)
         extra = GPU_COMMAND if "onnxruntime-gpu" in wheels else CPU_COMMAND

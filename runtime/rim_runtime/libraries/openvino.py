@@ -1,9 +1,9 @@
 """The only place that imports OpenVINO, with its usage reporting kept out.
 
-`import openvino` alone reports: it imports its conversion tools, and these send an event through the package
-`openvino_telemetry` (consent is taken for granted, and recorded below the home folder). No variable switches that
-off, but without the package OpenVINO falls back to a stub that does nothing; so it is hidden during the import.
-A host program that imported OpenVINO first is beyond our reach, so `host_reports` tells.
+`import openvino` alone reports usage: it imports its conversion tools, and these send an event through the package
+`openvino_telemetry` (consent is assumed, and recorded below the home folder). No variable switches that off, but
+without the package OpenVINO falls back to a stub that does nothing; so it is hidden during the import.
+If the host program imported OpenVINO first, we cannot change that; `host_reports` reports it.
 """
 
 from __future__ import annotations

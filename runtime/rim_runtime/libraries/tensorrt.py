@@ -1,6 +1,6 @@
-"""The only place that imports TensorRT: `tensorrt_rtx` from its wheels, or classic `tensorrt`, of the same API.
+"""The only place that imports TensorRT: `tensorrt_rtx` from its wheels, or classic `tensorrt` with the same API.
 
-TensorRT-RTX builds plans without a GPU, for GPUs that are named. The classic library builds for the GPU it finds.
+TensorRT-RTX builds plans without a GPU, for the GPUs named. The classic library builds for the GPU it finds.
 Seen with 1.7.1.116 under strace: the import opens no socket, writes no file and starts no process.
 """
 
@@ -17,12 +17,12 @@ from rim_runtime.errors import EngineUnavailableError, MissingExtraError
 
 
 class Library(StrEnum):
-    """The two libraries by name, as a plan's entry has it."""
+    """The two libraries by name, as in a plan's manifest entry."""
 
     RTX = "tensorrt-rtx"
     """TensorRT-RTX, from pip: for RTX GPUs."""
     CLASSIC = "tensorrt"
-    """TensorRT, from the vendor's index: data-centre GPUs too. Written to its API, never run."""
+    """TensorRT, from the vendor's index: for data-centre GPUs too. Written to its API, never run."""
 
 
 MODULES = {Library.RTX: "tensorrt_rtx", Library.CLASSIC: "tensorrt"}
@@ -38,27 +38,27 @@ class TensorRt:
     """One of the two libraries, imported."""
 
     library: Library
-    """Which one."""
+    """Which library."""
     module: Any
     """The module itself."""
 
     @property
     def version(self) -> str:
-        """Its exact release, to which plans are bound."""
+        """Its exact release; a plan runs on no other."""
         return str(self.module.__version__)
 
 
 def is_installed(library: Library) -> bool:
-    """Whether the library's module is here, without importing it."""
+    """Whether the library's module is installed, without importing it."""
     try:
         return find_spec(MODULES[library]) is not None
-    except ValueError:  # a host program put a module without a specification in its place
+    except ValueError:  # a host program replaced it by a module without a spec
         return True
 
 
 def installed_version(library: Library) -> str | None:
     """Return the installed release without importing it; None where it is not installed."""
-    from importlib import metadata  # slow to import, and only needed when somebody asks
+    from importlib import metadata  # slow to import, and seldom needed
 
     for name in DISTRIBUTIONS[library]:
         try:
@@ -77,7 +77,7 @@ def import_tensorrt(library: Library, needed_for: str) -> TensorRt:
         if error.name == name:
             raise MissingExtraError(name, command, needed_for) from None
         raise _broken(library, error) from None
-    except (ImportError, OSError) as error:  # its shared objects
+    except (ImportError, OSError) as error:  # from its shared libraries
         raise _broken(library, error) from None
     if not (hasattr(module, "Builder") and hasattr(module, "__version__")):
         raise EngineUnavailableError(f"The folder of {name} is damaged. Install it again: {command}")
@@ -85,7 +85,7 @@ def import_tensorrt(library: Library, needed_for: str) -> TensorRt:
 
 
 def platform_name() -> str:
-    """Return where a plan is built or run, as in `linux-x86_64`: plans are bound to it."""
+    """Return this platform's name, as in `linux-x86_64`; a plan runs only on the platform it was built on."""
     import platform
 
     machine = platform.machine().lower()

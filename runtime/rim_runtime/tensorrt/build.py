@@ -1,4 +1,4 @@
-"""Build a TensorRT plan from a graph: typed networks alone, so the graph decides every type."""
+"""Build a TensorRT plan from a graph, as a strongly typed network: the graph decides every type."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rim_runtime.errors import EngineUnavailableError
 from rim_runtime.libraries.tensorrt import Library, TensorRt
 
 SPANS = ((128, 32), (512, 8))
-"""Longest question, and most questions at once, of the shorter profiles; the last goes to the bundle's limit."""
+"""(longest question, most questions at once) of the shorter profiles; the last goes to the bundle's limit."""
 LAST_BATCH = 2
 
 
 def default_profiles(limits: Limits) -> tuple[Profile, ...]:
-    """Return the profiles that plans are built with: few, each tuned for its longest question, asked alone."""
+    """Return the profiles that plans are built with, each tuned for its longest question asked alone."""
     longest = limits.question_tokens
     spans = [(length, batch) for length, batch in SPANS if length < longest]
     ends = [*spans, (longest, next((batch for length, batch in SPANS if longest <= length), LAST_BATCH))]
@@ -25,9 +25,9 @@ def default_profiles(limits: Limits) -> tuple[Profile, ...]:
 
 
 def build_plan(tensorrt: TensorRt, graph: Path, targets: Sequence[str], profiles: Sequence[Profile]) -> bytes:
-    """Return a plan of a graph. TensorRT-RTX builds it for the GPUs that `targets` names, classic for this one.
+    """Return a plan of a graph: TensorRT-RTX builds it for the GPUs in `targets`, classic TensorRT for this one.
 
-    Raises EngineUnavailableError with what the library said.
+    Raises EngineUnavailableError with the library's message.
     """
     return bytes(build_buffer(tensorrt, graph, targets, profiles))
 
@@ -39,7 +39,7 @@ def build_buffer(
     profiles: Sequence[Profile],
     report: Callable[[float], None] | None = None,
 ) -> memoryview:
-    """Return a plan as build_plan does, in the library's own memory; `report` hears the share that is done."""
+    """Return a plan as build_plan does, in the library's own memory; `report` is called with the share done."""
     module = tensorrt.module
     said = error_collector(module)
     builder = module.Builder(said)
@@ -83,7 +83,7 @@ def error_collector(module: Any) -> Any:
 
 
 def _monitor(module: Any, report: Callable[[float], None]) -> Any:
-    """Return what the library tells of its phases: nested, each with its number of steps."""
+    """Return a progress monitor: the library reports nested phases, each with its number of steps."""
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -105,7 +105,7 @@ def _monitor(module: Any, report: Callable[[float], None]) -> Any:
             self.phases.pop(name, None)
 
         def share(self, name: str) -> float:
-            """Return the share of the whole that is done; a phase lies within a step of its parent."""
+            """Return the share of the whole that is done; a phase is part of one step of its parent."""
             parent, steps, done = self.phases[name]
             share = done / steps
             while parent in self.phases:

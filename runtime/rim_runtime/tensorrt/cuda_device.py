@@ -18,14 +18,14 @@ from rim_runtime.tensorrt.build import error_collector
 from rim_runtime.tensorrt.device import Buffer, DeviceError, Tensor
 
 TYPES = {"INT64": "int64", "FLOAT": "float32"}
-"""TensorRT's names of the types we use."""
+"""TensorRT's names for the types we use."""
 
 
 class CudaDevice:
     """The first GPU that CUDA shows. Not thread-safe: its backend holds a lock."""
 
     def __init__(self, library: TensorRt, kernels: Path | None = None) -> None:
-        """Take the GPU; `kernels` is the file where TensorRT-RTX keeps what it compiled for this GPU.
+        """Open the GPU; `kernels` is the file for the kernels that TensorRT-RTX compiles for it.
 
         Raises DeviceError, and what importing cuda-python raises.
         """
@@ -43,7 +43,7 @@ class CudaDevice:
         self._said = error_collector(library.module)
 
     def load(self, plan: bytes) -> Mapping[str, Tensor]:
-        """Deserialize a plan; host code in plans stays forbidden."""
+        """Deserialize a plan; host code in plans is not allowed."""
         self._runtime = self._library.module.Runtime(self._said)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
@@ -54,7 +54,7 @@ class CudaDevice:
         return {name: self._describe(name) for name in names}
 
     def context(self, profile: int) -> int:
-        """Make a context and set its profile."""
+        """Create a context and set its profile."""
         self._use()
         given = () if self._settings is None else (self._settings,)
         context = self._engine.create_execution_context(*given)
@@ -66,7 +66,7 @@ class CudaDevice:
         return handle
 
     def buffer(self, shape: Sequence[int], dtype: type[np.generic]) -> Buffer:
-        """Allocate on both sides."""
+        """Allocate on the host and on the device."""
         self._use()
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         address = int(self._ask(self._cuda.cudaHostAlloc, size, self._cuda.cudaHostAllocDefault))
@@ -111,7 +111,7 @@ class CudaDevice:
         try:
             work()
         except DeviceError:
-            cuda.cudaStreamEndCapture(self._stream)  # it is broken, and has to be ended all the same
+            cuda.cudaStreamEndCapture(self._stream)  # the capture failed, but must still be ended
             return work
         error, graph = cuda.cudaStreamEndCapture(self._stream)
         if int(error):
@@ -137,7 +137,7 @@ class CudaDevice:
             self._free(buffer)
 
     def close(self) -> None:
-        """Free everything, contexts before the engine; of a device that failed, what it still lets go of."""
+        """Free everything, contexts before the engine; a device that failed may refuse some of it."""
         if self._stream is None:
             return
         with suppress(DeviceError):
@@ -175,7 +175,7 @@ class CudaDevice:
         return Tensor(TYPES.get(kind, kind), tuple(engine.get_tensor_shape(name)), is_input)
 
     def _context_settings(self) -> Any:
-        """Let TensorRT-RTX compile a shape's kernels at once: those it starts with would be recorded for good."""
+        """Let TensorRT-RTX compile a shape's kernels at once: a recording would keep its first, generic ones."""
         strategies = getattr(self._library.module, "DynamicShapesKernelSpecializationStrategy", None)
         if strategies is None:
             return None
@@ -198,7 +198,7 @@ class CudaDevice:
             raise DeviceError(self._said.text or f"{what} refused")
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call CUDA; return what it gave besides its error code, if anything."""
+        """Call CUDA and return its results without the error code."""
         error, *given = function(*arguments)
         if int(error):
             _, text = self._cuda.cudaGetErrorString(error)

@@ -1,7 +1,7 @@
-"""All that the `trt` engine asks of a GPU: ten functions, so that a stand-in can check every call.
+"""All that the `trt` engine needs of a GPU: ten functions, so that a test double can check every call.
 
 Order: `load` first; a context's buffers are made before anything is copied; inputs are uploaded before `enqueue`,
-outputs downloaded after it; nothing that was downloaded is read before `synchronize`; nothing follows `close`.
+outputs downloaded after it; no downloaded data is read before `synchronize`; nothing is called after `close`.
 All work goes to one stream, so calls take effect in the order in which they were made.
 """
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 class DeviceError(Exception):
-    """The device or its library refused; the text is theirs. Engines turn it into an error of ours."""
+    """The device or its library refused; the text is theirs. Engines turn it into a RimError."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class Tensor:
     """An input or output of a plan."""
 
     dtype: str
-    """`int64`, `float32`, or the library's own word for another type."""
+    """`int64`, `float32`, or the library's own name for another type."""
     shape: tuple[int, ...]
-    """-1 where it may vary."""
+    """Its shape; -1 for a dimension that may vary."""
     is_input: bool
     """Whether it is an input."""
 
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """Memory on both sides of the bus, of one shape and type."""
+    """Memory of one shape and type, on the host and on the device."""
 
     host: Array
     """Page-locked memory of this process."""
     pointer: int
-    """The device's."""
+    """Address of the device's memory."""
 
 
 class Device(Protocol):
@@ -50,28 +50,28 @@ class Device(Protocol):
         """Deserialize a plan, which runs code: check it first. Return its inputs and outputs by name."""
 
     def context(self, profile: int) -> int:
-        """Make an execution context on one of the plan's optimization profiles; return its handle."""
+        """Create an execution context for one of the plan's optimization profiles; return its handle."""
 
     def buffer(self, shape: Sequence[int], dtype: type[np.generic]) -> Buffer:
-        """Allocate."""
+        """Allocate a buffer on the host and on the device."""
 
     def upload(self, buffer: Buffer) -> None:
-        """Copy a buffer to the device, when its turn comes."""
+        """Enqueue the copy of a buffer to the device."""
 
     def enqueue(self, context: int, tensors: Mapping[str, Buffer]) -> None:
-        """Run the plan on these tensors, when its turn comes; inputs have their buffers' shapes."""
+        """Enqueue the plan on these tensors; inputs have their buffers' shapes."""
 
     def download(self, buffer: Buffer) -> None:
-        """Copy a buffer from the device, when its turn comes."""
+        """Enqueue the copy of a buffer from the device."""
 
     def record(self, context: int, work: Callable[[], None]) -> Callable[[], None]:
-        """Return a function that does again, in one launch, what `work` enqueues on this context.
+        """Return a function that repeats, in one launch, what `work` enqueues on this context.
 
-        `work` must have run before, on the same buffers. It is returned itself where it cannot be recorded.
+        `work` must have run before, on the same buffers. If it cannot be recorded, `work` itself is returned.
         """
 
     def synchronize(self) -> None:
-        """Wait until everything that was enqueued is done."""
+        """Wait until all enqueued work is done."""
 
     def release(self, context: int, tensors: Sequence[Buffer]) -> None:
         """Free a context, what was recorded on it, and its buffers."""

@@ -1,8 +1,8 @@
 """Which TensorRT plan may be loaded here, and where it comes from. A plan is code.
 
-Taken is a plan of the bundle, if this machine was told to trust the bundle and the plan was made of this graph, by
-this very release, for this GPU; else one that this machine built itself, kept in the cache; else one is built now.
-A plan that does not fit is never tried. What is loaded was hashed from the same bytes before, at every load.
+A plan of the bundle is taken if the bundle is trusted on this machine and the plan was built from this graph, by
+this exact release, for this GPU; else one that was built on this machine and kept in the cache; else a new one is
+built. A plan that does not match is never tried. At every load, the bytes that are loaded are hashed first.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import new_folder
 
 PLAN, ENTRY = "engine.plan", "entry.json"
-"""What one folder of the cache holds: the plan, and what it was built of and its hash."""
+"""Files in one folder of the cache: the plan, and what it was built from with its hash."""
 
 
 @dataclass(frozen=True)
 class PlanRequirements:
-    """What a plan has to fit."""
+    """What a plan must match."""
 
     library: str
     """`tensorrt-rtx` or `tensorrt`."""
     version: str
     """Its exact release."""
     platform: str
-    """As in `linux-x86_64`."""
+    """The platform, as in `linux-x86_64`."""
     target: str
     """The GPU's architecture, as in `sm_89`."""
     driver: str
@@ -53,7 +53,7 @@ class LoadablePlan:
     profiles: tuple[Profile, ...]
     """Its optimization profiles."""
     notes: tuple[str, ...]
-    """Where it comes from, if that is not what one would expect."""
+    """Where it comes from, if the user should know."""
 
 
 Build = Callable[[Path, Sequence[Profile]], bytes]
@@ -63,9 +63,9 @@ Build = Callable[[Path, Sequence[Profile]], bytes]
 def obtain_plan(
     bundle: Bundle, variant: Variant, here: PlanRequirements, profiles: Sequence[Profile], build: Build
 ) -> LoadablePlan:
-    """Return a plan of this variant that may be loaded here; build one, for these profiles, where there is none.
+    """Return a plan of this variant that may be loaded here; build one, for these profiles, if there is none.
 
-    Raises BundleCorruptError (a plan of the bundle is not what its manifest says) and what `build` raises.
+    Raises BundleCorruptError (a plan of the bundle cannot be read or was altered) and what `build` raises.
     """
     refused = []
     for plan in bundle.manifest.plans:
@@ -92,7 +92,7 @@ def obtain_plan(
 
 
 def refusal(bundle: Bundle, plan: Plan, here: PlanRequirements) -> str | None:
-    """Say why a plan of a bundle must not be loaded here; None where it may, once its hash is right."""
+    """Return why a plan of a bundle must not be loaded here; None if it may, once its hash is checked."""
     known = {variant.name: variant for variant in bundle.manifest.variants}
     if plan.graph_sha256 != bundle.manifest.graph_sha256(known[plan.variant]):
         return "it was built from another graph"
@@ -137,7 +137,7 @@ def _folder(facts: dict[str, Any]) -> Path:
 
 
 def _recall(facts: dict[str, Any]) -> bytes | None:
-    """Return a plan that was built here for exactly these facts; None where there is none, or it was altered."""
+    """Return a plan that was built here for exactly these facts; None if there is none, or it was altered."""
     try:
         folder = _folder(facts)
         entry = read_json(folder / ENTRY)
@@ -150,7 +150,7 @@ def _recall(facts: dict[str, Any]) -> bytes | None:
 
 def _keep(facts: dict[str, Any], content: bytes) -> None:
     folder = _folder(facts)
-    shutil.rmtree(folder, ignore_errors=True)  # one that could not be recalled
+    shutil.rmtree(folder, ignore_errors=True)  # a plan that could not be read
     with suppress(TargetExistsError), new_folder(folder) as work:  # another process was faster
         (work / PLAN).write_bytes(content)
         (work / ENTRY).write_text(
