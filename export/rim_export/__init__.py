@@ -1,6 +1,6 @@
 """Checkpoint to verified bundle: convert, quantize, certify, package.
 
-Names are loaded when they are used: the trainer needs the prompt contract alone, without ONNX tools.
+Names are imported on first use: the trainer needs only the prompt contract, without the ONNX tools.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 
 
 def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write tokenizer.json without its added tokens: user text can never become one."""
+    """Write tokenizer.json without its added tokens, so that user text can never become one."""
     source = checkpoint.path / TOKENIZER
     try:
         tokenizer = json.loads(source.read_text(encoding="utf-8"))
@@ -33,7 +33,7 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def carry_license_and_card(checkpoint: Checkpoint, folder: Path) -> None:
-    """Carry the checkpoint's licence and card over, or write `unknown` in their place."""
+    """Copy the checkpoint's licence and card, or write `unknown` in their place."""
     licence = next((checkpoint.path / name for name in _LICENCE_FILES if (checkpoint.path / name).is_file()), None)
     _carry(licence, folder / LICENSE)
     card = checkpoint.path / "README.md"
@@ -48,7 +48,7 @@ def _carry(source: Path | None, target: Path) -> None:
 
 
 def tool_versions() -> Mapping[str, str]:
-    """Return the versions of what makes a bundle."""
+    """Return the versions of the tools that make a bundle."""
     names = ("rim-edge", "torch", "transformers", "onnx-ir", "tokenizers")
     versions = {name: version(name).partition("+")[0] for name in names}
     return versions | {"onnxruntime": import_onnxruntime().__version__}  # of whichever wheel is installed

@@ -7,7 +7,7 @@ InputError
 └── CalibrationError                    the calibration questions cannot be used
 CheckError
 ├── CertificateError                    a variant does not answer like the checkpoint
-├── HeadroomError                       its activations come too near the end of fp16's range
+├── HeadroomError                       its activations come too close to fp16's largest number
 └── GraphRuleError                      a graph is not legal for the engine it was made for
 UnavailableError
 └── TargetError                         a GPU for which a precision cannot be built
@@ -23,7 +23,7 @@ class CheckpointError(InputError):
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """There is no checkpoint at that place."""
+    """There is no checkpoint at that path."""
 
 
 class UnsupportedModelError(CheckpointError):
@@ -31,15 +31,15 @@ class UnsupportedModelError(CheckpointError):
 
 
 class CalibrationError(InputError):
-    """The calibration questions are too few, or the checkpoint's activations on them are no numbers."""
+    """There are too few calibration questions, or the checkpoint's activations on them are not finite."""
 
 
 class CertificateError(CheckError):
-    """A variant answers differently from the checkpoint, by more than was allowed."""
+    """A variant's answers differ from the checkpoint's by more than is allowed."""
 
 
 class HeadroomError(CheckError):
-    """The checkpoint's activations come too near the end of fp16's range."""
+    """The checkpoint's activations come too close to fp16's largest number."""
 
 
 class GraphRuleError(CheckError):
@@ -47,4 +47,4 @@ class GraphRuleError(CheckError):
 
 
 class TargetError(UnavailableError):
-    """A GPU was named for which a precision cannot be built."""
+    """A precision cannot be built for one of the GPUs named."""

@@ -34,7 +34,7 @@ from rim_export.weights.model_weights import ModelWeights
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export made."""
+    """The result of an export."""
 
     bundle: Path
     """The bundle's folder."""
@@ -57,7 +57,7 @@ def export(
 ) -> ExportReport:
     """Export a checkpoint folder, or a hub id from the hub's cache, to a new bundle folder at `target`.
 
-    Raises TargetExistsError, CheckpointError and its kinds, CertificateError (nothing is written then) and
+    Raises TargetExistsError, CheckpointError and its subclasses, CertificateError (nothing is written then) and
     StorageError.
     """
     started = time.perf_counter()
@@ -83,7 +83,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported, read and checked; its weights are still on the disk."""
+    """The checkpoint, read and checked; its weights are still on the disk."""
 
     checkpoint: Checkpoint
     tokenizer: Any
@@ -94,7 +94,7 @@ class _Source:
 
 
 def _check_early(target: Path, options: ExportOptions) -> PlanRequest | None:
-    """Refuse what would fail at the end, and return which plans are asked for."""
+    """Refuse early what would fail at the end, and return which plans are requested."""
     refuse_existing(target)
     import_onnxruntime()  # every variant is asked
     return check_plan_request(options)
@@ -117,7 +117,7 @@ def _convert(source: _Source, options: ExportOptions, tell: Progress) -> tuple[M
 
 
 def _carry_files(source: _Source, folder: Path) -> PromptEncoder:
-    """Write what the bundle takes over from the checkpoint, and return the encoder of its tokenizer."""
+    """Write the files that the bundle takes from the checkpoint, and return the encoder for its tokenizer."""
     write_tokenizer(source.checkpoint, folder)
     carry_license_and_card(source.checkpoint, folder)
     return PromptEncoder.load(source.contract, folder / TOKENIZER, source.limits.question_tokens)
@@ -157,7 +157,7 @@ def _write_manifest(bundle: Bundle, proven: ProvenVariants, built: BuiltPlans) -
 
 
 def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[RimSettings, tuple[str, ...]]:
-    """Combine the options with what the checkpoint, or else the card, says; note what is assumed."""
+    """Combine the options with the checkpoint's settings, or else the card's; note what is assumed."""
     stated = checkpoint.rim
     rim = stated or RimSettings()
     chosen: dict[str, Any] = {

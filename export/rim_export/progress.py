@@ -1,4 +1,4 @@
-"""How long work tells where it stands."""
+"""How slow steps report their progress."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ Report = Callable[[float], None]
 
 
 def silent(text: str, share: float) -> None:
-    """Tell nobody."""
+    """Report nothing."""

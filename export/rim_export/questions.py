@@ -23,7 +23,7 @@ _DATA = Path(__file__).parent / "data"
 CERTIFICATE_SET = _DATA / "medical.jsonl"
 """96 medical questions that exports are certified on; see SOURCE.md beside it."""
 CALIBRATION_SET = _DATA / "calibration.jsonl"
-"""64 others, to see what activations are like; see SOURCE.md beside it."""
+"""64 others, to measure activations on; see SOURCE.md beside it."""
 
 
 class QuestionFileError(InputError):
@@ -32,12 +32,12 @@ class QuestionFileError(InputError):
 
 @dataclass(frozen=True)
 class LabelledQuestion:
-    """One question as the model is asked it."""
+    """One question in the form in which the model is asked."""
 
     text: str
     """The question with its options rendered into it."""
     answer: str | None
-    """The right letter, where the row says it."""
+    """The right letter; None if the row has none."""
 
 
 def read_questions(path: Path) -> tuple[LabelledQuestion, ...]:
@@ -49,7 +49,7 @@ def read_questions(path: Path) -> tuple[LabelledQuestion, ...]:
 
 
 def fits(text: str, encoder: PromptEncoder) -> bool:
-    """Whether a bundle takes this question: not empty, not over its limit."""
+    """Whether a bundle accepts this question: not empty, not over its limit."""
     try:
         encoder.encode(text)
     except QuestionError:

@@ -14,22 +14,22 @@ from rim_runtime.errors import InputError
 
 DEFAULT_MAX_LENGTH = 2048
 BLOCK_SIZES = (32, 128)
-"""What every engine's int4 products take."""
+"""Block sizes that every engine's int4 products take."""
 DEFAULT_BLOCK_SIZE = 128
 GPUS_ALONE = (Precision.BF16, Precision.FP16, Precision.NVFP4)
-"""Precisions that are written for GPUs, whatever the engine."""
+"""Precisions that are written for GPUs, whichever engine is chosen."""
 _SUITED = {EngineName.TRT: Precision.FP8, EngineName.ORT_CUDA: Precision.BF16}
 
 
 class RangeMethod(StrEnum):
-    """How an activation's range is chosen from what was seen of it."""
+    """How an activation's range is chosen from its measured values."""
 
     MAX = "max"
-    """The largest size that was seen."""
+    """The largest absolute value."""
     PERCENTILE = "percentile"
-    """What 99.99 % stay below; the rest is clipped."""
+    """The 99.99th percentile of the absolute values; larger ones are clipped."""
     MSE = "mse"
-    """What gives the least squared error in the number format."""
+    """The range with the least squared error in the number format."""
 
 
 class Activations(StrEnum):
@@ -38,7 +38,7 @@ class Activations(StrEnum):
     TENSOR = "tensor"
     """A calibrated constant for each activation: no extra kernels on a GPU."""
     ROW = "row"
-    """By row normalisation: nothing to calibrate, no outlier token spoils the others."""
+    """By row normalisation: nothing is calibrated, and no outlier token affects the others."""
 
 
 _DIALECTS: Mapping[Precision, tuple[Dialect, ...]] = {Precision.INT4: (Dialect.ORT, Dialect.PORTABLE)}
@@ -50,21 +50,21 @@ def dialects_of(precision: Precision) -> tuple[Dialect, ...]:
 
 
 def default_precision(engine: EngineName) -> Precision:
-    """Return the precision that is exported for an engine if nobody chooses one."""
+    """Return the precision that is exported for an engine if none is chosen."""
     return _SUITED.get(engine, Precision.INT8)
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What can be chosen about an export; None takes what the checkpoint says."""
+    """The options of an export; None takes what the checkpoint says."""
 
     precision: Precision = Precision.INT8
     """Precision of the variants; `default_precision` says what suits an engine."""
     engine: EngineName = EngineName.AUTO
-    """What they are for. For a GPU's engine, or a precision that only GPUs have, an int8 variant is written first,
-    for CPUs; for `trt`, plans are built too."""
+    """The engine they are for. For a GPU engine, or a precision for GPUs only, an int8 variant for CPUs is written
+    first; for `trt`, plans are built too."""
     targets: tuple[str, ...] = ()
-    """trt: GPUs that plans are built for, as in `sm_89`; none: the default ones that have the precision."""
+    """trt: GPUs that plans are built for, as in `sm_89`; empty: the default ones that support the precision."""
     head: Head = Head.LETTERS
     """Rows of the output projection in the graph."""
     blocks: int | None = None
@@ -76,13 +76,13 @@ class ExportOptions:
     max_length: int = DEFAULT_MAX_LENGTH
     """Longest prompt in tokens; the model's positions limit it too."""
     max_flips: float = 0.02
-    """Largest share of certificate questions, 0..1, that may be answered otherwise than the checkpoint does."""
+    """Largest share of certificate questions, 0..1, whose answers may differ from the checkpoint's."""
     keep_going: bool = False
-    """Whether a variant that flips too often is tried again with its costliest layers kept in fp32."""
+    """Whether a variant that fails is tried again with its costliest layers as wide as the graph computes."""
     certify: Path | None = None
-    """Questions of one's own (JSONL, or JSONL in gzip); None: the set that ships."""
+    """The user's own questions (JSONL, or gzipped JSONL); None: the set that ships."""
     calibration: Path | None = None
-    """Questions to measure activations on, of the same form; None: the set that ships."""
+    """Questions to measure activations on, in the same format; None: the set that ships."""
     activations: Activations = Activations.TENSOR
     """fp8: how activations get their scales."""
     ranges: RangeMethod = RangeMethod.MAX
@@ -90,7 +90,7 @@ class ExportOptions:
     block_size: int = DEFAULT_BLOCK_SIZE
     """int4: weights that share a scale, 32 or 128."""
     dialect: Dialect | None = None
-    """The one form to write; None: every form the precision has."""
+    """The only dialect to write; None: every dialect the precision has."""
     smooth: bool = False
     """int8: whether outlier channels are moved from the activations into the weights."""
     name: str | None = None

@@ -18,7 +18,7 @@ from rim_export.weights.model_weights import ModelWeights
 
 @dataclass(frozen=True)
 class VariantWriter:
-    """What variants are made of, and where they are put."""
+    """What variants are made from, and where they are written."""
 
     unbound: UnboundGraph
     """The graph without weights; every variant is made from a copy."""
@@ -27,12 +27,12 @@ class VariantWriter:
     bundle: Bundle
     """The folder they are written to, and the manifest so far."""
     tell: Progress
-    """Hears what is being done."""
+    """Called with what is being done."""
 
     def write(self, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
-        """Write a variant over what is there, these layers as wide as it computes; return its manifest entry.
+        """Write a variant over its earlier files, these layers as wide as it computes; return its manifest entry.
 
-        Raises GraphRuleError where a graph for GPUs is not legal for TensorRT.
+        Raises GraphRuleError if a graph for GPUs is not legal for TensorRT.
         """
         unbound = replace(self.unbound, model=self.unbound.model.clone())
         bind(recipe, unbound, self.weights, _matrices_of(unbound, wide))

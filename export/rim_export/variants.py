@@ -1,8 +1,8 @@
-"""Which variants an export writes, and by which recipes: what has to be measured is measured here.
+"""Choose the variants of an export and their recipes; activations are measured if a recipe needs it.
 
-An export for GPUs writes int8 for CPUs first, then the precision in 16-bit arithmetic. The arithmetic is fp16
-where the activations leave it room: three bits more than bf16, and ONNX Runtime certifies the very file. Otherwise
-it is bf16, which is certified in torch.
+An export for GPUs writes int8 for CPUs first, then the precision in 16-bit arithmetic. The arithmetic is fp16 if
+the activations fit its range: it has three bits more than bf16, and ONNX Runtime can run the file itself for the
+certificate. Otherwise it is bf16, which is evaluated in torch.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from rim_export.weights.model_weights import ModelWeights
 
 @dataclass(frozen=True)
 class ChosenRecipes:
-    """How the variants will be written."""
+    """The recipes of an export's variants."""
 
     recipes: tuple[Recipe, ...]
-    """One a variant, the default one first."""
+    """One per variant, the default one first."""
     notes: tuple[str, ...] = ()
     """What was measured, for the user to know."""
 
@@ -51,7 +51,7 @@ def choose_recipes(
     certified: Sequence[LabelledQuestion],
     tell: Progress,
 ) -> ChosenRecipes:
-    """Return the recipes of the options' precision; measure activations where one asks for it.
+    """Return the recipes of the options' precision; measure activations if one needs it.
 
     Raises QuestionFileError and CalibrationError.
     """
@@ -73,7 +73,7 @@ def _plain(options: ExportOptions) -> ChosenRecipes:
 
 
 def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
-    """Return the recipe of fp8 at calibrated scales, or of int8 on smoothed weights."""
+    """Return the recipe for fp8 at calibrated scales, or for int8 on smoothed weights."""
     if options.precision is Precision.FP8:
         ranges = activation_ranges(layers, options.ranges, round_range)
         return ChosenRecipes(RECIPES[Precision.FP8](Measured(ranges)))
@@ -86,7 +86,7 @@ def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> Chosen
 def _for_gpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
     """Return the recipes, the CPU's first, and which arithmetic was chosen.
 
-    Raises HeadroomError where fp16 was asked for and its range is too small.
+    Raises HeadroomError if fp16 was requested and its range is too small.
     """
     by_tensor = options.precision is Precision.FP8 and options.activations is Activations.TENSOR
     largest: dict[str, float] = {}

@@ -1,6 +1,6 @@
-"""The model families that can be exported, as data: what a config.json may say.
+"""The model families that can be exported, as data: what a config.json may contain.
 
-Everything not named here is refused by name: a graph that ignores an option would answer wrongly in silence.
+Everything else is refused by name: a graph that ignored an option would answer wrongly without an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Refusal:
 
 
 def _scales_rope(config: Mapping[str, Any]) -> bool:
-    """Both spellings: `rope_scaling` (transformers 4) and `rope_parameters` (transformers 5)."""
+    """Whether RoPE is scaled, in both spellings: `rope_scaling` (transformers 4), `rope_parameters` (5)."""
     entries = (config.get("rope_scaling"), config.get("rope_parameters"))
     kinds = {(entry.get("rope_type") or entry.get("type")) for entry in entries if isinstance(entry, Mapping)}
     return bool(kinds - {"default", None})
@@ -43,13 +43,13 @@ REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
         Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
     ),
 }
-"""Supported `model_type`s and what is refused in each."""
+"""Supported `model_type`s, and the options refused in each."""
 
 
 def check_architecture(config: Mapping[str, Any]) -> None:
-    """Raise UnsupportedModelError unless this config.json is of a family, and uses only options, we export.
+    """Raise UnsupportedModelError unless this config.json has a family and only options that can be exported.
 
-    Raises CheckpointError where a value is one that no model can have.
+    Raises CheckpointError for a value that no model can have.
     """
     kind = str(config.get("model_type"))
     if kind not in REFUSALS:

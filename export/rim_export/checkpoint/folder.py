@@ -31,7 +31,7 @@ class Checkpoint:
     name: str
     """Hub id or folder name."""
     revision: str | None
-    """The hub's commit, where the folder is in the hub's cache."""
+    """The hub's commit, if the folder is in the hub's cache."""
     config: Mapping[str, Any]
     """config.json."""
     weights: WeightFiles
@@ -58,7 +58,7 @@ class Checkpoint:
 
     @property
     def rim(self) -> RimSettings | None:
-        """The `"rim"` entry of config.json; None where the checkpoint does not say."""
+        """The `"rim"` entry of config.json; None if there is none."""
         return RimSettings.from_config(self.config)
 
     @property
@@ -67,9 +67,9 @@ class Checkpoint:
         return int(self.config["max_position_embeddings"])
 
     def load_tokenizer(self) -> Any:
-        """Return the transformers tokenizer. Raises CheckpointError where there is none.
+        """Return the transformers tokenizer. Raises CheckpointError if there is none.
 
-        Code in the folder is never run, nor is anybody asked whether it may be.
+        Code in the folder is never run, and the user is not asked whether to run it.
         """
         from transformers import AutoTokenizer
 
@@ -88,7 +88,7 @@ class Checkpoint:
             ) from None
 
     def load_config(self) -> Any:
-        """Return the transformers config object of what was read, by a class of transformers' own.
+        """Return the config that was read as an object of one of transformers' own classes.
 
         Raises CheckpointError for values that transformers cannot use.
         """

@@ -1,4 +1,4 @@
-"""Links in a checkpoint's folder: what they lead to is read and shipped, so they must not lead out of it."""
+"""Links in a checkpoint's folder: their targets are read and shipped, so they must be inside the folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rim_export.errors import CheckpointError
 
 
 def refuse_links_out(folder: Path) -> None:
-    """Raise CheckpointError if a link leads out of the folder; those of the hub's cache lead to its blobs."""
+    """Raise CheckpointError if a link points out of the folder; in the hub's cache it may point to the blobs."""
     own = _own_folders(folder)
     for path in sorted(folder.iterdir()):
         if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in own):

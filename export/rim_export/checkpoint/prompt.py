@@ -1,8 +1,8 @@
 r"""Derive the prompt contract from a checkpoint's own tokenizer and chat template.
 
-Render the template with a sentinel in the question's place, split there. The question segment is everything
-between the last added token before the sentinel and the first one after it: inside it BPE may merge across
-the seams, outside it added tokens cut the text, so the parts' ids can be joined (DESIGN 3).
+The template is rendered with a sentinel in the question's place and split there. The question segment is all text
+between the last added token before the sentinel and the first one after it. Inside it, BPE may merge across the
+boundaries; outside it, added tokens separate the text, so the parts' ids can be concatenated (DESIGN 3).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SENTINEL = "\ue000question\ue000"
 
 @dataclass(frozen=True)
 class RimSettings:
-    """What a checkpoint does not say by nature: its blocks and its answer prefix (the card's by default)."""
+    """Settings that a checkpoint need not contain: its blocks and its answer prefix (the card's by default)."""
 
     blocks: int = CARD_BLOCKS
     """K, the number of memory blocks."""
@@ -53,7 +53,7 @@ class RimSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RimSettings | None:
-        """Read the `"rim"` entry of a config.json; None where there is none. Unknown keys are an error."""
+        """Read the `"rim"` entry of a config.json; None if there is none. Unknown keys are an error."""
         entry = config.get("rim")
         if entry is None:
             return None
@@ -78,7 +78,7 @@ class RimSettings:
 def derive_contract(tokenizer: Any, rim: RimSettings) -> PromptContract:
     """Return the prompt contract of a transformers fast tokenizer that has a chat template.
 
-    Raises CheckpointError where the template is missing or changes the question, or a RiM token is missing.
+    Raises CheckpointError if the template is missing or changes the question, or if a RiM token is missing.
     """
     before, after = _render(tokenizer, _SENTINEL)
     strip = _strips(tokenizer)
@@ -128,7 +128,7 @@ def letter_ids(tokenizer: Any) -> dict[str, int]:
 
 
 def template_ids(tokenizer: Any, question: str) -> list[int]:
-    """Return the model card's own route: one user turn through `apply_chat_template`, thinking disabled."""
+    """Return the ids as the model card makes them: one user turn, `apply_chat_template`, thinking disabled."""
     encoded = tokenizer.apply_chat_template(
         _turn(question), tokenize=True, add_generation_prompt=True, enable_thinking=False, return_dict=True
     )
@@ -161,7 +161,7 @@ def _render(tokenizer: Any, content: str) -> tuple[str, str]:
 
 
 def _strips(tokenizer: Any) -> bool:
-    """Whether the template strips white space around the user's text, seen from what it renders."""
+    """Whether the template, when rendered, strips white space around the user's text."""
     bare_before, bare_after = _render(tokenizer, _SENTINEL)
     before, after = _render(tokenizer, f" \n{_SENTINEL} \n")
     if (before, after) == (bare_before, bare_after):

@@ -1,4 +1,4 @@
-"""The values of a config.json, checked before a library builds a model from them and fails in its own words."""
+"""Check the values of a config.json before a library builds a model from them and fails with its own message."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SIZES = (
     "vocab_size",
     "max_position_embeddings",
 )
-"""Entries that say how large the model is; every config.json has them."""
+"""Entries for the model's size; every config.json has them."""
 _LARGEST = 2**24
-"""Above any model's width, vocabulary or context; above it memory is asked for that no machine has."""
+"""More than any model's width, vocabulary or context; larger values need more memory than any machine has."""
 
 
 def check_values(config: Mapping[str, Any]) -> None:
-    """Raise CheckpointError unless the config's sizes and switches are such that a model can have them."""
+    """Raise CheckpointError unless a model can have the config's sizes and switches."""
     for name in _SIZES:
         _require_size(name, config.get(name))
     if "head_dim" in config:

@@ -1,1 +1,1 @@
-"""From a module to a graph without weights, and editing graphs."""
+"""Convert a module to a graph without weights, and edit graphs."""

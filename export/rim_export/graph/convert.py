@@ -37,11 +37,11 @@ class UnboundGraph:
     model: ir.Model
     """The graph; the initializers named below hold no values."""
     matrices: frozenset[str]
-    """Initializers of big matrix products, [in, out]: transposed against the checkpoint."""
+    """Initializers of large matrix products, [in, out], which is the transpose of the checkpoint's layout."""
     embedding: str
     """Initializer of the embedding table, [vocabulary, hidden]."""
     vectors: frozenset[str]
-    """Initializers taken from the checkpoint as they are (norm gains)."""
+    """Initializers taken from the checkpoint without a transpose (norm gains)."""
 
 
 def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> UnboundGraph:
@@ -61,7 +61,7 @@ def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> 
         CommonSubexpressionEliminationPass(),
         RemoveUnusedNodesPass(),
         TopologicalSortPass(),
-        ClearMetadataAndDocStringPass(),  # node metadata holds source paths of this machine
+        ClearMetadataAndDocStringPass(),  # node metadata contains source paths of this machine
     )(model)
     _describe(model)
     return _unbound(model, module)
@@ -100,7 +100,7 @@ def _export(module: nn.Module, output: str) -> ir.Model:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporter says about packages that no transformer needs."""
+    """Silence the exporter's messages about packages that no transformer needs."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What is done to a graph: find its big products, insert nodes, give a node's users another value."""
+"""Edits of a graph: find its large products, insert nodes, replace a node by another value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 
 def products(graph: ir.Graph, names: frozenset[str]) -> Iterator[tuple[ir.Node, ir.Value, ir.Value]]:
-    """Yield (node, activation, weight) of every MatMul by one of these weights; the graph may change meanwhile."""
+    """Yield (node, activation, weight) of each MatMul by one of these weights; the graph may change meanwhile."""
     for node in list(graph):
         if node.op_type != "MatMul":
             continue
@@ -31,7 +31,7 @@ def insert(
     dtype: ir.DataType = ir.DataType.FLOAT,
     domain: str = "",
 ) -> ir.Value:
-    """Insert a node of one output before another and return the output."""
+    """Insert a node with one output before another node and return the output."""
     node = ir.node(operator, inputs, attributes or {}, domain=domain)
     output = node.outputs[0]
     output.name, output.type = name, ir.TensorType(dtype)
@@ -42,7 +42,7 @@ def insert(
 def replace_node(node: ir.Node, result: ir.Value) -> None:
     """Let the users of a node's only output use `result` instead, and remove the node.
 
-    An output of the graph stays one under its name, by which callers know it.
+    An output of the graph stays an output and keeps its name, which callers use.
     """
     graph, output = _graph_of(node), node.outputs[0]
     result.shape = output.shape
@@ -87,5 +87,5 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
 
 
 def lazy(name: str, read: Callable[[], np.ndarray], dtype: ir.DataType, shape: Sequence[int]) -> ir.LazyTensor:
-    """Return a tensor that is computed each time it is looked at."""
+    """Return a tensor that is computed each time it is read."""
     return ir.LazyTensor(lambda: ir.Tensor(read(), dtype=dtype, name=name), dtype, ir.Shape(shape), name=name)

@@ -1,10 +1,10 @@
-"""After the last attention, work on the readout's row alone: no other row of it is ever looked at.
+"""After the last attention, compute only the readout's row: no other row is used.
 
     Gather(f(x), row) = f(Gather(x, row))      for every f that treats rows one by one
 
-So the gather of the readout position moves up, in front of the last layer's output projection and MLP, and
-of the residual stream that joins them: 3 % less arithmetic with 28 layers. Queries, keys and values stay those of
-every position, so attention remains what every engine takes: causal, with as many queries as keys.
+So the gather of the readout position moves up, before the last layer's output projection and MLP and before the
+residual stream that joins them: 3 % less arithmetic with 28 layers. Queries, keys and values are still those of
+every position, so attention keeps the form that every engine takes: causal, with as many queries as keys.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 ROW_WISE = frozenset({"Add", "Div", "Gelu", "MatMul", "Mul", "RMSNormalization", "Sigmoid", "Tanh"})
-"""Operators that treat the rows of [batch, sequence, width] one by one, MatMul if it is by a weight."""
+"""Operators that treat the rows of [batch, sequence, width] one by one; MatMul only if it is by a weight."""
 
 
 def gather_readout_row_early(graph: ir.Graph) -> None:
@@ -39,7 +39,7 @@ def gather_readout_row_early(graph: ir.Graph) -> None:
 
 
 def _readout_gather(graph: ir.Graph) -> ir.Node:
-    """Return the one gather of rows, [batch, sequence, width]; the one that composes the prompt has rank 2."""
+    """Return the only gather of rows, [batch, sequence, width]; the one that composes the prompt has rank 2."""
     (gather,) = (node for node in graph if node.op_type == "GatherElements" and _rank(node.inputs[0]) == 3)
     return gather
 
@@ -49,8 +49,8 @@ def _rank(value: ir.Value | None) -> int | None:
 
 
 def _cone(graph: ir.Graph, gather: ir.Node) -> dict[ir.Node, None]:
-    """Return the row-wise nodes whose results nothing but the gather, or another of them, looks at, in order."""
-    cone: dict[ir.Node, None] = {}  # a set would be in another order in every process
+    """Return, in order, the row-wise nodes whose results are used only by the gather or by one another."""
+    cone: dict[ir.Node, None] = {}  # a set's order would differ from process to process
     for node in reversed(list(graph)):
         users = {use.node for output in node.outputs for use in output.uses()}
         if _is_row_wise(node) and users and users <= {gather, *cone}:

@@ -5,11 +5,13 @@
 | in `question_ids`      | int64 [batch, length]   | the question segment, right-padded                   |
 | in `question_length`   | int64 [batch]           | its length                                           |
 | in `blocks`            | int64 [batch]           | memory blocks to use, 0..K (0: no memory)            |
-| out `letter_logits`    | float32 [batch, letters]| letter logits at the readout (`logits`, full head)   |
+| out `letter_logits`    | float32 [batch, letters]| letter logits at the readout                         |
 
-The suffix follows the question directly and padding comes last, so attention is plain causal and no mask
-exists. The module is a *skeleton*: it has every shape and no weights, and costs no memory, because pages that
-nobody writes are never resident. Weights are bound to the converted graph afterwards (recipes/recipe.py).
+With the full output projection, the output is `logits`, float32 [batch, vocabulary].
+
+The suffix follows the question directly and padding comes last, so attention is plain causal, without a mask.
+The module is a *skeleton*: it has every shape but no weights, and it costs no memory, because pages that are never
+written are never resident. Weights are bound to the converted graph afterwards (recipes/recipe.py).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ CAUSAL = "rim_causal"
 
 
 class Projection(nn.Module):
-    """A linear layer whose weight lies as the ONNX MatMul wants it: [in, out], so no Transpose is needed."""
+    """A linear layer whose weight has the layout of ONNX's MatMul, [in, out], so no Transpose is needed."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -81,9 +83,9 @@ class SinglePass(nn.Module):
 
 
 def skeleton(config: Any) -> Any:
-    """Return the transformers causal LM of this config in fp32 with untouched memory for weights.
+    """Return the transformers causal LM of this config in fp32, its weights in memory that is never written.
 
-    Raises CheckpointError where transformers cannot build it.
+    Raises CheckpointError if transformers cannot build it.
     """
     register_causal_attention()
     config._attn_implementation = CAUSAL
@@ -99,7 +101,7 @@ def skeleton(config: Any) -> Any:
 
 
 def register_causal_attention() -> None:
-    """Teach transformers plain causal attention without a mask: one `Attention` node a layer, native GQA."""
+    """Add plain causal attention without a mask to transformers: one `Attention` node per layer, native GQA."""
     AttentionInterface.register(CAUSAL, _causal_attention)
     AttentionMaskInterface.register(CAUSAL, _no_mask)
 

@@ -1,8 +1,8 @@
-"""fp32, fp16 and bf16: matrices as they are.
+"""fp32, fp16 and bf16: matrices are not quantized.
 
 fp32 is the checkpoint's arithmetic: the embedding table stays in the checkpoint's own dtype and is widened,
 exactly, after the gather. fp16 and bf16 are for GPUs, in a 16-bit graph (narrow_compute.py), with products of one
-activation side by side; fp16 only where a checkpoint's activations stay within its range (measure/headroom.py).
+activation merged. fp16 is written only if a checkpoint's activations stay within its range (measure/headroom.py).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LARGEST_FP16 = 65504.0
 
 
 def emulate_half(dtype: torch.dtype, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return a product with operands and result rounded to a 16-bit type, sums in fp32: fp32 [..., out]."""
+    """Return a product with operands and result rounded to a 16-bit type and sums in fp32, as fp32 [..., out]."""
     del name
     return (activations.to(dtype).float() @ weight.to(dtype).float().T).to(dtype).float()
 
 
 def _half(precision: Precision, compute: Compute, dtype: torch.dtype) -> Recipe:
-    """Return the recipe of a precision that is a compute type: all layers are as wide as the graph computes."""
+    """Return the recipe for a precision that is a compute type: all layers are as wide as the graph computes."""
     return Recipe(
         precision,
         Dialect.PORTABLE,

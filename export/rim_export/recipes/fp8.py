@@ -3,8 +3,9 @@
     tensor   y = MatMul(DQ(Q(x, c), c), DQ(W))        c = calibrated range / 448, one for each activation
     row      y = MatMul(DQ(Q(x / s)), DQ(W)) × s      rows.py, at the constant scale 1/448
 
-W is float8e4m3fn with one fp32 scale an output channel. Only standard operators. The embedding table stays in
-the checkpoint's dtype, the letter readout in fp32. A product whose activation was not calibrated takes rows.
+W is float8e4m3fn with one fp32 scale per output channel. All operators are standard. The embedding table stays in
+the checkpoint's dtype, the letter readout in fp32. If its activation was not calibrated, a product is computed by
+row.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ class Activations(StrEnum):
     TENSOR = "tensor"
     """A calibrated constant for each activation: no extra kernels on a GPU."""
     ROW = "row"
-    """By row normalisation: nothing to calibrate, no outlier token spoils the others."""
+    """By row normalisation: nothing is calibrated, and no outlier token affects the others."""
 
 
 def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
-    """Return the recipe for these ranges: what |activation| reaches at a product, by the weight's name."""
+    """Return the recipe for these ranges: the largest |activation| at a product, by the weight's name."""
     return Recipe(
         Precision.FP8,
         Dialect.PORTABLE,
@@ -65,7 +66,7 @@ def emulate_fp8(
 
 
 def round_fp8(values: torch.Tensor, scale: float) -> torch.Tensor:
-    """Return values after a quantization to E4M3 and back, in fp32; what is out of range saturates."""
+    """Return values after quantization to E4M3 and back, in fp32; values out of range saturate."""
     step = torch.tensor(scale, dtype=torch.float32)
     narrow = (values / step).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
     return narrow.float() * step
@@ -77,7 +78,7 @@ def round_range(values: torch.Tensor, reach: float) -> torch.Tensor:
 
 
 def activation_scale(reach: float) -> float:
-    """Return the scale at which activations up to `reach` fill the format."""
+    """Return the scale that maps activations up to `reach` to the whole range of the format."""
     return max(reach, SMALLEST) / LARGEST
 
 
@@ -96,11 +97,11 @@ FORM = WeightForm(GRID.dtype, quantize_weight, weight_scales)
 
 
 class _Fp8Products:
-    """Writes the products of one graph: at calibrated scales, or by row where an activation was not calibrated."""
+    """Writes the products of one graph: at calibrated scales, or by row if an activation was not calibrated."""
 
     def __init__(self, ranges: Mapping[str, float], unbound: UnboundGraph, weights: ModelWeights) -> None:
         self._ranges, self._unbound, self._weights = ranges, unbound, weights
-        self._rounded: dict[ir.Value, ir.Value] = {}  # products of one activation share its form
+        self._rounded: dict[ir.Value, ir.Value] = {}  # products of one activation share its quantized form
 
     def __call__(self, node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
         """Return the product of a MatMul node, and bind its weight."""

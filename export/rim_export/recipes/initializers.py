@@ -1,4 +1,4 @@
-"""Give initializers their values: lazy tensors that are read, converted and written one at a time."""
+"""Bind initializers to their values: lazy tensors that are read, converted and written one at a time."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def bind_tensor(
     dtype: ir.DataType = ir.DataType.FLOAT,
     shape: Sequence[int] | None = None,
 ) -> None:
-    """Give the initializer `name` a value that is computed when it is written, and not kept.
+    """Bind the initializer `name` to a value that is computed when it is written, and not kept.
 
-    `shape` None: the one that it has.
+    `shape` None keeps its shape.
     """
     value = unbound.model.graph.initializers[name]
     value.type = ir.TensorType(dtype)
@@ -54,14 +54,14 @@ def bind_tensor(
 
 @dataclass(frozen=True)
 class WeightForm:
-    """How a recipe stores a matrix: a narrow type with one fp32 scale an output channel."""
+    """How a recipe stores a matrix: a narrow type with one fp32 scale per output channel."""
 
     dtype: ir.DataType
     """The narrow type."""
     rows: Callable[[torch.Tensor], torch.Tensor]
-    """A matrix [out, in] in that type, at its scales."""
+    """Returns a matrix [out, in] in that type, at its scales."""
     scales: Callable[[torch.Tensor], torch.Tensor]
-    """Its scales, fp32 [out]."""
+    """Returns its scales, fp32 [out]."""
 
 
 def dequantized_weight(

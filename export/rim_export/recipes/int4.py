@@ -1,12 +1,12 @@
-"""int4 weight-only, in blocks along the input, for machines that are short of memory.
+"""int4 weight-only, in blocks along the input, for machines with little memory.
 
     portable   y = MatMul(x, DequantizeLinear(W, scales, axis 0, block_size))
     ort        y = MatMulNBits(x, W, scales), ONNX Runtime's own operator, for its CPU engine
 
-Both hold the same numbers: int4 within -8..7, zero point 0, an fp16 scale a block (matrices.py). The portable
-form stores the scales in fp32, as initializers, because that is what TensorRT takes; the other one stores them in
-fp16 and widens them when it is loaded. ONNX Runtime rounds the activations of such products to int8, by blocks.
-The embedding table is int4 too (tables.py). The letter readout stays in fp32.
+Both hold the same numbers: int4 within -8..7, zero point 0, one fp16 scale per block (matrices.py). The portable
+form stores the scales in fp32, as initializers, because TensorRT requires that; the other stores them in fp16 and
+widens them when it is loaded. ONNX Runtime rounds the activations of such products to int8, by blocks. The
+embedding table is int4 too (tables.py). The letter readout stays in fp32.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from rim_export.weights.model_weights import ModelWeights, as_array
 
 CONTRIB = "com.microsoft"
 INT8_ACTIVATIONS = 4
-"""`accuracy_level` of MatMulNBits: activations rounded to int8 by blocks, the fastest products it has."""
+"""`accuracy_level` of MatMulNBits: activations rounded to int8 by blocks, its fastest products."""
 _ZERO = 8
-"""What stands for 0 in MatMulNBits' unsigned nibbles."""
+"""The value that represents 0 in MatMulNBits' unsigned nibbles."""
 
 
 def int4_recipes(block_size: int) -> tuple[Recipe, ...]:
-    """Return the two forms, the CPU engine's own one first."""
+    """Return the recipes of both dialects, ONNX Runtime's own first."""
     source = BlockSource(block_size)
-    emulate = partial(emulate_int4, source)  # one for both: what it costs a layer is measured once
+    emulate = partial(emulate_int4, source)  # shared, so that layer errors are measured once
     forms = ((Dialect.ORT, _multiply_contrib), (Dialect.PORTABLE, _multiply_portable))
     return tuple(
         Recipe(Precision.INT4, dialect, partial(_products, source, multiply), bind_int4_table, emulate)
@@ -86,7 +86,7 @@ class _Product:
 def _products(
     source: BlockSource, multiply: Callable[[_Product], ir.Value], unbound: UnboundGraph, weights: ModelWeights
 ) -> Rewriter:
-    """Return what writes the products of one graph in one of the two forms."""
+    """Return the function that writes the products of one graph in one of the two forms."""
 
     def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
         read = partial(weights.read, str(weight.name))
@@ -131,11 +131,11 @@ def _multiply_contrib(product: _Product) -> ir.Value:
 
 
 def _signed_nibbles(read: Callable[[], Blocks], inputs: int) -> np.ndarray:
-    """Return the matrix as int4 in int8's place, [in, out]; they are packed when they are written."""
+    """Return the matrix as int4 values in int8, [in, out]; they are packed when written."""
     return as_array(read().values.flatten(1)[:, :inputs].T)
 
 
 def _unsigned_nibbles(read: Callable[[], Blocks]) -> np.ndarray:
-    """Return the matrix as uint8 [out, blocks, block size / 2]: two values a byte, the first one low."""
+    """Return the matrix as uint8 [out, blocks, block size / 2]: two values per byte, the first in the low bits."""
     values = read().values + _ZERO
     return as_array((values[..., 0::2] | (values[..., 1::2] << 4)).to(torch.uint8))

@@ -2,10 +2,10 @@
 
     s = max(absmax(row of x), eps)      y = MatMul(DQ(Q(x / s)), DQ(W)) × s
 
-Q and DQ stand at the constant scale 1/127 with zero point 0, W is int8 with one fp32 scale an output channel.
-A row's result depends on that row alone, so a question's logits are the same alone and in any batch. Only
-standard operators; ONNX Runtime fuses the product to MatMulIntegerToFloat. Embedding rows are int8 with a
-scale a row, gathered and then widened. The letter readout stays in fp32.
+Q and DQ have the constant scale 1/127 and zero point 0; W is int8 with one fp32 scale per output channel. A row's
+result depends on that row alone, so a question's logits are the same alone and in any batch. All operators are
+standard; ONNX Runtime fuses the product to MatMulIntegerToFloat. Embedding rows are int8 with one scale per row,
+gathered and then widened. The letter readout stays in fp32.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A matrix in a narrow format: int8 with one fp32 scale a row, int4 in blocks with an fp16 scale each.
+"""A matrix in a narrow format: int8 with one fp32 scale per row, int4 with one fp16 scale per block.
 
-int4 blocks are symmetric and lie along the input; each has the scale that its values err least at.
+int4 is symmetric, in blocks along the input; each block has the scale with the least squared error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def row_scales(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def quantize_rows(matrix: torch.Tensor) -> torch.Tensor:
-    """Return the rows of a matrix in int8 at their `row_scales`."""
+    """Return a matrix in int8, its rows at their `row_scales`."""
     scales = row_scales(matrix)[:, None]
     parts = zip(torch.split(matrix, _ROWS_AT_ONCE), torch.split(scales, _ROWS_AT_ONCE), strict=True)
     return torch.cat([(part.float() / scale).round().to(torch.int8) for part, scale in parts])
@@ -31,7 +31,7 @@ def quantize_rows(matrix: torch.Tensor) -> torch.Tensor:
 
 LOWEST, HIGHEST = -8, 7
 DIVISORS = (7.0, 7.4, 7.8, 8.2, 8.7, 9.3, 10.0)
-"""Scales that are tried: a block's absmax divided by these. Beyond 7 the block's largest values are clipped."""
+"""The scales tried are a block's absmax divided by these. Above 7 the block's largest values are clipped."""
 LEAST_SCALE = 2.0**-24
 """The smallest fp16 number: an all-zero block stays zero instead of dividing by zero."""
 _VALUES_AT_ONCE = 1 << 20
@@ -42,7 +42,7 @@ class Blocks:
     """A matrix [out, in] in int4."""
 
     values: torch.Tensor
-    """int8 within -8..7, [out, blocks, block size]; zero after the input's end."""
+    """int8 within -8..7, [out, blocks, block size]; zero beyond the input's end."""
     scales: torch.Tensor
     """fp16 [out, blocks], all above 0."""
 
@@ -53,12 +53,12 @@ class Blocks:
 
 @dataclass(frozen=True, eq=False)
 class BlockSource:
-    """Matrices in int4. Scales are searched for once and kept (1.7B: 22 MB, in blocks of 32: 88 MB)."""
+    """Quantizes matrices to int4. Scales are searched once and kept (1.7B: 22 MB; in blocks of 32: 88 MB)."""
 
     block_size: int
     """Values that share a scale."""
     found: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Scales that were searched for, by the weight's name."""
+    """Scales found so far, by the weight's name."""
 
     def scales(self, name: str, read: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Return the scales of one weight, fp16 [out, blocks]."""
@@ -77,7 +77,7 @@ def block_count(inputs: int, block_size: int) -> int:
 
 
 def block_scales(matrix: torch.Tensor, block_size: int) -> torch.Tensor:
-    """Return each block's scale, fp16 [out, blocks]: of the tried ones, that of the least squared error."""
+    """Return each block's scale, fp16 [out, blocks]: of those tried, the one with the least squared error."""
     rows = max(1, _VALUES_AT_ONCE // matrix.shape[1])
     return torch.cat([_best_scales(_cut(part, block_size)) for part in torch.split(matrix, rows)])
 
@@ -90,7 +90,7 @@ def quantize_blocks(matrix: torch.Tensor, scales: torch.Tensor, block_size: int)
 
 
 def _cut(matrix: torch.Tensor, block_size: int) -> torch.Tensor:
-    """[out, in] to fp32 [out, blocks, block size], zeros after the end."""
+    """[out, in] to fp32 [out, blocks, block size], zeros beyond the end."""
     count = block_count(matrix.shape[1], block_size)
     padded = torch.nn.functional.pad(matrix.float(), (0, count * block_size - matrix.shape[1]))
     return padded.reshape(-1, count, block_size)

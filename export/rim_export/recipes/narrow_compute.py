@@ -1,15 +1,15 @@
-"""A graph in 16 bits: products, attention and what lies between them; norms, residuals and readout stay in fp32.
+"""A graph in 16 bits: products, attention and what is between them; norms, residuals and readout stay in fp32.
 
-TensorRT has no attention in fp32, and its engines are strongly typed: precision is what the graph says. So a
-product or an attention takes its operands in the compute type, and what only carries values keeps their type;
-everything else gets fp32, through a Cast where needed:
+TensorRT has no attention in fp32, and its engines are strongly typed: the graph decides the precision. So products
+and attention take their operands in the compute type, and operators that only move values keep their type.
+Everything else takes fp32, through a Cast if needed:
 
     residual fp32 → RMSNormalization fp32 → Cast → MatMul 16 bits → Cast → Add fp32
 
-Around Q/DQ nothing is cast: QuantizeLinear takes fp32 at an fp32 scale, DequantizeLinear gives the compute type by
-`output_dtype`; in blocks it takes its scales in the compute type, because TensorRT-RTX infers no type otherwise.
-The residual stream in fp32 keeps a model's few huge activations out of fp16. The few rows of the letters are
-multiplied and summed, not a product: fp32 products may be rounded to TF32, and Turing has none.
+Around Q/DQ nothing is cast: QuantizeLinear takes fp32 at an fp32 scale, and DequantizeLinear returns the compute
+type by `output_dtype`. In blocks, its scales have the compute type, because TensorRT-RTX infers no type otherwise.
+The fp32 residual stream keeps a model's few huge activations out of fp16. The few rows of the letters are
+multiplied and summed instead of using MatMul: TensorRT may round fp32 products to TF32, and has none on Turing.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ ARRAYS: Mapping[Compute, np.dtype] = {
 SMALLEST_NORMAL = {ir.DataType.FLOAT16: 2.0**-14, ir.DataType.BFLOAT16: 2.0**-126}
 FLOATS = {ir.DataType.FLOAT, *TYPES.values()}
 NARROW_OPERATORS = {"MatMul", "Attention"}
-"""They take all operands in the compute type, and give it; the readout alone does not."""
+"""They take all operands in the compute type and return it; the only exception is the readout."""
 CARRIERS = {"Reshape", "Transpose", "Split", "Squeeze", "Unsqueeze", "Expand", "Slice", "Gather", "GatherElements"}
-"""They give what they get: their first operand, moved."""
+"""They return the values of their first operand, moved."""
 GATES = {"Sigmoid", "Mul"}
-"""Pointwise between products: in the compute type if an operand is, as the activation of an MLP."""
+"""Elementwise operators between products, as in an MLP's activation: in the compute type if an operand is."""
 
 
 def narrow_compute(graph: ir.Graph, compute: Compute) -> None:
-    """Rewrite a graph whose weights are bound, and whose floats are fp32, to compute in this type."""
+    """Rewrite a graph with bound weights and fp32 floats to compute in this type."""
     _Narrowing(graph, compute).run()
 
 
 class _Narrowing:
-    """One walk through a graph, in its order: every node's operands are of their final type when it is reached."""
+    """One pass over a graph in its order: a node's operands have their final types when the node is reached."""
 
     def __init__(self, graph: ir.Graph, compute: Compute) -> None:
         self._graph = graph
@@ -83,7 +83,7 @@ class _Narrowing:
         return self._type if gates else ir.DataType.FLOAT
 
     def _convert_converter(self, node: ir.Node) -> None:
-        """Q takes fp32; DQ gives the compute type, if nobody needs fp32 of it; a Cast is what it says."""
+        """Let Q take fp32, DQ return the compute type unless a user needs fp32, and a Cast keep its own type."""
         source, output = node.inputs[0], node.outputs[0]
         assert source is not None
         if node.op_type == "QuantizeLinear" and source.dtype is not ir.DataType.FLOAT:
@@ -114,7 +114,7 @@ class _Narrowing:
         self._graph.remove(node, safe=True)
 
     def _widen_outputs(self) -> None:
-        """Give what the graph returns in fp32: a full head computes in 16 bits."""
+        """Cast the graph's outputs to fp32: a full output projection computes in 16 bits."""
         for index, value in enumerate(self._graph.outputs):
             if value.dtype is self._type:
                 node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT.value})
@@ -125,7 +125,7 @@ class _Narrowing:
                 self._graph.outputs[index] = result
 
     def _scales(self, node: ir.Node, scale: ir.Value) -> ir.Value:
-        """Return a block's scales in the compute type, still above 0 where they are too small for it."""
+        """Return blocks' scales in the compute type; those too small for it stay above 0."""
         wide = scale.const_value
         if wide is None or scale.dtype is self._type:
             return scale if scale.dtype is self._type else self._as(node, scale, self._type)
@@ -140,7 +140,7 @@ class _Narrowing:
         return scale
 
     def _as(self, before: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
-        """Return a value in another type: constants rewritten, others after a Cast that their users share."""
+        """Return a value in another type: constants are rewritten, others pass a Cast that their users share."""
         if (value, wanted) not in self._casts:
             make = self._rewritten if value.is_initializer() else self._cast
             self._casts[value, wanted] = make(before, value, wanted)
@@ -155,7 +155,7 @@ class _Narrowing:
         return result
 
     def _rewritten(self, before: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
-        """Return a constant in the compute type, under its own name if no node needs it as it was."""
+        """Return a constant in another type: rewritten in place, or after a Cast if a node needs the original."""
         wide = value.const_value
         assert wide is not None
         if any(self._type_of(user) is not wanted for user, _ in value.uses()):
@@ -169,18 +169,18 @@ class _Narrowing:
 
 
 def _above_zero(scales: np.ndarray, smallest: float) -> np.ndarray:
-    """Give blocks of zeros, whatever their scale was, one that is above 0."""
+    """Return scales with zeros, which blocks of zeros may have, replaced by `smallest`."""
     return np.where(scales == 0, np.array(smallest, scales.dtype), scales)
 
 
 def _is_of_letters(node: ir.Node) -> bool:
-    """Whether a product is the readout of the few letters, rather than of a whole vocabulary."""
+    """Whether a product is the readout of the letters, rather than of the whole vocabulary."""
     rows = node.inputs[1]
     return rows is not None and rows.name == READOUT and static_shape(rows)[1] <= len(LETTERS)
 
 
 def _feeds_products(value: ir.Value) -> bool:
-    """Whether a dequantized value is an operand of products, or the scales of such a one."""
+    """Whether a dequantized value is an operand of products, or the scales of such an operand."""
     users = [node for node, _ in value.uses()]
     return bool(users) and all(
         user.op_type in NARROW_OPERATORS or "block_size" in user.attributes for user in users

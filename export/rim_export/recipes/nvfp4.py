@@ -1,9 +1,9 @@
-"""NVFP4 weight-only, an experiment for sm_120: E2M1 in blocks of 16 along the input, their scales in E4M3.
+"""NVFP4 weight-only, an experiment for sm_120: E2M1 in blocks of 16 along the input, with scales in E4M3.
 
     y = MatMul(x, DQ(W, DQ(block scales, s), axis 0, block_size 16))      s = largest block scale / 448, fp32
 
-A weight is E2M1 value × E4M3 block scale × s. Only standard operators, but no CPU engine has kernels for E2M1: the
-certificate's answers come from certification/torch_engine.py. Nobody has run such a graph on a GPU yet.
+A weight is E2M1 value × E4M3 block scale × s. All operators are standard, but no CPU engine has kernels for E2M1:
+certification/torch_engine.py computes the certificate's answers. Such a graph has not yet been run on a GPU.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Nvfp4:
     """A matrix [out, in] in NVFP4."""
 
     values: np.ndarray
-    """E2M1 as float4_e2m1fn, [out, blocks, 16]; zero after the input's end."""
+    """E2M1 as float4_e2m1fn, [out, blocks, 16]; zero beyond the input's end."""
     scales: torch.Tensor
-    """float8_e4m3fn [out, blocks]."""
+    """Block scales, float8_e4m3fn [out, blocks]."""
     scale: torch.Tensor
-    """The scales' own scale, fp32 []."""
+    """The scale of the block scales, fp32 []."""
 
     def widened(self, inputs: int) -> torch.Tensor:
         """Return the matrix in fp32, [out, in]."""
@@ -51,12 +51,12 @@ class Nvfp4:
 
 
 def quantize_matrix(matrix: torch.Tensor) -> Nvfp4:
-    """Return a matrix [out, in] in NVFP4: block scales by absmax, rounded, then the values at what came out."""
+    """Return a matrix [out, in] in NVFP4: block scales by absmax, rounded, then the values at these scales."""
     inputs = matrix.shape[1]
     blocks = torch.nn.functional.pad(matrix.float(), (0, -inputs % BLOCK)).reshape(len(matrix), -1, BLOCK)
     wanted = blocks.abs().amax(dim=2).clamp_min(SMALLEST) / LARGEST
     scale = wanted.max() / LARGEST_SCALE
-    scales = (wanted / scale).clamp_min(2.0**-9).to(torch.float8_e4m3fn)  # the smallest: no scale is 0
+    scales = (wanted / scale).clamp_min(2.0**-9).to(torch.float8_e4m3fn)  # E4M3's smallest number: no scale is 0
     unit = (blocks / (scales.float() * scale)[:, :, None]).clamp_(-LARGEST, LARGEST)
     return Nvfp4(unit.numpy().astype(ml_dtypes.float4_e2m1fn), scales, scale)
 
@@ -68,7 +68,7 @@ def emulate_nvfp4(name: str, activations: torch.Tensor, weight: torch.Tensor) ->
 
 
 def _products(unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
-    """Return what writes the products of one graph."""
+    """Return the function that writes the products of one graph."""
 
     def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
         wide = _dequantized(unbound, partial(weights.read, str(weight.name)), node, weight)

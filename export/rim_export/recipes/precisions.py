@@ -1,12 +1,12 @@
-"""The precisions: each is one or two recipes, made of what was measured; for GPUs in 16-bit arithmetic.
+"""The precisions: each has one or two recipes, made from what was measured; for GPUs, in 16-bit arithmetic.
 
 | precision | file | what it does to weights and activations |
 | --- | --- | --- |
-| fp32, fp16, bf16 | floats.py | matrices as they are |
+| fp32, fp16, bf16 | floats.py | matrices are not quantized |
 | int8 | int8.py | weights by output channel, activations by row |
 | fp8 | fp8.py | weights by output channel, activations at calibrated scales or by row |
-| int4 | int4.py | weights alone, in blocks; two dialects |
-| nvfp4 | nvfp4.py | weights alone, in blocks of 16: an experiment |
+| int4 | int4.py | weights only, in blocks; two dialects |
+| nvfp4 | nvfp4.py | weights only, in blocks of 16: an experiment |
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from rim_export.settings import DEFAULT_BLOCK_SIZE
 
 @dataclass(frozen=True)
 class Measured:
-    """What recipes are made of, besides their precision."""
+    """What recipes are made from, besides their precision."""
 
     ranges: Mapping[str, float] = field(default_factory=dict)
-    """fp8: what |activation| reaches at a product, by the weight's name; products that are missing take rows."""
+    """fp8: the largest |activation| at a product, by the weight's name; missing products are computed by row."""
     block_size: int = DEFAULT_BLOCK_SIZE
     """int4: weights that share a scale."""
 
@@ -49,11 +49,11 @@ RECIPES: Mapping[Precision, Callable[[Measured], tuple[Recipe, ...]]] = MappingP
         Precision.NVFP4: lambda measured: (NVFP4,),
     }
 )
-"""By precision: its recipes, one a dialect, the default one first."""
+"""The recipes of each precision, one per dialect, the default one first."""
 
 
 def gpu_recipe(precision: Precision, compute: Compute, measured: Measured) -> Recipe:
-    """Return the recipe of a precision for GPUs: standard operators, 16 bits in between, a 16-bit embedding table.
+    """Return a precision's recipe for GPUs: standard operators, 16-bit arithmetic, a 16-bit embedding table.
 
     For fp16 and bf16 the compute type is the precision itself, whatever `compute` says. fp32 has no 16-bit form.
     """

@@ -1,4 +1,4 @@
-"""What a recipe is, a precision as data; and the one way in which recipes are bound to a graph."""
+"""A recipe is a precision as data; `bind` applies it to a graph."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rim_export.recipes.narrow_compute import narrow_compute
 from rim_export.weights.model_weights import ModelWeights, Smoothing
 
 Rewriter = Callable[[ir.Node, ir.Value, ir.Value], ir.Value]
-"""(a MatMul, its activation, its weight) to the product in a recipe's form; it binds the weight."""
+"""(MatMul, activation, weight) to the product in a recipe's form; it binds the weight."""
 Rewrite = Callable[[UnboundGraph, ModelWeights], Rewriter]
-"""Returns the rewriter of one graph, which may keep what its products share."""
+"""Returns the rewriter for one graph, which may keep what the graph's products share."""
 Table = Callable[[UnboundGraph, ModelWeights], None]
 """Binds the embedding table."""
 Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -36,30 +36,30 @@ class Recipe:
     dialect: Dialect
     """The operators it writes."""
     rewrite: Rewrite | None
-    """How it writes the big products; None leaves them as converted, as wide as the graph computes."""
+    """How it writes the large products; None leaves them as converted, as wide as the graph computes."""
     table: Table
     """How it stores the embedding table."""
     emulate: Emulate | None
-    """Its products in torch, to see which layers they cost most; None where they are the checkpoint's own."""
+    """Its products in torch, to measure the error of each layer; None if they are the checkpoint's own."""
     joins: bool = False
     """Whether three or more products of one activation become one (q, k, v)."""
     widens: bool = True
-    """Whether layers can be kept as wide as the graph computes; not where they are all as wide as that."""
+    """Whether layers can be kept as wide as the graph computes; False if all of them are."""
     compute: Compute = Compute.FP32
-    """What the graph computes in between its products."""
+    """The type the graph computes in between its products."""
     smoothing: Smoothing | None = None
-    """What is folded into the weights first."""
+    """Factors that are folded into the weights first."""
 
     @property
     def name(self) -> str:
-        """The variant's name: the precision, then dialect and compute type unless they are the usual ones."""
+        """The variant's name: the precision, then dialect and compute type unless they are the defaults."""
         dialect = () if self.dialect is Dialect.PORTABLE else (self.dialect,)
         compute = () if self.compute in (Compute.FP32, self.precision.value) else (self.compute,)
         return "-".join([self.precision, *dialect, *compute])
 
 
 def bind(recipe: Recipe, unbound: UnboundGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
-    """Rewrite a graph by a recipe and bind all its weights; the matrices in `wide` stay as wide as it computes."""
+    """Rewrite a graph by a recipe and bind its weights; matrices in `wide` stay as wide as the graph computes."""
     if recipe.smoothing is not None:
         weights = replace(weights, smoothing=recipe.smoothing)
     narrow = narrow_matrices(unbound, weights.head, wide)

@@ -1,13 +1,13 @@
-"""Row normalisation: every token's activations divided by their own absmax, so one constant scale fits all.
+"""Row normalisation: every token's activations are divided by their absmax, so one constant scale fits all.
 
     s = max(absmax(row of x), eps)      y = MatMul(DQ(Q(x / s)), W) × s
 
-Q and DQ stand at the constant scale 1 / the format's largest number, with zero point 0. A row's result depends on
-that row alone, and nothing is calibrated.
+Q and DQ have the constant scale 1 / (the format's largest number) and zero point 0. A row's result depends on that
+row alone, and nothing is calibrated.
 
-Two things save time and change nothing. ONNX Runtime makes one kernel of a product only if nothing else uses its
-DQ, and merges equal ones: so of several products of one activation the n-th has s / 2ⁿ and a scale 2ⁿ times as
-large. And where an activation is a × (y × t), t a factor of its rows, a × y has the same rows / absmax.
+Two changes save time without changing results. ONNX Runtime fuses a product into one kernel only if nothing else
+uses its DQ, and it merges equal ones: so of several products of one activation, the n-th has s / 2ⁿ and a scale 2ⁿ
+times as large. And if an activation is a × (y × t), with t a factor of its rows, a × y has the same rows / absmax.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Grid:
 
 @dataclass
 class Rows:
-    """One activation on its way to be normalised."""
+    """One activation, prepared for normalisation."""
 
     values: ir.Value
-    """The activation, perhaps without a factor of each row, [..., in]."""
+    """The activation, possibly without a factor of each row, [..., in]."""
     peak: ir.Value
-    """Their absmax, [..., 1]."""
+    """The rows' absmax, [..., 1]."""
     factor: ir.Value | None
-    """What was left out of the rows, [..., 1]."""
+    """The factor left out of each row, [..., 1]."""
     products: int = 0
     """How many products use it so far."""
 
@@ -62,13 +62,13 @@ class ScaledProduct:
     """A product whose rows are multiplied by a factor."""
 
     unit: ir.Value
-    """The product before that, [..., out]."""
+    """The product before the multiplication, [..., out]."""
     factor: ir.Value
-    """A number a row, [..., 1]."""
+    """One number per row, [..., 1]."""
 
 
 class RowNormalizer:
-    """Normalises activations of one graph."""
+    """Normalises the activations of one graph."""
 
     def __init__(self, graph: ir.Graph, grid: Grid) -> None:
         self._graph = graph
@@ -79,7 +79,7 @@ class RowNormalizer:
         self._zero = self._constant("zero_point", np.zeros((), _DTYPES[grid.dtype]))
 
     def multiply(self, node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
-        """Return the product of a MatMul node's activation, by rows, and a dequantized weight."""
+        """Return the product of a MatMul node's activation, normalised by row, and a dequantized weight."""
         if activation not in self._rows:
             self._rows[activation] = self._measure(node, activation)
         rows, name = self._rows[activation], node.outputs[0].name
@@ -114,7 +114,7 @@ class RowNormalizer:
         return Rows(values, insert(before, "Max", [absmax, floor], f"{name}_peak"), factor)
 
     def _without_factor(self, before: ir.Node, activation: ir.Value) -> tuple[ir.Value, ir.Value | None]:
-        """Return (a × y, t) where the activation is a × (y × t), else (the activation, None)."""
+        """Return (a × y, t) if the activation is a × (y × t), else (the activation, None)."""
         node = activation.producer()
         factors = node.inputs if node is not None and node.op_type == "Mul" else ()
         for value, other in zip(factors, reversed(factors), strict=True):
@@ -130,7 +130,7 @@ class RowNormalizer:
 
 
 def by_row(grid: Grid, form: WeightForm, unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
-    """Return what writes the products of a graph by row, with weights of this form."""
+    """Return the function that writes a graph's products by row, with weights of this form."""
     return partial(_multiply_by_row, RowNormalizer(unbound.model.graph, grid), form, unbound, weights)
 
 

@@ -1,10 +1,10 @@
 """The embedding table: stored narrow, gathered, then widened; never expanded as a whole.
 
-In int4 packed bytes are gathered, and only the gathered rows are unpacked:
+In int4, packed bytes are gathered, and only the gathered rows are unpacked:
 
     byte = 16 (second half of a block + 8) + (first half + 8)      row = (value - 8) × scale of its block
 
-No standard Gather takes int4, so bytes are split by arithmetic: exact in fp32, and known to every engine.
+The standard Gather does not take int4, so bytes are split by arithmetic: exact in fp32, and every engine runs it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rim_export.recipes.matrices import BlockSource, quantize_rows, row_scales
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
-"""Dtypes in which a table is stored as the checkpoint has it."""
+"""Dtypes of a checkpoint's table that are stored unchanged."""
 
 
 def bind_source_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
@@ -34,7 +34,7 @@ def bind_source_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
 
 
 def half_table(dtype: ir.DataType) -> Callable[[UnboundGraph, ModelWeights], None]:
-    """Return what binds the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 as they are."""
+    """Return a binder of the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 exactly."""
     return partial(_bind_floats, dtype=dtype)
 
 
@@ -57,7 +57,7 @@ def _bind_floats(unbound: UnboundGraph, weights: ModelWeights, dtype: ir.DataTyp
 
 
 def bind_int8_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
-    """Bind the table as int8 rows with an fp32 scale a row."""
+    """Bind the table as int8 rows with one fp32 scale per row."""
     graph, name = unbound.model.graph, unbound.embedding
     table = graph.initializers[name]
     (gather,) = table.consumers()
@@ -77,14 +77,14 @@ def bind_int8_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
 
 
 BLOCK = 32
-"""Values that share a scale, whatever the matrices' blocks: nothing averages out the error of an embedding."""
+"""Values that share a scale, whatever the matrices' blocks: a gather, unlike a product, averages out no errors."""
 ZERO = 8
-"""What stands for 0 in a nibble."""
+"""The value that represents 0 in a nibble."""
 FLOAT = {"to": ir.DataType.FLOAT.value}
 
 
 def bind_int4_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
-    """Bind the table as bytes [vocabulary, blocks, block / 2] of two values, with an fp16 scale a block."""
+    """Bind the table as bytes [vocabulary, blocks, block / 2] of two values, with one fp16 scale per block."""
     graph, name = unbound.model.graph, unbound.embedding
     table = graph.initializers[name]
     rows, width = static_shape(table)
@@ -109,7 +109,7 @@ def bind_int4_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
 
 
 def _unpacked_rows(graph: ir.Graph, gather: ir.Node, table: ir.Value, scale: ir.Value, width: int) -> ir.Value:
-    """Insert what gives the rows of the gather's ids in fp32, [..., width]."""
+    """Insert the nodes that compute the rows of the gather's ids, and return the rows, fp32 [..., width]."""
     name, ids, shape = table.name, gather.inputs[1], gather.outputs[0].shape
     assert ids is not None
     assert shape is not None

@@ -1,1 +1,1 @@
-"""A checkpoint's tensors for graphs, and the files they are written to."""
+"""A checkpoint's tensors as graphs use them, and the files they are written to."""

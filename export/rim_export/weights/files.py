@@ -26,6 +26,6 @@ def write_graph(unbound: UnboundGraph, graph: Path, data: Path, report: Report |
         external_data=data.name,
         size_threshold_bytes=_EXTERNAL_FROM_BYTES,
         callback=tell,
-        max_workers=1,  # one tensor in memory
+        max_workers=1,  # keeps one tensor in memory at a time
         alignment=_ALIGNMENT,
     )

@@ -16,11 +16,11 @@ from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import static_shape
 
 JOINT = "+"
-"""Joins the names of weights that one product has side by side (recipes/merge.py)."""
+"""Joins the names of weights that are concatenated for one product (recipes/merge.py)."""
 
 
 Factors = Mapping[str, torch.Tensor]
-"""By the names of the graph's weights."""
+"""Factors by the names of the graph's weights."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Smoothing:
     """SmoothQuant's factors (measure/smoothing.py), to be folded into a checkpoint's tensors."""
 
     columns: Factors = field(default_factory=dict)
-    """What a projection's columns are multiplied with, and its activation is divided by, [in]."""
+    """Factors that multiply a projection's columns and divide its activation, [in]."""
     rows: Factors = field(default_factory=dict)
-    """What a norm's gain or a projection's rows are divided by, [out]."""
+    """Factors that divide a norm's gain or a projection's rows, [out]."""
     strengths: tuple[float, ...] = ()
     """The strength of each layer."""
 
     def joined(self, other: Smoothing) -> Smoothing:
-        """Return this and the next layers' smoothing as one."""
+        """Return this smoothing together with that of the next layers."""
         return Smoothing(
             dict(self.columns) | dict(other.columns),
             dict(self.rows) | dict(other.rows),
@@ -43,7 +43,7 @@ class Smoothing:
         )
 
     def apply(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a weight as the smoothed model has it; one that is not touched as it is."""
+        """Return a weight with its factors applied; a weight without factors is unchanged."""
         if name in self.columns:
             tensor = tensor.float() * self.columns[name]
         if name in self.rows:
@@ -57,16 +57,16 @@ class ModelWeights:
     """The checkpoint's tensors under the names of the graph, in the checkpoint's layout [out, in]."""
 
     checkpoint: Checkpoint
-    """Where they are read."""
+    """The checkpoint they are read from."""
     letters: Mapping[str, int]
-    """Letter to token id: the rows of a letter head."""
+    """Letter to token id: the rows of a letters-only output projection."""
     head: Head
-    """Which rows the readout has."""
+    """Which rows the output projection has."""
     smoothing: Smoothing = field(default_factory=Smoothing)
-    """Factors that are folded in; none leaves every tensor as it is stored."""
+    """Factors that are folded in; without any, every tensor is as stored."""
 
     def read(self, name: str) -> torch.Tensor:
-        """Return one tensor of the graph: in its own dtype, in fp32 where smoothing changes it.
+        """Return one tensor of the graph in its own dtype, or in fp32 if smoothing changes it.
 
         Raises CheckpointError if it is missing.
         """
@@ -95,7 +95,7 @@ class ModelWeights:
 
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a contiguous numpy array; bfloat16 and float8 as their ml_dtypes, which numpy lacks."""
+    """Return a contiguous numpy array; numpy lacks bfloat16 and float8, so they use the ml_dtypes types."""
     tensor = tensor.detach().contiguous()
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
