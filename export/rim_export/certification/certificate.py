@@ -15,12 +15,12 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What a precision does to one layer by itself."""
+    """The error that a precision adds to one layer alone."""
 
     layer: int
     """The layer's number, from 0."""
     error: float
-    """Error of its update relative to the update (RMS), from the checkpoint's own inputs."""
+    """Error of the layer's update relative to the update (RMS), with the checkpoint's own inputs."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class VariantCertificate:
     flips_interval: Interval
     """95 % Clopper-Pearson interval of the share of flips."""
     near_tie_flips: int
-    """Those of the flips whose two best letters are nearly even in the reference itself (NEAR_TIE)."""
+    """Flips where the reference's two best letters are nearly tied (NEAR_TIE)."""
     agreement: float
     """Share of questions with the same letter."""
     worst_margin: float
-    """Smallest lead of the reference's letter over the others in the variant's logits; below 0 it is a flip."""
+    """Smallest lead of the reference's letter over the others in the variant's logits; negative for a flip."""
     mean_kl: float
     """Mean KL divergence of the reference's letter probabilities from the variant's, nats."""
     mean_logit_error: float
@@ -58,11 +58,11 @@ class VariantCertificate:
     accuracy_difference: float | None
     """The variant's accuracy minus the reference's, paired."""
     accuracy_difference_interval: Interval | None
-    """Its 95 % interval, exact given the questions on which one of the two is right (intervals.py)."""
+    """Its 95 % interval, exact given the questions on which just one of the two is right (intervals.py)."""
     costliest_layers: tuple[LayerCost, ...]
-    """The layers whose update the precision damages most, the worst first; empty for fp32."""
+    """The layers whose update has the largest error, the worst first; empty for fp32."""
     wide_layers: tuple[int, ...]
-    """Layers that were kept as wide as the graph computes."""
+    """Layers kept as wide as the graph computes."""
     computed_with: str = ""
     """What computed the variant's answers: the library and how."""
 
@@ -72,7 +72,7 @@ class VariantCertificate:
         return self.flips / self.n
 
     def check(self, max_flips: float) -> None:
-        """Raise CertificateError beyond the allowed share of flips."""
+        """Raise CertificateError if the share of flips is larger than allowed."""
         if self.flip_share > max_flips:
             layers = ", ".join(f"{cost.layer} ({cost.error:.1%})" for cost in self.costliest_layers)
             named = f" Layers that cost most, with the error of their update: {layers}." if layers else ""
@@ -88,13 +88,13 @@ class Certificate:
     """The bundle's `certificate.json`."""
 
     questions: str
-    """What the questions are: the shipped set's name or the file's."""
+    """Name of the questions: of the shipped set or of the file."""
     blocks: int
     """Memory blocks they were asked with."""
     max_flips: float
     """The largest share of flips that was allowed."""
     variants: tuple[VariantCertificate, ...]
-    """One entry a variant."""
+    """One entry per variant."""
     schema_version: int = SCHEMA_VERSION
     """Version of this layout."""
     reference: str = "fp32 arithmetic on the checkpoint's weights"

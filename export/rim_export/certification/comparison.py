@@ -19,7 +19,7 @@ from rim_export.questions import LabelledQuestion
 Floats = NDArray[np.float32]
 Columns = NDArray[np.intp]
 NEAR_TIE = 0.1
-"""Lead of the best letter over the second, in logits, below which a flip says little: 52.5 against 47.5 %."""
+"""Lead of the best letter over the second, in logits, below which a flip means little: 52.5 against 47.5 %."""
 
 
 def compare(
@@ -29,9 +29,9 @@ def compare(
     reference: Floats,
     layer_errors: Sequence[float] = (),
 ) -> VariantCertificate:
-    """Compare a variant's letter logits [n, letters] with the reference's; `layer_errors` are only passed on.
+    """Compare a variant's letter logits [n, letters] with the reference's; `layer_errors` are only recorded.
 
-    Raises CertificateError where either is not a number.
+    Raises CertificateError if either are not finite.
     """
     _require_finite(variant.name, logits)
     _require_finite("reference", reference)
@@ -68,7 +68,7 @@ class _Answers:
     logits: Floats
     """The variant's letter logits, [n, letters]."""
     reference: Floats
-    """The reference's."""
+    """The reference's letter logits, [n, letters]."""
 
     @cached_property
     def ours(self) -> Columns:
@@ -82,7 +82,7 @@ class _Answers:
 
     @property
     def flipped(self) -> NDArray[np.bool_]:
-        """Where they differ, [n]."""
+        """Whether they differ, [n]."""
         differ: NDArray[np.bool_] = self.ours != self.theirs
         return differ
 
@@ -110,7 +110,7 @@ def costliest(layer_errors: Sequence[float]) -> tuple[LayerCost, ...]:
 
 @dataclass(frozen=True)
 class _PairedAccuracy:
-    """Accuracy of both on the questions whose right letter is known; None where there is none."""
+    """Accuracy of both on the questions whose right letter is known; None if there are none."""
 
     labelled: int
     variant: float | None = None

@@ -1,4 +1,4 @@
-"""The same questions for the checkpoint and for its variants; comparison.py compares the answers."""
+"""Ask the checkpoint and its variants the same questions; comparison.py compares the answers."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from rim_export.weights.model_weights import ModelWeights
 
 LEAST_QUESTIONS = 12
 GOLDEN_POOL = 32
-"""Golden questions are chosen among this many, which the certificate leaves out."""
+"""Golden questions are chosen from this many candidates, which the certificate leaves out."""
 WIDENED_EACH_RUN = frozenset({Precision.FP8})
-"""Precisions whose weights the CPU engine widens in every run: asked in batches, or that would take most of it."""
+"""Precisions whose weights the CPU engine widens in every run; asked in batches, to widen them less often."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CertificateQuestions:
     """Questions to certify on."""
 
     name: str
-    """What they are: a file's name."""
+    """Their file's name."""
     asked: tuple[LabelledQuestion, ...]
     """The questions."""
     notes: tuple[str, ...]
@@ -54,40 +54,40 @@ class Evaluation:
     """The questions a variant has to answer, with the checkpoint's own answers."""
 
     encoder: PromptEncoder
-    """Makes ids of questions, as the runtime does."""
+    """Encodes questions as the runtime does."""
     questions: Sequence[LabelledQuestion]
     """All questions: first the candidates for golden ones, then the certificate's."""
     reference: NDArray[np.float32]
     """The checkpoint's letter logits, [questions, letters]."""
     layer_errors: Mapping[Emulate, tuple[float, ...]]
-    """For each recipe's arithmetic and layer, the relative error that it adds to the layer's update."""
+    """For each recipe's arithmetic, the relative error that it adds to each layer's update."""
 
     def errors_of(self, recipe: Recipe) -> tuple[float, ...]:
-        """Return the error of each layer under this recipe; empty where it is the checkpoint's arithmetic."""
+        """Return the error of each layer under this recipe; empty if it uses the checkpoint's arithmetic."""
         return self.layer_errors[recipe.emulate] if recipe.emulate else ()
 
     @property
     def pool(self) -> int:
-        """How many questions at the front are candidates for golden ones, which the certificate leaves out."""
+        """How many of the first questions are golden candidates, which the certificate leaves out."""
         return min(GOLDEN_POOL, len(self.questions) // 3)
 
 
 @dataclass(frozen=True)
 class VariantEvaluation:
-    """How one variant did."""
+    """The results of one variant."""
 
     logits: NDArray[np.float32]
     """Its letter logits, [questions, letters]."""
     comparison: VariantCertificate
-    """It against the checkpoint, on the certificate's questions."""
+    """Its comparison with the checkpoint, on the certificate's questions."""
     seconds: float
-    """Mean time of an answer, on this machine."""
+    """Mean time per answer, on this machine."""
 
 
 def read_certificate_questions(path: Path, encoder: PromptEncoder) -> CertificateQuestions:
-    """Read the questions to certify on; those that the bundle does not take are left out, with a note.
+    """Read the questions to certify on; those that the bundle does not accept are left out, with a note.
 
-    Raises QuestionFileError (the file or a row of it, or fewer than twelve are left).
+    Raises QuestionFileError (the file or a row is bad, or fewer than twelve questions are left).
     """
     rows = read_questions(path)
     fitting = tuple(question for question in rows if fits(question.text, encoder))
@@ -102,11 +102,11 @@ def read_certificate_questions(path: Path, encoder: PromptEncoder) -> Certificat
 
 
 def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:
-    """Raise CertificateError unless the runtime's prompts are the chat template's, token for token."""
+    """Raise CertificateError unless the runtime's prompts equal the chat template's, token for token."""
     added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
     for question in questions:
         if any(token in question.text for token in added):
-            continue  # the template would turn it into a control token, we never do
+            continue  # the template would make it a control token, the runtime never does
         prompt = encoder.compose(question.text)
         if list(prompt.head + prompt.question + prompt.tail) != template_ids(tokenizer, question.text):
             raise CertificateError(
@@ -122,7 +122,7 @@ def prepare_evaluation(
     recipes: Sequence[Recipe],
     tell: Progress,
 ) -> Evaluation:
-    """Let the checkpoint answer all questions with all blocks, in fp32 arithmetic, and try the recipes'."""
+    """Ask the checkpoint all questions with all blocks in fp32, and measure the recipes' error in each layer."""
     prompts = [encoder.compose(question.text).ids for question in questions]
     emulations = list(dict.fromkeys(recipe.emulate for recipe in recipes if recipe.emulate))
     found = run_reference(weights, prompts, emulations, lambda share: tell("Running the reference", share))
@@ -134,9 +134,9 @@ def prepare_evaluation(
 def evaluate_variant(
     evaluation: Evaluation, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress
 ) -> VariantEvaluation:
-    """Ask a variant every question with all blocks, as the runtime does; in torch where it has to be.
+    """Ask a variant every question with all blocks, as the runtime does, or in torch if the runtime cannot run it.
 
-    Raises CertificateError where an answer is not a number.
+    Raises CertificateError if logits are not finite.
     """
     backend: Backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
     started = time.perf_counter()
@@ -152,7 +152,7 @@ def evaluate_variant(
 
 
 def _ask(evaluation: Evaluation, backend: Backend, report: Callable[[float], None]) -> NDArray[np.float32]:
-    """Return the letter logits of all questions, [questions, letters]; each alone, where that costs little."""
+    """Return the letter logits of all questions, [questions, letters]; asked one by one if that costs little."""
     contract = evaluation.encoder.contract
     asked = [evaluation.encoder.encode(question.text) for question in evaluation.questions]
     batches = [[number] for number in range(len(asked))]
@@ -175,7 +175,7 @@ def _ask_batch(backend: Backend, asked: Sequence[Sequence[int]], blocks: int) ->
 
 
 def clear_candidates(evaluation: Evaluation, result: VariantEvaluation, clear_margin: float) -> NDArray[np.bool_]:
-    """Return which candidates for golden questions a variant answers like the checkpoint, clearly; bool [pool]."""
+    """Return which golden candidates a variant answers like the checkpoint, with a clear margin; bool [pool]."""
     pool = evaluation.pool
     return clearly_answered(
         evaluation.questions[:pool], result.logits[:pool], evaluation.reference[:pool], clear_margin
@@ -185,9 +185,9 @@ def clear_candidates(evaluation: Evaluation, result: VariantEvaluation, clear_ma
 def golden_questions(
     evaluation: Evaluation, results: Mapping[str, VariantEvaluation], clear_margin: float
 ) -> tuple[GoldenQuestion, ...]:
-    """Choose golden questions that all variants answer clearly; `results` by the variants' names.
+    """Choose golden questions that all variants answer with a clear margin; `results` by the variants' names.
 
-    Raises CertificateError where there are few.
+    Raises CertificateError if there are too few.
     """
     pool, blocks = evaluation.pool, evaluation.encoder.contract.blocks
     answers = {name: result.logits[:pool] for name, result in results.items()}

@@ -1,4 +1,4 @@
-"""Golden questions: those candidates that every variant answers like the checkpoint, with a clear margin."""
+"""Golden questions: candidates that every variant answers like the checkpoint, with a clear margin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def clearly_answered(
 ) -> NDArray[np.bool_]:
     """Return which questions a variant answers like the reference, with a clear margin; bool [n].
 
-    `logits` and `reference` are letter logits [n, letters]; `clear_margin` counts mean logit errors.
+    `logits` and `reference` are letter logits [n, letters]; `clear_margin` is in mean logit errors.
     """
     masks = np.stack([offered_columns(question.text) for question in questions])
     noise = float(np.where(masks, np.abs(logits - reference), 0).sum() / masks.sum())
@@ -39,7 +39,7 @@ def choose_golden(
     blocks: int,
     clear_margin: float = CLEAR_MARGIN,
 ) -> tuple[GoldenQuestion, ...]:
-    """Choose 4 to 16 questions that every variant answers like the reference, the clearest margins first.
+    """Choose 4 to 16 questions that every variant answers like the reference, the largest margins first.
 
     `variants` holds each variant's letter logits [n, letters] by its name. Raises CertificateError if there are
     fewer.

@@ -1,4 +1,4 @@
-"""Exact intervals for shares and for paired differences, as a certificate states them."""
+"""Exact confidence intervals for shares and for paired differences, as in a certificate."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def share_interval(hits: int, n: int) -> Interval:
 
 
 def paired_difference_interval(gained: int, lost: int, n: int) -> Interval:
-    """Return the 95 % interval of (gained - lost) / n, of two answers to each of `n` questions.
+    """Return the 95 % interval of (gained - lost) / n, for two answers to each of `n` questions.
 
     Exact given the number of questions on which just one of the two is right: the share of gains among these is
-    binomial (as in McNemar's exact test), and its Clopper-Pearson interval is carried over to the difference.
+    binomial (as in McNemar's exact test), and its Clopper-Pearson interval is converted to the difference.
     """
     discordant = gained + lost
     if not discordant:

@@ -1,8 +1,8 @@
-"""A written graph run node by node in torch: for what ONNX Runtime has no kernels for, bf16 and NVFP4.
+"""Run a written graph node by node in torch, for bf16 and NVFP4, which ONNX Runtime has no kernels for.
 
-The file itself is read, with its weights as stored, so the certificate is of the graph and not of a recipe's
-intentions. Values keep their graph's types between nodes; products sum in fp32, as GPUs do. Operators are ONNX's,
-opset 23: (node, operands) to results.
+The file itself is read, with its weights as stored, so the certificate covers the graph and not only the recipe.
+Between nodes, values keep the types of the graph; products sum in fp32, as on GPUs. Operators are ONNX's, opset
+23: (node, operands) to results.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def needs_torch(variant: Variant) -> bool:
 
 
 class TorchBackend:
-    """A variant's graph, interpreted. Slow: for certificates alone."""
+    """A variant's graph, interpreted. Slow: only for certificates."""
 
     name = "torch"
     batch_tokens = 512
@@ -53,7 +53,7 @@ class TorchBackend:
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:
-        """Let go of the graph."""
+        """Release the graph."""
         self._model = None
 
 
@@ -84,7 +84,7 @@ def _value(value: ir.Value, values: dict[ir.Value, torch.Tensor]) -> torch.Tenso
 
 
 Operands = Sequence[Any]
-"""Tensors; None for an operand that is left out."""
+"""Tensors; None for an operand left out."""
 Operator = Callable[[ir.Node, Operands], Sequence[torch.Tensor]]
 TYPES = {
     ir.DataType.FLOAT: torch.float32,
@@ -100,7 +100,7 @@ LARGEST = {torch.int8: (-128, 127), torch.float8_e4m3fn: (-448, 448)}
 
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:
-    """Return numpy's numbers as torch's; 4-bit ones widened to int8 or fp32, which hold them exactly."""
+    """Return a numpy array as a tensor; 4-bit types are widened to int8 or fp32, which hold them exactly."""
     if array.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     if array.dtype == ml_dtypes.float8_e4m3fn:
@@ -278,4 +278,4 @@ OPERATORS: Mapping[str, Operator] = {
     "Unsqueeze": _unsqueeze,
     "Where": _plain(torch.where),
 }
-"""By operator. An attribute that our graphs do not use is not read."""
+"""The functions by operator. Attributes that our graphs do not use are not read."""

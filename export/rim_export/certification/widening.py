@@ -1,4 +1,4 @@
-"""Write and evaluate variants; where one fails, refuse it or keep its costliest layers wider."""
+"""Write and evaluate variants; if one fails, refuse it or keep its costliest layers wider."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ class Tolerance:
     max_flips: float
     """Largest share of flips, 0..1."""
     keep_going: bool
-    """Whether to try again with the costliest layers in fp32, for flips and for golden questions alike."""
+    """Whether to try again with the costliest layers wider, for flips and for golden questions alike."""
 
     @property
     def clear_margin(self) -> float:
-        """Margin of a golden question in mean logit errors; 0 where every letter may change.
+        """Margin of a golden question in mean logit errors; 0 if every letter may change.
 
-        That is allowed for checkpoints with random weights, which are clear about nothing.
+        That is allowed for checkpoints with random weights, which have no clear margins.
         """
         return 0.0 if self.max_flips == 1.0 else CLEAR_MARGIN
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A variant as it was written once, and how it did."""
+    """A variant as written once, and its results."""
 
     recipe: Recipe
-    """What it was written by."""
+    """The recipe it was written by."""
     variant: Variant
-    """Its entry of the manifest; the last attempt's files are in the bundle's folder."""
+    """Its manifest entry; the last attempt's files are in the bundle's folder."""
     result: VariantEvaluation
-    """How it did."""
+    """Its results."""
     data_bytes: int
     """Size of its weights."""
 
 
 Attempts = tuple[Attempt, ...]
-"""One recipe's: with all layers narrow, then with more and more of them in fp32. The last one counts."""
+"""One recipe's attempts: first with all layers narrow, then with more and more layers wide. The last counts."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class ProvenVariants:
     """All variants of a bundle, each of which passed."""
 
     variants: tuple[Variant, ...]
-    """Their entries of the manifest."""
+    """Their manifest entries."""
     comparisons: tuple[VariantCertificate, ...]
-    """Each against the checkpoint."""
+    """Each variant's comparison with the checkpoint."""
     golden: tuple[GoldenQuestion, ...]
-    """Golden questions that all of them answer clearly."""
+    """Golden questions that all of them answer with a clear margin."""
     notes: tuple[str, ...]
     """Which layers were kept wide, why, and what that cost, for the user to know."""
 
@@ -84,10 +84,10 @@ def prove_variants(
     recipes: Sequence[Recipe],
     tolerance: Tolerance,
 ) -> ProvenVariants:
-    """Write a variant by each recipe into the bundle's folder and prove it.
+    """Write a variant by each recipe into the bundle's folder, and evaluate it until it passes.
 
-    Raises CertificateError where one flips too often or leaves too few golden questions (with `keep_going`: even
-    with every layer wide), and where an answer is not a number.
+    Raises CertificateError if one flips too often or leaves too few golden questions (with `keep_going`: even
+    with every layer wide), or if logits are not finite.
     """
     evaluation = prepare_evaluation(writer.weights, encoder, questions, recipes, writer.tell)
     passed = []
@@ -112,7 +112,7 @@ def prove_variants(
 def _until_it_passes(
     writer: VariantWriter, evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance
 ) -> Attempts:
-    """Widen a variant until it flips seldom enough. Raises CertificateError where that may not be, or not help."""
+    """Widen a variant until it flips rarely enough. Raises CertificateError if it may not or cannot be widened."""
     while attempts[-1].result.comparison.flip_share > tolerance.max_flips:
         if not tolerance.keep_going or not _can_widen(evaluation, attempts):
             attempts[-1].result.comparison.check(tolerance.max_flips)
@@ -123,7 +123,7 @@ def _until_it_passes(
 def _until_golden_questions_are_left(
     writer: VariantWriter, evaluation: Evaluation, variants: Sequence[Attempts], tolerance: Tolerance
 ) -> list[Attempts]:
-    """Widen whatever answers the fewest candidates clearly, until enough are left or none can be widened."""
+    """Widen the variant with the fewest clear candidates, until enough are left or none can be widened."""
     proven = list(variants)
     while tolerance.keep_going and _candidates_left(evaluation, proven, tolerance) < LEAST:
         able = [number for number, attempts in enumerate(proven) if _can_widen(evaluation, attempts)]
@@ -136,7 +136,7 @@ def _until_golden_questions_are_left(
 
 
 def _candidates_left(evaluation: Evaluation, variants: Sequence[Attempts], tolerance: Tolerance) -> int:
-    """Return how many candidates for golden questions all variants answer clearly."""
+    """Return how many golden candidates all variants answer with a clear margin."""
     clear = [_clear(evaluation, attempts, tolerance) for attempts in variants]
     return int(np.logical_and.reduce(clear).sum())
 
@@ -158,7 +158,7 @@ def _can_widen(evaluation: Evaluation, attempts: Attempts) -> bool:
 
 
 def _widened(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) -> Attempts:
-    """Attempt it again with twice as many layers wide, the costliest ones, in their order."""
+    """Attempt it again with twice as many layers wide, the costliest ones, sorted by number."""
     last = attempts[-1]
     count = max(1, 2 * len(last.variant.wide_layers))
     worst = costliest(evaluation.errors_of(last.recipe))[:count]
@@ -169,7 +169,7 @@ def _widened(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) 
 def _reason(
     evaluation: Evaluation, passed: Sequence[Attempts], proven: Sequence[Attempts], tolerance: Tolerance
 ) -> tuple[str, ...]:
-    """Say it where layers were widened for the golden questions' sake."""
+    """Return a note if layers were widened for the golden questions."""
     widened = [
         ours[-1].variant.name for ours, before in zip(proven, passed, strict=True) if len(ours) > len(before)
     ]

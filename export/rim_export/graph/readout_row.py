@@ -3,7 +3,7 @@
     Gather(f(x), row) = f(Gather(x, row))      for every f that treats rows one by one
 
 So the gather of the readout position moves up, before the last layer's output projection and MLP and before the
-residual stream that joins them: 3 % less arithmetic with 28 layers. Queries, keys and values are still those of
+residual stream that joins them: 3 % less arithmetic with 28 layers. Queries, keys and values are those of
 every position, so attention keeps the form that every engine takes: causal, with as many queries as keys.
 """
 

@@ -1,1 +1,1 @@
-"""The checkpoint, one layer at a time: its answers, and what its activations are like."""
+"""Run the checkpoint one layer at a time, to get its answers and to measure its activations."""

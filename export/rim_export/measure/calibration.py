@@ -1,6 +1,6 @@
-"""Calibration: questions run through the checkpoint in fp32, to see what its activations are like.
+"""Calibration: run questions through the checkpoint in fp32 and measure its activations.
 
-Calibration and certificate questions are disjoint: a variant that was fitted to a question proves nothing on it.
+Calibration and certificate questions are disjoint: a question that a variant was fitted to proves nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rim_export.settings import RangeMethod
 from rim_export.weights.model_weights import ModelWeights
 
 LEAST_QUESTIONS = 8
-"""Fewer do not show what activations are like."""
+"""Fewer are too few to measure activations on."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class CalibrationSet:
     """Questions to calibrate on."""
 
     name: str
-    """What they are: a file's name."""
+    """Their file's name."""
     texts: tuple[str, ...]
-    """The questions, options rendered into them."""
+    """The questions, with their options rendered into them."""
     prompts: tuple[tuple[int, ...], ...]
     """Their whole prompts, with all blocks."""
     notes: tuple[str, ...]
@@ -40,22 +40,22 @@ class CalibrationSet:
 
 @dataclass(frozen=True)
 class ObservedLayer:
-    """One layer, and what went through it."""
+    """One layer with its inputs, outputs and activations."""
 
     layer: LoadedLayer
     """The layer, its weights still loaded."""
     before: Sequence[torch.Tensor]
-    """Hidden states of each prompt in front of it."""
+    """Hidden states of each prompt before the layer."""
     after: Sequence[torch.Tensor]
-    """And after it."""
+    """Hidden states of each prompt after it."""
     reaches: Mapping[str, Reach]
-    """What its linear modules were given, by their weights' names."""
+    """Inputs of its linear modules, by their weights' names."""
     results: Mapping[str, float]
-    """The largest size of what they gave, and the norms of queries and keys."""
+    """Largest absolute output of its linear modules and of the norms of queries and keys."""
 
     @property
     def largest(self) -> Mapping[str, float]:
-        """The largest size of all that, by the weight's name."""
+        """Largest absolute input or output, by the weight's name."""
         given = {name: reach.largest for name, reach in self.reaches.items()}
         return {name: max(size, given.get(name, 0.0)) for name, size in self.results.items()}
 
@@ -63,7 +63,7 @@ class ObservedLayer:
 def read_calibration(path: Path, encoder: PromptEncoder, certified: Sequence[LabelledQuestion]) -> CalibrationSet:
     """Read calibration questions; those of the certificate and those over the limit are left out, with a note.
 
-    Raises QuestionFileError (the file or a row of it) and CalibrationError (too few are left).
+    Raises QuestionFileError (the file or a row is bad) and CalibrationError (too few are left).
     """
     rows = read_questions(path)
     taken = {_normalized(question.text) for question in certified}
@@ -84,9 +84,9 @@ def read_calibration(path: Path, encoder: PromptEncoder, certified: Sequence[Lab
 def observe(
     weights: ModelWeights, questions: CalibrationSet, report: Callable[[float], None]
 ) -> Iterator[ObservedLayer]:
-    """Run the questions through the checkpoint and yield each layer with what went through it.
+    """Run the questions through the checkpoint and yield each layer with its activations.
 
-    One layer is in memory at a time. Raises CalibrationError where an activation is no number.
+    One layer is in memory at a time. Raises CalibrationError if an activation is not finite.
     """
     model = StreamedModel(weights)
     hidden = model.embed(questions.prompts)
@@ -114,7 +114,7 @@ def _keep_largest(results: dict[str, float]) -> Watch:
 def activation_ranges(
     layers: Iterator[ObservedLayer], method: RangeMethod, rounding: Rounding
 ) -> Mapping[str, float]:
-    """Return the range of every product's activation by its weight's name."""
+    """Return the range of each product's activation, by the weight's name."""
     return {name: reach.range(method, rounding) for seen in layers for name, reach in seen.reaches.items()}
 
 
@@ -135,5 +135,5 @@ def _check_finite(
 
 
 def _normalized(text: str) -> str:
-    """Return what makes two questions the same: letters and digits, in lower case."""
+    """Return a text's letters and digits in lower case; questions with equal ones count as the same."""
     return re.sub(r"\W+", "", text.lower())

@@ -1,7 +1,7 @@
 """Whether a checkpoint's activations stay well within fp16's range.
 
-In a 16-bit graph the residual stream, norms and readout are fp32 (recipes/typed.py); fp16 are what products are
-given and give, and what attention is given. These were recorded on calibration questions.
+In a 16-bit graph, the residual stream, norms and readout are fp32 (recipes/narrow_compute.py). The inputs and
+outputs of products and the inputs of attention are fp16; calibration questions show their largest values.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from rim_export.errors import HeadroomError
 from rim_export.recipes.floats import LARGEST_FP16
 
 LEAST = 4.0
-"""How many times larger than what was recorded fp16's largest number has to be."""
+"""fp16's largest number must be at least this many times the largest activation measured."""
 
 
 @dataclass(frozen=True)
 class Headroom:
-    """The room that is left above the largest activation."""
+    """The distance from the largest activation to fp16's largest number."""
 
     times: float
-    """fp16's largest number by the largest activation."""
+    """fp16's largest number divided by the largest activation."""
     where: str
     """The product it was found at, by its weight's name."""
 
@@ -44,6 +44,6 @@ class Headroom:
 
 
 def headroom(largest: Mapping[str, float]) -> Headroom:
-    """Return the least room, from the largest size at each product by its weight's name."""
+    """Return the headroom, from the largest absolute value at each product by its weight's name."""
     where = max(largest, key=largest.__getitem__)
     return Headroom(LARGEST_FP16 / max(largest[where], 1e-30), where)

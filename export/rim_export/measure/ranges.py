@@ -1,7 +1,7 @@
-"""How far activations reach: counted as they pass, a range chosen when all have passed.
+"""The ranges of activations: absolute values are counted in a histogram, from which a range is chosen.
 
-Sizes are counted by the first 14 of their bits (8 of exponent, 6 of mantissa): bins 1.6 % wide at most, whatever
-the scale of an activation, without a first look at it; the bins of exponent 255 are infinity and NaN.
+A value's bin is the first 14 bits after the sign (8 of exponent, 6 of mantissa). Bins are at most 1.6 % wide,
+whatever the scale of an activation, so one pass suffices; the bins of exponent 255 are infinity and NaN.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _BINS = 1 << 14
 _NOT_FINITE = 255 << 6
 QUANTILE = 0.9999
 _TRIED = 17
-"""Ranges that `mse` tries: the largest size and each half an octave below the one before."""
+"""Number of ranges that `mse` tries: the largest absolute value, then each smaller by a factor of √2."""
 Rounding = Callable[[torch.Tensor, float], torch.Tensor]
-"""(values, range) to the values after a number format that reaches as far as the range."""
+"""(values, range) to the values after rounding to a number format with that range."""
 
 
 class Reach:
-    """What was seen of one activation."""
+    """The measured values of one activation."""
 
     def __init__(self) -> None:
         self._counts = torch.zeros(_BINS, dtype=torch.int64)
@@ -39,21 +39,21 @@ class Reach:
 
     @property
     def channels(self) -> torch.Tensor:
-        """The largest size in each input channel, fp32 [in]."""
+        """The largest absolute value in each input channel, fp32 [in]."""
         return self._channels
 
     @property
     def largest(self) -> float:
-        """The largest size of all."""
+        """The largest absolute value."""
         return float(self._channels.max())
 
     @property
     def is_finite(self) -> bool:
-        """Whether all activations were numbers."""
+        """Whether all activations were finite."""
         return not self._counts[_NOT_FINITE:].any()
 
     def range(self, method: RangeMethod, rounding: Rounding) -> float:
-        """Return the range of this activation; `rounding` is the number format's."""
+        """Return the range of this activation; `rounding` is that of the number format."""
         if method is RangeMethod.MAX or not self.largest:
             return self.largest
         if method is RangeMethod.PERCENTILE:
@@ -73,5 +73,5 @@ class Reach:
 
 
 def _sizes(bins: torch.Tensor) -> torch.Tensor:
-    """Return the smallest size of each bin, fp32."""
+    """Return the smallest absolute value in each bin, fp32."""
     return (bins.to(torch.int32) << _BITS).view(torch.float32)

@@ -1,6 +1,6 @@
 """The reference: fp32 arithmetic on the checkpoint's weights, one layer in memory at a time (DESIGN 8).
 
-Nothing of the export's graph is used: layers are transformers' own, prompts are composed from the contract.
+The exported graph is not used: layers are transformers' own, and prompts are composed from the contract.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ PROBES = 8
 
 @dataclass(frozen=True)
 class Reference:
-    """What the checkpoint answers, and what recipes would do to its layers."""
+    """The checkpoint's answers, and the error that recipes would add to its layers."""
 
     logits: np.ndarray
-    """float32 [prompts, letters] (a full head: [prompts, vocabulary]), after each prompt."""
+    """float32 [prompts, letters] (full output projection: [prompts, vocabulary]), after each prompt."""
     layer_errors: Mapping[Emulate, tuple[float, ...]]
-    """For each arithmetic and layer, the error of the layer's update, relative to the update (RMS)."""
+    """For each arithmetic, the error of each layer's update, relative to the update (RMS)."""
 
 
 @torch.no_grad()
@@ -38,8 +38,8 @@ def run_reference(
 ) -> Reference:
     """Run the checkpoint on prompts.
 
-    For each of `emulations`, every layer runs a second time on the first PROBES prompts, from the same inputs,
-    with the recipe's products instead of its own: the error it adds by itself.
+    For each of `emulations`, every layer runs again on the first PROBES prompts, with the same inputs but with the
+    recipe's products, which measures the error that the recipe adds to this layer alone.
     """
     model = StreamedModel(weights)
     hidden = model.embed(prompts)

@@ -1,9 +1,9 @@
-"""SmoothQuant for int8: outlier channels move from the activations into the weights that they meet.
+"""SmoothQuant for int8: outlier channels move from the activations into the weights that multiply them.
 
-    x W = (x / s)(s W)      s = reach of x's channel ^ strength / reach of W's channel ^ (1 - strength)
+    x W = (x / s)(s W)      s = absmax of x's channel ^ strength / absmax of W's channel ^ (1 - strength)
 
-The division is folded into what makes x: a norm's gain, or the rows of the projection before. So the graph gets no
-operator, and since s is a power of two, fp32 arithmetic gives the same function bit for bit. The strength of each
+The division is folded into the producer of x: a norm's gain, or the rows of the projection before. So the graph
+gets no new operator, and since s is a power of two, fp32 results are the same bit for bit. The strength of each
 layer is the one whose int8 arithmetic adds the least error to the layer's update.
 """
 
@@ -21,19 +21,19 @@ from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.weights.model_weights import Factors, Smoothing
 
 STRENGTHS = (0.0, 0.35, 0.5, 0.65, 0.8)
-"""Strengths that are tried; 0 leaves a layer as it is."""
+"""Strengths that are tried; 0 leaves a layer unchanged."""
 _LEAST_SHARE = 1e-5
-"""Floor of a channel's reach, as a share of the largest: dead channels keep a sensible factor."""
+"""Floor of a channel's absmax, as a share of the largest: dead channels keep a sensible factor."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """An activation that can be divided where it is made."""
+    """An activation that can be divided where it is computed."""
 
     source: str
-    """What makes it: a norm, or a projection whose output it is linear in."""
+    """Its producer: a norm, or a projection in whose output it is linear."""
     products: tuple[str, ...]
-    """The projections it is given to."""
+    """The projections that take it."""
 
 
 SITES = (
@@ -42,7 +42,7 @@ SITES = (
     Site("post_attention_layernorm", ("mlp.gate_proj", "mlp.up_proj")),
     Site("mlp.up_proj", ("mlp.down_proj",)),
 )
-"""Those of a Qwen3 layer. Attention mixes tokens, not channels; silu(gate) × up is linear in up."""
+"""The sites of a Qwen3 layer. Attention mixes tokens, not channels; silu(gate) × up is linear in up."""
 
 
 def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
@@ -53,7 +53,7 @@ def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
 
 
 def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoothing:
-    """Return for each layer the smoothing whose arithmetic adds the least error to its update.
+    """Return the smoothing whose arithmetic, layer by layer, adds the least error to the layer's update.
 
     Each strength costs one more run of the layer on PROBES prompts.
     """
@@ -67,7 +67,7 @@ def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoot
 def _emulate_smoothed(
     emulate: Emulate, columns: Factors, name: str, activations: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Rows are not divided here: a factor of a whole row changes nothing in its rounding."""
+    """Emulate a smoothed product; rows are not divided, since a factor of a whole row does not change rounding."""
     factors = columns.get(name)
     if factors is None:
         return emulate(name, activations, weight)
@@ -95,7 +95,7 @@ def _smoothing_of(seen: ObservedLayer, strength: float) -> Smoothing:
 
 
 def _factors(seen: ObservedLayer, names: Sequence[str], strength: float) -> torch.Tensor:
-    """Return one activation's factors for the products it is given to, fp32 [in]."""
+    """Return one activation's factors for the products that take it, fp32 [in]."""
     weights = seen.layer.linears
     columns = torch.stack([weights[name].weight.abs().amax(dim=0) for name in names]).amax(dim=0)
     ours, theirs = _floored(seen.reaches[names[0]].channels), _floored(columns)
@@ -107,7 +107,7 @@ def _floored(reach: torch.Tensor) -> torch.Tensor:
 
 
 def _shared_by_heads(factors: torch.Tensor, outputs: int, head_size: int) -> torch.Tensor:
-    """Return powers of two [out]: query heads that share a key head's values share its factors."""
+    """Return powers of two, [out]: query heads that share a key head share its factors."""
     shared = factors
     if len(factors) != outputs:
         shared = factors.view(outputs // head_size, -1, head_size).amax(dim=1).flatten()
@@ -115,7 +115,7 @@ def _shared_by_heads(factors: torch.Tensor, outputs: int, head_size: int) -> tor
 
 
 def _spread_to_heads(kept: torch.Tensor, inputs: int, head_size: int) -> torch.Tensor:
-    """Return each query head's copy of the factors, [in]."""
+    """Return the factors repeated for each query head, [in]."""
     if len(kept) == inputs:
         return kept
     heads = len(kept) // head_size

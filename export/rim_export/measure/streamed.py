@@ -1,8 +1,8 @@
-"""The checkpoint's own layers in fp32, one of them in memory at a time.
+"""The checkpoint's own layers in fp32, one layer in memory at a time.
 
-All prompts pass layer 1, then all pass layer 2, and so on, in padded batches of similar length: padding stands
-after, attention is causal, so no row sees it. The layers are transformers' own, not those of the exported graph.
-Their linear modules can be watched, and their products replaced.
+All prompts go through layer 1, then all through layer 2, and so on, in padded batches of similar length. Padding
+is at the end and attention is causal, so no row sees it. The layers are transformers' own, not those of the
+exported graph. Their linear modules can be watched, and their products replaced.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from rim_export.graph.single_pass import skeleton
 from rim_export.weights.model_weights import ModelWeights
 
 TOKENS_AT_ONCE = 768
-"""Of a batch, padding included. Two cores multiply fp32 at 95 % of their peak with this many (at 70 % with one
-prompt), and at 1.7B an activation stays below the 32 MB from which the allocator faults in every page anew."""
+"""Tokens of a batch, padding included. With this many, two cores multiply fp32 at 95 % of their peak (70 % with
+one prompt). At 1.7B, an activation stays below 32 MB; from 32 MB on, every allocation causes page faults."""
 
 States = Sequence[torch.Tensor]
-"""Hidden states of prompts, fp32 (length, hidden) each."""
+"""Hidden states of prompts, each fp32 (length, hidden)."""
 Product = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 """(name of the weight, activations [..., in], weight [out, in]) to products [..., out]."""
 Watch = Callable[[str, torch.Tensor], None]
-"""Gets the name of a weight and the activations [tokens, in] that it is about to be multiplied with."""
+"""Called with the name of a weight and the activations [tokens, in] before their product."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LoadedLayer:
     """One layer with its weights."""
 
     number: int
-    """From 0."""
+    """Its number, from 0."""
     module: Any
     """transformers' module."""
     model: Any
@@ -46,7 +46,7 @@ class LoadedLayer:
 
     @property
     def linears(self) -> Mapping[str, nn.Linear]:
-        """Its linear modules by their weights' names in the graph."""
+        """Its linear modules, by their weights' names in the graph."""
         return {
             self.weight_name(name): module
             for name, module in self.module.named_modules()
@@ -55,7 +55,7 @@ class LoadedLayer:
 
     @property
     def sources(self) -> Mapping[str, nn.Module]:
-        """Its linear modules, and the norms of queries and keys: whatever gives operands of attention."""
+        """Its linear modules, and the norms of queries and keys, which produce operands of attention."""
         norms = {
             self.weight_name(name): module
             for name, module in self.module.named_modules()
@@ -72,7 +72,7 @@ class LoadedLayer:
     ) -> list[torch.Tensor]:
         """Return the hidden states of each prompt after this layer.
 
-        `watch` sees the activations of products, `watch_results` what its `sources` give.
+        `watch` is called with the inputs of products, `watch_results` with the outputs of its `sources`.
         """
         found: dict[int, torch.Tensor] = {}
         for members in similar_lengths([len(one) for one in states], TOKENS_AT_ONCE):
@@ -95,7 +95,7 @@ class LoadedLayer:
 
     @contextmanager
     def _watched(self, watch: Watch, watch_results: Watch | None, states: States) -> Iterator[None]:
-        """Show what products are given and sources give, without the padding of these states' batch."""
+        """Call the watchers with inputs of products and outputs of sources, without these states' padding."""
         real = _padded([torch.ones(len(one), dtype=torch.bool) for one in states])
         hooks = [
             module.register_forward_pre_hook(lambda _, inputs, name=name: watch(name, inputs[0][real]))
@@ -114,7 +114,7 @@ class LoadedLayer:
 
     @contextmanager
     def replaced(self, product: Product) -> Iterator[None]:
-        """Let `product` compute what the linear modules would."""
+        """Let `product` compute the linear modules' products."""
         own = {module: module.forward for module in self.linears.values()}
         for name, module in self.linears.items():
             module.forward = partial(_multiply, product, name, module)  # type: ignore[method-assign]
@@ -135,14 +135,14 @@ class LoadedLayer:
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """[length, …] each to [rows, longest, …], zeros after."""
+    """Rows [length, …] to [rows, longest, …], zeros at the end."""
     return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 
 def fast_product(weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the product with a weight [out, in], fp32, through oneDNN where torch has it.
+    """Return the product with a weight [out, in], fp32, through oneDNN if torch has it.
 
-    torch multiplies fp32 through MKL, which leaves AMD's AVX-512 unused: 186 GFLOPS on two cores, oneDNN 441.
+    torch multiplies fp32 through MKL, which does not use AMD's AVX-512: 186 GFLOPS on two cores, oneDNN 441.
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return partial(nn.functional.linear, weight=weight)
@@ -157,7 +157,7 @@ def _multiply(product: Product, name: str, module: nn.Linear, activations: torch
 class StreamedModel:
     """A checkpoint as a pass over its layers.
 
-    Peak memory: one layer in fp32, the embedding table in its own dtype, and whatever states a caller keeps.
+    Peak memory: one layer in fp32, the embedding table in its own dtype, and the states that the caller keeps.
     """
 
     def __init__(self, weights: ModelWeights) -> None:
@@ -175,8 +175,8 @@ class StreamedModel:
         return len(self._model.layers)
 
     def layers(self) -> Iterator[LoadedLayer]:
-        """Yield each layer with its weights, which are gone when the next one is taken."""
-        room: dict[str, torch.Tensor] = {}  # for every layer again: not all that is freed is given back
+        """Yield each layer with its weights, which are freed before the next layer."""
+        room: dict[str, torch.Tensor] = {}  # reused by every layer: freed memory is not all returned
         for number, module in enumerate(self._model.layers):
             self._load(module, f"backbone.layers.{number}", room)
             layer = LoadedLayer(number, module, self._model)
@@ -195,7 +195,7 @@ class StreamedModel:
         return logits
 
     def _load(self, module: nn.Module, prefix: str, room: dict[str, torch.Tensor]) -> None:
-        """Give a module its weights in fp32, in this room where it has tensors of their shapes."""
+        """Load a module's weights in fp32, reusing the tensors in `room` that have their shapes."""
         for name in module.state_dict():
             weight = self._weights.read(f"{prefix}.{name}")
             if name not in room or room[name].shape != weight.shape:

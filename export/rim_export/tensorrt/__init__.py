@@ -1,1 +1,1 @@
-"""TensorRT plans in a bundle: which GPUs, which rules, and the building."""
+"""TensorRT plans in a bundle: their target GPUs, the rules for graphs, and the build."""

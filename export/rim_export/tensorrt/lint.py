@@ -1,8 +1,8 @@
-"""What TensorRT's parsers refuse, or accept and then ignore, found in a graph before it is written.
+"""Lint: find what TensorRT's parsers refuse, or accept and then ignore, in a graph before it is written.
 
-A rule is a function from a graph to findings, listed in RULES with what to do about it: first those of the whole
-graph, then of `Attention`, then of quantization. They come from the vendor's headers and from builds with
-TensorRT-RTX 1.7.1; docs/tensorrt.md says which was seen how.
+A rule is a function from a graph to findings, listed in RULES with its remedy: first the rules for the whole
+graph, then for `Attention`, then for quantization. They come from the vendor's headers and from builds with
+TensorRT-RTX 1.7.1; docs/tensorrt.md lists the source of each.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Breaches = Iterator[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that a graph for TensorRT must or must not have."""
+    """Something that a graph for TensorRT must or must not have."""
 
     name: str
     """Its name, in findings and in docs/tensorrt.md."""
     check: Callable[[ir.Model], Breaches]
-    """Finds what breaks it."""
+    """Finds what breaks the rule."""
     remedy: str
     """What was expected, and what to do."""
 
@@ -41,7 +41,7 @@ class Finding:
     node: str
     """The node, or `graph`."""
     found: str
-    """What is there."""
+    """What was found there."""
     remedy: str
     """What was expected, and what to do."""
 
@@ -50,7 +50,7 @@ class Finding:
 
 
 def lint(model: ir.Model) -> tuple[Finding, ...]:
-    """Return everything in a graph that is illegal for TensorRT; numbers not yet computed are not looked at."""
+    """Return everything in a graph that is illegal for TensorRT; values not yet computed are not checked."""
     return tuple(
         Finding(rule.name, where, found, rule.remedy) for rule in RULES for where, found in rule.check(model)
     )
@@ -74,14 +74,14 @@ NARROW = (ir.DataType.INT8, ir.DataType.FLOAT8E4M3FN, ir.DataType.INT4, ir.DataT
 
 
 def check_opset(model: ir.Model) -> Breaches:
-    """One opset, whose rules are known."""
+    """Only the opset whose rules are known."""
     found = model.graph.opset_imports.get("")
     if found != OPSET:
         yield "graph", f"opset {found}"
 
 
 def check_operators(model: ir.Model) -> Breaches:
-    """No operator of anyone's own."""
+    """Only standard operators."""
     for node in model.graph:
         if node.domain not in STANDARD:
             yield label(node), f"domain {node.domain}"
@@ -110,7 +110,7 @@ def check_norms(model: ir.Model) -> Breaches:
 
 
 def check_narrow_constants(model: ir.Model) -> Breaches:
-    """Quantized constants go to DequantizeLinear alone."""
+    """Quantized constants are used only by DequantizeLinear."""
     for value in model.graph.initializers.values():
         for node, _ in value.uses():
             zero_point = node.op_type == "QuantizeLinear" and operand(node, 2) is value
@@ -127,11 +127,11 @@ GRAPH_RULES = (
     Rule("narrow-constants", check_narrow_constants, "It is refused anywhere but before DequantizeLinear."),
 )
 MASK, PAST_KEY, PAST_VALUE, NONPAD = 3, 4, 5, 6
-"""Its optional operands."""
+"""Indices of the optional operands of `Attention`."""
 
 
 def check_type(model: ir.Model) -> Breaches:
-    """16 bits."""
+    """Attention in 16 bits."""
     for node in nodes(model, "Attention"):
         if any(value is not None and value.dtype is ir.DataType.FLOAT for value in node.inputs[:3]):
             yield label(node), "attention in fp32"
@@ -145,7 +145,7 @@ def check_mask(model: ir.Model) -> Breaches:
 
 
 def check_cache(model: ir.Model) -> Breaches:
-    """No past, no present."""
+    """No past keys and values, no present ones."""
     for node in nodes(model, "Attention"):
         past = operand(node, PAST_KEY) is not None or operand(node, PAST_VALUE) is not None
         if past or len(node.outputs) > 1:
@@ -160,7 +160,7 @@ def check_nonpad(model: ir.Model) -> Breaches:
 
 
 def check_lengths(model: ir.Model) -> Breaches:
-    """As many queries as keys, where both are known."""
+    """As many queries as keys, if both are known."""
     for node in nodes(model, "Attention"):
         query, key = operand(node, 0), operand(node, 1)
         axis = 2 if query is not None and query.shape is not None and len(query.shape) == 4 else 1
@@ -182,7 +182,7 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 
 def check_narrow_type(model: ir.Model) -> Breaches:
-    """int8, float8e4m3fn, int4 or float4e2m1."""
+    """Quantized types are int8, float8e4m3fn, int4 or float4e2m1."""
     for node in nodes(model, QUANTIZE, DEQUANTIZE):
         narrow = node.outputs[0] if node.op_type == QUANTIZE else operand(node, 0)
         zero = operand(node, 2)
@@ -192,7 +192,7 @@ def check_narrow_type(model: ir.Model) -> Breaches:
 
 
 def check_zero_point(model: ir.Model) -> Breaches:
-    """Symmetric."""
+    """Symmetric quantization: zero point 0."""
     for node in nodes(model, QUANTIZE, DEQUANTIZE):
         zero = operand(node, 2)
         if zero is None:
@@ -230,7 +230,7 @@ def check_axis(model: ir.Model) -> Breaches:
 
 
 def check_blocks(model: ir.Model) -> Breaches:
-    """Block sizes that there are kernels for."""
+    """Only block sizes that have kernels."""
     for node in nodes(model, QUANTIZE, DEQUANTIZE):
         size, narrow = number(node, "block_size", 0), operand(node, 0)
         kind = narrow.dtype if narrow is not None else None
@@ -240,7 +240,7 @@ def check_blocks(model: ir.Model) -> Breaches:
 
 
 def check_scale_type(model: ir.Model) -> Breaches:
-    """Scales of the data's type, or fp32 with the type spelled out; in blocks of the data's type."""
+    """Scales have the data's type, or fp32 with the type stated explicitly; in blocks, only the data's type."""
     for node in nodes(model, QUANTIZE, DEQUANTIZE):
         wide = operand(node, 0) if node.op_type == QUANTIZE else node.outputs[0]
         scale = operand(node, 1)
@@ -280,12 +280,12 @@ def nodes(model: ir.Model, *operators: str) -> Iterator[ir.Node]:
 
 
 def label(node: ir.Node) -> str:
-    """Return what a node is called in findings: its operator, and its name or its output's."""
+    """Return a node's name in findings: its operator, and its own name or its output's."""
     return f"{node.op_type} {node.name or node.outputs[0].name}"
 
 
 def operand(node: ir.Node, index: int) -> ir.Value | None:
-    """Return an operand of a node; None where it is left out."""
+    """Return an operand of a node; None if it is left out."""
     return node.inputs[index] if index < len(node.inputs) else None
 
 
@@ -295,7 +295,7 @@ def number(node: ir.Node, attribute: str, default: int) -> int:
 
 
 def known(value: ir.Value | None) -> np.ndarray | None:
-    """Return a constant's numbers; None for what is computed, now or when it is written."""
+    """Return a constant's values; None for values that are computed, by the graph or when it is written."""
     tensor = value.const_value if value is not None else None
     return None if tensor is None or isinstance(tensor, ir.LazyTensor) else tensor.numpy()
 

@@ -1,7 +1,7 @@
-"""TensorRT plans in a bundle: built from its 16-bit graphs, for GPUs that need not be here.
+"""TensorRT plans in a bundle: built from its 16-bit graphs, for GPUs that this machine need not have.
 
-TensorRT-RTX builds one file for all targets. The classic library, where it is installed beside a GPU, adds one for
-that GPU. Same graph, targets, profiles and release: the same bytes.
+TensorRT-RTX builds one file for all targets. The classic library, if it is installed on a machine with a GPU, adds
+one for that GPU. The same graph, targets, profiles and release give the same bytes.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ Progress = Callable[[str, float], None]
 
 NEEDED_FOR = "Building TensorRT plans"
 SECONDS_EACH, SECONDS_PER_GB = 1.5, 6.0
-"""Of a profile: what it takes by itself, and for each GB of weights."""
+"""Build time per profile: a fixed part, and a part per GB of weights."""
 MEMORY_PER_BYTE, MEMORY_LEAST = 3.5, 400_000_000
-"""Peak memory by the weights' bytes, and the library's own."""
+"""Peak memory per byte of weights, and the library's own memory in bytes."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a build will take, from the weights' bytes; measured at 28 layers on two cores (docs/tensorrt.md)."""
+    """Estimated cost of a build, from the weights' size; measured at 28 layers on two cores (docs/tensorrt.md)."""
 
     seconds: float
-    """Time."""
+    """Build time."""
     memory_bytes: int
     """Peak resident memory."""
 
@@ -55,24 +55,24 @@ def estimate(weight_bytes: int, profiles: int) -> Estimate:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What is to be built."""
+    """The plans to build."""
 
     targets: tuple[str, ...]
-    """GPUs that were asked for; none: the default ones."""
+    """GPUs that were asked for; empty: the default ones."""
 
 
 @dataclass(frozen=True)
 class BuiltPlans:
-    """What was built."""
+    """The plans that were built."""
 
     plans: tuple[Plan, ...]
-    """Entries of the manifest; the files are in the bundle's folder."""
+    """Their manifest entries; the files are in the bundle's folder."""
     notes: tuple[str, ...]
-    """What it is for, what was left out, and what it took."""
+    """Their targets, the targets left out, and the time the build took."""
 
 
 def check_plan_request(options: ExportOptions) -> PlanRequest | None:
-    """Return what the options ask for, None if no plan; now, because plans are built last.
+    """Return what the options ask for, or None if no plan; checked early, because plans are built last.
 
     Raises MissingExtraError, EngineUnavailableError and TargetError.
     """
@@ -87,7 +87,7 @@ def check_plan_request(options: ExportOptions) -> PlanRequest | None:
 def build_plans(
     bundle: Bundle, variants: Sequence[Variant], request: PlanRequest | None, tell: Progress
 ) -> BuiltPlans:
-    """Build plans of the 16-bit variants, whose files are in the bundle's folder, and write them beside.
+    """Build plans of the 16-bit variants, whose files are in the bundle's folder, and write them into it.
 
     Raises GraphRuleError, TargetError and EngineUnavailableError.
     """
@@ -114,7 +114,7 @@ def _told(variant: Variant, choice: TargetChoice, seconds: float) -> str:
 def build_variant_plans(
     bundle: Bundle, variant: Variant, targets: Sequence[str], tell: Progress
 ) -> tuple[Plan, ...]:
-    """Build the plans of one variant and write them into the bundle's folder. Raises as build_plans does."""
+    """Build the plans of one variant and write them into the bundle's folder. Raises what build_plans raises."""
     require_legal(ir.load(bundle.path / variant.graph), variant.name)
     profiles = default_profiles(bundle.manifest.limits)
     expected = estimate((bundle.path / variant.data).stat().st_size, len(profiles))
@@ -130,7 +130,7 @@ def build_variant_plans(
 
 
 def _builders(targets: Sequence[str]) -> list[tuple[TensorRt, tuple[str, ...]]]:
-    """Return each library that can build here, and what for."""
+    """Return each library that can build here, with its targets."""
     found = [(import_tensorrt(Library.RTX, NEEDED_FOR), tuple(targets))]
     here = look().first if is_installed(Library.CLASSIC) else None
     if here:

@@ -1,7 +1,7 @@
-"""The GPUs that TensorRT-RTX 1.7 builds for, and from which of them on a number format exists.
+"""The GPUs that TensorRT-RTX 1.7 builds for, and the first of them that supports each number format.
 
-Seen when building with 1.7.1 (docs/tensorrt.md): its enumeration has no sm_90 and no sm_100; a graph with a type
-that a target lacks is refused, but only if the target is named, so targets are always named.
+Seen when building with 1.7.1 (docs/tensorrt.md): its enumeration has no sm_90 and no sm_100. A graph with a type
+that a target lacks is refused only if the target is named, so targets are always named.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ FIRST = {
     Precision.FP8: Target.SM_89,
     Precision.NVFP4: Target.SM_120,
 }
-"""The first target that has a precision; all later ones have it too."""
+"""The first target that supports a precision; all later ones do too."""
 FIRST_COMPUTE = {Compute.FP16: Target.SM_75, Compute.BF16: Target.SM_80}
 
 
 @dataclass(frozen=True)
 class TargetChoice:
-    """What a plan is built for."""
+    """The targets of a plan."""
 
     targets: tuple[Target, ...]
-    """At least one."""
+    """The chosen targets, at least one."""
     dropped: tuple[Target, ...]
-    """Default targets that lack the number format."""
+    """Default targets left out, because they lack the number format."""
 
 
 def supporting(precision: Precision, compute: Compute) -> tuple[Target, ...]:
-    """Return the targets that have a precision and a compute type."""
+    """Return the targets that support a precision and a compute type."""
     first = max(FIRST[precision].number, FIRST_COMPUTE[compute].number)
     return tuple(target for target in Target if target.number >= first)
 
 
 def choose_targets(asked: Sequence[str], precision: Precision, compute: Compute) -> TargetChoice:
-    """Return the asked targets, or the default ones that support the precision.
+    """Return the targets asked for, or the default ones that support the precision.
 
-    Raises TargetError where an asked one is unknown to the library or cannot have the precision.
+    Raises TargetError if one asked for is unknown to the library or does not support the precision.
     """
     able = supporting(precision, compute)
     if not asked:
