@@ -14,14 +14,14 @@ from rim_runtime.prompt.options import LETTERS, read_options, render_options
 class Question:
     """A question, with its options in its text or as a list, or with none.
 
-    A list is what counts: with one, nothing in the text is taken for an option, so a dialogue of A and B or
-    labelled findings may end it. Without one, options are read from the end of the text (`read_options`).
+    With a list, nothing in the text is read as an option, so the text may end with a dialogue of A and B or with
+    labelled findings. Without one, options are read from the end of the text (`read_options`).
     """
 
     text: str
     """The question; lines `A: …`, `B: …` at its end are its options."""
     choices: Sequence[str] = ()
-    """The options, two to ten, where they are not in the text. Anything that `as_choices` takes will do."""
+    """The options, two to ten, if they are not in the text. Anything that `as_choices` takes."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):

@@ -1,4 +1,4 @@
-"""Texts of a bundle are printed on terminals, which obey control characters: only tabs and line ends may stand."""
+"""Refuse control characters, except tabs and line ends, in a bundle's texts: terminals would obey them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from rim_runtime.errors import BundleCorruptError
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""C0 and C1 (escape sequences begin there), and what ends lines or turns the direction of text."""
+"""C0 and C1 (escape sequences begin there), line and paragraph separators, and controls of text direction."""
 
 
 def refuse_control_characters(body: Any, where: str) -> None:
-    """Raise BundleCorruptError if a text in this JSON value, or a key, holds control characters."""
+    """Raise BundleCorruptError if a text or key in this JSON value contains control characters."""
     for text in _texts(body):
         if _CONTROL.search(text):
             raise BundleCorruptError(

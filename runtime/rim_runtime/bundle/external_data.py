@@ -19,16 +19,16 @@ _PARTS: Mapping[int, Mapping[int, int]] = {
     _FUNCTION: {7: _NODE, 11: _ATTRIBUTE},
     _TRAINING: {1: _GRAPH, 2: _GRAPH},
 }
-"""onnx.proto: of each message, the numbers of the fields that can hold tensors, and what these are."""
+"""onnx.proto: for each message, the numbers of the fields that can contain tensors, with the fields' types."""
 _KEY, _VALUE = 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 """Wire types of protobuf."""
 
 
 def external_locations(model: bytes) -> frozenset[str]:
-    """Return the locations that the tensors of a serialized ONNX model name. Raises ValueError if it is none."""
+    """Return the external locations in a serialized ONNX model's tensors. Raises ValueError if it is not one."""
     found, left = set(), [(_MODEL, 0, len(model))]
-    while left:  # no recursion: graphs can be nested as deeply as their author likes
+    while left:  # no recursion: graphs can be nested arbitrarily deep
         kind, start, end = left.pop()
         if kind == _ENTRY:
             entry = {field: model[first:last] for field, first, last in _fields(model, start, end)}

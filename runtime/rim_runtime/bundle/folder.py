@@ -56,7 +56,7 @@ class GoldenQuestion:
 
     @classmethod
     def from_json(cls, line: str) -> GoldenQuestion:
-        """Read a line of `golden.jsonl`. Raises ValueError, KeyError, TypeError or OverflowError for others."""
+        """Read a line of `golden.jsonl`. Raises ValueError, KeyError, TypeError or OverflowError if it is bad."""
         row = parse_json(line)
         question, blocks, letter = row["question"], row["blocks"], row["letter"]
         if not (isinstance(question, str) and isinstance(letter, str)):
@@ -84,7 +84,7 @@ class Bundle:
             raise BundleNotFoundError(
                 f"There is no bundle at {folder}, expected a folder. Make one with: rim-edge export -o {folder}"
             )
-        if not (folder / MANIFEST).is_file():  # nor read a pipe, which would wait for ever
+        if not (folder / MANIFEST).is_file():  # and never read a pipe, which would wait forever
             raise BundleNotFoundError(
                 f"{folder} is not a bundle: it has no {MANIFEST}. Make one with 'rim-edge export'."
             )
@@ -119,7 +119,7 @@ class Bundle:
             )
 
     def verify(self, progress: Progress | None = None) -> None:
-        """Hash every file and check where graphs read weights. Raises BundleCorruptError for the first fault."""
+        """Hash every file and check which files graphs read. Raises BundleCorruptError for the first fault."""
         for name in self.manifest.files:
             if progress:
                 progress(name)
@@ -143,7 +143,7 @@ class Bundle:
             )
 
     def check_locations(self, variant: Variant) -> None:
-        """Check that a variant's graph reads its weights from the variant's data file alone.
+        """Check that a variant's graph reads its weights only from the variant's data file.
 
         Raises BundleCorruptError.
         """

@@ -3,8 +3,8 @@
 RIM_EDGE_HOME   a folder for everything (bundles, state, cache); default: the platform's user folders
 RIM_EDGE_BUNDLE the bundle that `rim-edge ask` uses if none is given
 
-These functions only return paths; they create nothing. Where there is no place (a user without a home folder, as
-containers have them), they raise StorageError; an answer needs none of these folders.
+These functions only return paths; they create nothing. If the user has no home folder, as in some containers, they
+raise StorageError; answering needs none of these folders.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def _platform_folder(which: str) -> Path:
 
     try:
         folder: Path = getattr(platformdirs, which)(_APP, appauthor=False)
-    except RuntimeError as error:  # where neither HOME nor the list of users names a home
+    except RuntimeError as error:  # neither HOME nor the user database has a home folder
         raise _no_home(str(error)) from None
-    if not folder.is_absolute():  # what older releases return then; it would lie wherever we are started
+    if not folder.is_absolute():  # older releases return this; it would depend on the working directory
         raise _no_home(f"{folder} is no absolute path")
     return folder
 

@@ -1,6 +1,6 @@
-"""JSON as every reader of a file takes it: with or without a byte order mark, and with one set of errors.
+"""Read JSON files, with or without a byte order mark, with one set of errors.
 
-Python's parser has three kinds of errors; one of them, RecursionError for deep nesting, is easily forgotten.
+Python's parser raises three kinds of errors; one of them, RecursionError for deep nesting, is easily forgotten.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text. Raises ValueError for anything else, nesting too deep included."""
+    """Return the value of a JSON text. Raises ValueError for anything else, and for nesting that is too deep."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -17,7 +17,7 @@ from rim_runtime.machine.storage import write_file
 
 
 class Records:
-    """Checks and findings in one folder. Where it cannot be written, nothing is kept, and `trouble` says why."""
+    """Checks and findings in one folder. If it cannot be written, nothing is kept, and `trouble` says why."""
 
     def __init__(self, folder: Path | None, trouble: str | None = None) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""From a question to its token ids, by a contract and a tokenizer without added tokens."""
+"""Encode a question to its token ids, by a contract and a tokenizer without added tokens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rim_runtime.errors import BundleCorruptError, QuestionTooLongError
 from rim_runtime.prompt.contract import Prompt, PromptContract
 
 _HUGE_BYTES = 100_000
-"""Texts up to this are encoded whatever they hold; it takes a moment."""
+"""Texts of up to this size are always encoded; it takes only a moment."""
 _NFC_SHRINKS = 3
-"""Normalisation (NFC) makes a text shorter in UTF-8 by this factor at most: three bytes of each Hangul jamo."""
+"""The largest factor by which NFC normalisation shortens UTF-8: three Hangul jamo become one syllable."""
 
 
 class PromptEncoder:
@@ -59,7 +59,7 @@ class PromptEncoder:
         return ids
 
     def _refuse_huge(self, segment: str) -> None:
-        """Refuse what must be too long, unencoded: encoding takes seconds a megabyte and stops all threads."""
+        """Refuse, without encoding, what must be too long: encoding takes seconds per MB and blocks threads."""
         size = len(segment.encode())
         if size <= _HUGE_BYTES:
             return
@@ -73,7 +73,7 @@ class PromptEncoder:
         return max(map(len, self._tokenizer.get_vocab()))
 
     def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Return each token as text, for people to read; a piece of a character shows as `\ufffd`."""
+        """Return each token as text for display; a part of a character is shown as `\ufffd`."""
         return tuple(self._tokenizer.decode([token], skip_special_tokens=False) for token in ids)
 
     def compose(self, question: str, blocks: int | None = None) -> Prompt:

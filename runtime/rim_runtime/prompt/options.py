@@ -3,7 +3,7 @@
 The form that a model was trained on is the model card's: the question ends with lines `A: text`, `B: text`, ….
 `render_options` writes it and `offered_options` finds it. People write other forms (`A. text`, `(A) text`, all on
 one line): `read_options` finds those too, or says what it found. It only reads which letters are offered; the
-text that the model sees stays as it came.
+text that the model sees does not change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AT_LINE_START = re.compile(
     re.VERBOSE,
 )
 _INSIDE_LINE = re.compile(r"(?:^|(?<=[\s,;?!.:]))(\(([A-Za-z])\)|([A-Z])([.:)]))(?=\s)")
-"""Markers between other words: `(a)`, or a capital with one sign, so that `e.g. a: …` is none."""
+"""Markers inside a line: `(a)`, or a capital letter with one sign; so `e.g. a: …` is not a marker."""
 
 
 def offered_options(question: str) -> dict[str, str]:
@@ -50,7 +50,7 @@ def read_options(question: str) -> dict[str, str]:
     """Return the options of a question in any of the usual forms as `{letter: text}`, or `{}` if there are none.
 
     The card's form comes first. Others are `A.`, `A)`, `(A)`, `a:` and the like, with empty lines or wrapped lines
-    between them, or all on the last line. Raises QuestionError where lines look like options, but it is not clear
+    between them, or all on the last line. Raises QuestionError if lines look like options, but it is not clear
     which letters they offer: a letter is missing or comes twice, there are more than ten, or text follows them.
     """
     if exact := offered_options(question):
@@ -70,7 +70,7 @@ def read_options(question: str) -> dict[str, str]:
 
 
 def offered_letters(question: str) -> str:
-    """Return the letters of `read_options`; empty where there are no options, or it is not clear which."""
+    """Return the letters of `read_options`; empty if there are no options, or if they are not clear."""
     try:
         return "".join(read_options(question))
     except QuestionError:
@@ -135,7 +135,7 @@ def _marked(line: str) -> _Marked | None:
 
 
 def _last(marked: Sequence[_Marked | None], letter: str) -> int | None:
-    """Return the place of the last line of this letter."""
+    """Return the index of the last line with this letter."""
     return max((place for place, line in enumerate(marked) if line and line.letter == letter), default=None)
 
 
@@ -172,7 +172,7 @@ def _with_wrapped_lines(lines: Sequence[str], marked: Sequence[_Marked | None]) 
 
 
 def _refuse_more_inside(options: Sequence[_Marked]) -> None:
-    """Refuse options that hold further ones, as two columns do."""
+    """Refuse options that contain further options, as in two columns."""
     expected = _ALPHABET[len(options)]
     inside = [found[2] or found[3] for option in options for found in _INSIDE_LINE.finditer(option.text)]
     if expected in inside:
@@ -181,7 +181,7 @@ def _refuse_more_inside(options: Sequence[_Marked]) -> None:
 
 
 def _inside_line(line: str) -> dict[str, str]:
-    """Return options that stand one after another on a line; `{}` if they do not."""
+    """Return the options that follow one another on a line; `{}` if there are none."""
     found = list(_INSIDE_LINE.finditer(line))
     first = max((place for place, mark in enumerate(found) if (mark[2] or mark[3]) in ("A", "a")), default=None)
     if first is None:
@@ -203,7 +203,7 @@ def _may_begin(line: str, first: re.Match[str]) -> bool:
 
 
 def _refuse_a_lost_first(marked: Sequence[_Marked | None]) -> None:
-    """Refuse last lines B, C, … without an A, which may stand on the question's own line."""
+    """Refuse last lines B, C, … without a line A, which may be part of the question's own line."""
     run = ""
     for line in reversed(marked):
         if line is None:
