@@ -13,7 +13,7 @@ from experiments.prosqa.__main__ import PLAN as PROSQA
 from experiments.tables import fill, tables_of
 
 
-@pytest.mark.parametrize("plan", [PLAN, LONG], ids=lambda design: design.title)
+@pytest.mark.parametrize("design", [PLAN, LONG], ids=lambda design: design.title)
 def test_the_page_shows_what_was_found(tmp_path, design):
     results = json.loads(design.results.read_text(encoding="utf-8"))
     assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in design.runs]
