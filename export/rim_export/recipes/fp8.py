@@ -11,7 +11,6 @@ row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import cached_property, partial
 
 import ml_dtypes
@@ -31,15 +30,6 @@ from rim_export.weights.model_weights import ModelWeights
 LARGEST = 448
 """The largest E4M3 number."""
 GRID = Grid("fp8", ir.DataType.FLOAT8E4M3FN, LARGEST)
-
-
-class Activations(StrEnum):
-    """How activations get their scales in fp8."""
-
-    TENSOR = "tensor"
-    """A calibrated constant for each activation: no extra kernels on a GPU."""
-    ROW = "row"
-    """By row normalisation: nothing is calibrated, and no outlier token affects the others."""
 
 
 def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
