@@ -12,6 +12,7 @@ from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
     from rim_edge.recipe.recipe import Recipe
+    from rim_edge.training.job import Job
 
 
 def train(
@@ -65,15 +66,9 @@ def train(
     require_extra("train", "Training")
     if tensorboard is not None:
         require_extra("tensorboard", "--tensorboard")
-    from rich.console import Console
-
-    from rim_edge.cli.show.training import training_view
-    from rim_edge.cli.show.training_summary import result, summarize
-    from rim_edge.errors import StoppedError
     from rim_edge.recipe.arms import find_arm
     from rim_edge.recipe.inputs import BadRows, parse_data_option, parse_eval_option
-    from rim_edge.training.job import Job, is_finished, run_job
-    from rim_edge.training.stopping import StopSignals
+    from rim_edge.training.job import Job, is_finished
 
     recipe = _recipe(preset, config, lora_rank)
     if config is None and model is None and recipe.scratch is not None:
@@ -97,6 +92,19 @@ def train(
         if as_json:
             print_json({"checkpoint": str(out), "is_finished": True})
         return
+    _run(job, as_json=as_json)
+
+
+def _run(job: Job, *, as_json: bool) -> None:
+    """Train, and print the result."""
+    from rich.console import Console
+
+    from rim_edge.cli.show.training import training_view
+    from rim_edge.cli.show.training_summary import result, summarize
+    from rim_edge.errors import StoppedError
+    from rim_edge.training.job import run_job
+    from rim_edge.training.stopping import StopSignals
+
     console, signals = Console(stderr=True), StopSignals(_stopping)
     try:
         with training_view(console, job.curriculum) as view:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.errors import CheckpointError
-from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.errors import StorageError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -63,25 +62,28 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def read_checkpoint(folder: Path) -> tuple[Any, Any]:
-    """Return (model in fp32, tokenizer) of a local transformers folder."""
+    """Return (model in fp32, tokenizer) of a local transformers folder.
+
+    Code in the folder is never run, pickled weights are never opened, and nobody is asked whether they may be.
+    Raises CheckpointError.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, attn_implementation="sdpa"
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
     return model, tokenizer
-
-
-def weight_files(folder: Path) -> list[tuple[str, int, str]]:
-    """Return the name, size and SHA-256 of each file of weights in a checkpoint's folder."""
-    paths = sorted(path for kind in ("*.safetensors", "*.bin") for path in folder.glob(kind))
-    return [(path.name, path.stat().st_size, sha256_file(path)) for path in paths]
 
 
 def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rim_export.checkpoint.families import check_architecture
-from rim_export.checkpoint.folder import read_config
+from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import derive_contract
 from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.machine.storage import new_folder, refuse_existing
@@ -24,7 +23,6 @@ from rim_edge.evaluation.held_out import HeldOut, held_out_puzzles, hold_out, re
 from rim_edge.evaluation.plot import draw_accuracy
 from rim_edge.evaluation.scores import RunScores, majority, stage_scores
 from rim_edge.methods.rim.encode import ExampleEncoder
-from rim_edge.model.checkpoint import weight_files
 from rim_edge.model.trainable import TrainableModel, load_trainable, write_trained
 from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum, Stage
@@ -189,7 +187,7 @@ def _read(job: Job) -> _Inputs:
     if job.model is None and recipe.scratch is None:
         raise CurriculumError(f"The recipe '{recipe.name}' has no model of its own. Pass --model DIR.")
     if job.model is not None:
-        check_architecture(read_config(job.model))  # what could not be exported need not be trained
+        Checkpoint.open(job.model)  # what could not be exported need not be trained
     scored = None if job.eval_file is None else read_eval_file(job.eval_file, job.bad_rows)
     return _Inputs(files, scored)
 
@@ -323,6 +321,7 @@ def _start(job: Job, saved: SavedStates, trainable: TrainableModel) -> TrainingS
 def _identity(job: Job) -> dict[str, Any]:
     """Return what a run must have in common with the one it resumes; resources and learning rates may differ."""
     recipe, curriculum = job.recipe, asdict(job.curriculum)
+    base = None if job.model is None else Checkpoint.open(job.model)
     for stage in curriculum["stages"]:
         del stage["learning_rate"]
     return {
@@ -333,7 +332,7 @@ def _identity(job: Job) -> dict[str, Any]:
         "curriculum": curriculum,
         "arm": job.arm,
         "seed": job.seed,
-        "model": None if job.model is None else [dict(read_config(job.model)), weight_files(job.model)],
+        "model": None if base is None else [dict(base.config), base.weights_sha256()],
         "data": [[sha256_file(file.path), file.weight, file.steps] for file in job.files],
         "bad rows": job.bad_rows,
         "eval": job.eval_file and [sha256_file(job.eval_file.path), job.eval_file.rows],
