@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from rim_edge.cli.output import error_text
+from rim_edge.cli.output import error_text, exit_code
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C, as shells have it."""
@@ -58,14 +58,6 @@ def _start(arguments: Sequence[str] | None) -> None:
     if threading.current_thread() is threading.main_thread():  # nobody else may
         signal.signal(signal.SIGTERM, _stop)
     app(arguments, prog_name="rim-edge")
-
-
-def exit_code(error: Exception) -> int:
-    """Return the exit code of a RimError's branch."""
-    from rim_runtime.errors import CheckError, InputError, UnavailableError
-
-    codes = {InputError: 2, CheckError: 3, UnavailableError: 4}
-    return next((code for branch, code in codes.items() if isinstance(error, branch)), 1)
 
 
 def _error(error: Exception) -> int:

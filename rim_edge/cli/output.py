@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +30,24 @@ def note(text: str) -> None:
 def error_text(error: BaseException) -> str:
     """Return an error's message and what was noted on it, such as which of many questions it was."""
     return " ".join([str(error), *getattr(error, "__notes__", ())])
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of a RimError's branch; 1 for any other error."""
+    from rim_runtime.errors import CheckError, InputError, UnavailableError
+
+    codes = {InputError: 2, CheckError: 3, UnavailableError: 4}
+    return next((code for branch, code in codes.items() if isinstance(error, branch)), 1)
+
+
+def error_body(error: BaseException) -> dict[str, Any]:
+    """Return an error as programs read it: `{"error": {"code", "kind", "message"}}`.
+
+    `code` is the exit code; `kind` is the name of the error's class: QuestionTooLongError is "question-too-long".
+    """
+    name = type(error).__name__.removesuffix("Error")
+    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+    return {"error": {"code": exit_code(error), "kind": kind, "message": error_text(error)}}
 
 
 def console() -> Console:

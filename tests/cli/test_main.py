@@ -51,25 +51,6 @@ def test_bad_usage_exits_2(run: Callable[..., Any], arguments: list[str]) -> Non
     assert failed.err
 
 
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (errors.RimError("x"), 1),
-        (errors.StorageError("x"), 1),
-        (errors.BrokenLogitsError("ort-cpu", "int8"), 1),
-        (errors.QuestionTooLongError(9, 8), 2),
-        (errors.BundleNotFoundError("x"), 2),
-        (errors.TargetExistsError("x"), 2),
-        (errors.BundleCorruptError("x"), 3),
-        (errors.SelfTestError("x"), 3),
-        (errors.EngineUnavailableError("x"), 4),
-        (errors.MissingExtraError("torch", "pip install x", "Exporting"), 4),
-    ],
-)
-def test_exit_codes(error: Exception, code: int) -> None:
-    assert cli.exit_code(error) == code
-
-
 def test_a_reader_that_goes_away_is_no_drama(tiny_bundle: Path) -> None:
     command = [sys.executable, "-m", "rim_edge", "ask", "Why?", "--bundle", str(tiny_bundle)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
