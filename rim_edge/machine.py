@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Variant
+from rim_runtime.bundle.names import ListedBundle, list_bundles
 from rim_runtime.engines.gpu_engines import missing_cuda_libraries, plan_requirements
 from rim_runtime.engines.names import GPU_ENGINES, EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
@@ -30,7 +31,6 @@ from rim_runtime.machine.folders import bundles_folder, cache_folder, home_folde
 from rim_runtime.machine.gpu import Gpus
 from rim_runtime.tensorrt.plans import refusal
 
-from rim_edge.bundles import ListedBundle, list_bundles
 from rim_edge.extras import EXTRAS, ExtraStatus, extra_status
 
 LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt-rtx-cu13", "tensorrt-cu13", "cuda-bindings")

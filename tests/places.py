@@ -8,5 +8,7 @@ REPOSITORY = Path(__file__).parents[1]
 """The checkout."""
 DEMO_PACKAGE = REPOSITORY / "rim_edge" / "demo"
 """The embedded bundle and the checkpoint it was made of."""
+DEMO_FOLDER = DEMO_PACKAGE / "bundle"
+"""The embedded bundle alone."""
 SHARED = REPOSITORY.parent / "shared" / "data"
 """Real data sets and the Qwen3 tokenizer; not there for everyone."""

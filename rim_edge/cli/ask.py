@@ -21,9 +21,8 @@ from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
     from rim_runtime.answer import Answer
+    from rim_runtime.bundle.names import ResolvedBundle
     from rim_runtime.question import Question
-
-    from rim_edge.bundles import ResolvedBundle
 
 
 CLEAR_LEAD = 0.2
@@ -57,10 +56,10 @@ def ask(
 
     Without one, on a terminal, it asks for questions until Ctrl-D.
     """
+    from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.engines.backend import Answers
     from rim_runtime.question import Question
 
-    from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.opening import open_engine
     from rim_edge.cli.questions import read_question
 
@@ -82,11 +81,11 @@ def ask(
 
 def _tell(bundle: ResolvedBundle, question: Question, answer: Answer, form: Form) -> None:
     """Print an answer, and a note where the demo has none."""
-    from rim_edge.bundles import DEMO_FOLDER
+    from rim_runtime.bundle.names import demo_folder
 
     show(question, answer, form)
     lead = _lead(answer)
-    if bundle.path == DEMO_FOLDER and lead < CLEAR_LEAD:
+    if bundle.path == demo_folder() and lead < CLEAR_LEAD:
         note(
             f"the demo does not know: {answer.letter} leads by {100 * lead:.0f} points of 100 only. It solves its "
             "three kinds of puzzle (rim-edge demo) and knows nothing else"

@@ -31,12 +31,11 @@ OriginArgument = Annotated[
 def list_(as_json: JsonOption = False) -> None:
     """List the bundles here; `ask` uses the marked one."""
     from rich.text import Text
-
-    from rim_edge.bundles import list_bundles
+    from rim_runtime.bundle.names import list_bundles
 
     listed = list_bundles()
     if as_json:
-        rows = [{"name": b.name, "path": str(b.path), "default": b.default} for b in listed]
+        rows = [{"name": b.name, "path": str(b.path), "default": b.default, "missing": b.missing} for b in listed]
         print_json({"bundles": rows})
         return
     out = console()
@@ -53,8 +52,7 @@ def use(
 ) -> None:
     """Make a bundle the one that `ask` uses."""
     from rim_runtime.bundle.folder import Bundle
-
-    from rim_edge.bundles import find_bundle, use_bundle
+    from rim_runtime.bundle.names import find_bundle, use_bundle
 
     Bundle.load(find_bundle(name))
     chosen = use_bundle(name)
@@ -132,8 +130,7 @@ def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
 
 def _load(name: str | None) -> Bundle:
     from rim_runtime.bundle.folder import Bundle
-
-    from rim_edge.bundles import resolve_bundle
+    from rim_runtime.bundle.names import resolve_bundle
 
     return Bundle.load(resolve_bundle(name).path)
 

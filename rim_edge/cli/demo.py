@@ -37,9 +37,9 @@ def demo(
     """Watch the embedded toy model answer puzzles."""
     import random
 
+    from rim_runtime.bundle.names import DEMO, Origin, ResolvedBundle, find_bundle
     from rim_runtime.question import Question
 
-    from rim_edge.bundles import DEMO, Origin, ResolvedBundle, find_bundle
     from rim_edge.cli.opening import open_engine
     from rim_edge.puzzles.fresh import fresh_puzzles
 

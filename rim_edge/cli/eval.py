@@ -74,10 +74,10 @@ def parse_blocks(text: str | None, most: int) -> range:
 
 
 def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, engine: str) -> Report:
+    from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.errors import QuestionError
     from rim_runtime.question import Question
 
-    from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.opening import open_engine
     from rim_edge.evaluation.scores import Read, report
 

@@ -107,12 +107,12 @@ def export(
 ) -> None:
     """Turn a checkpoint into a verified bundle."""
     from rim_runtime.bundle.manifest import Dialect, Head, parse_precision
+    from rim_runtime.bundle.names import is_own
     from rim_runtime.engines.names import EngineName, parse_engine
     from rim_runtime.engines.registry import require_engine
     from rim_runtime.machine.folders import bundles_folder
     from rim_runtime.machine.storage import refuse_existing
 
-    from rim_edge.bundles import is_own
     from rim_edge.extras import require_extra
 
     runs_on = parse_engine(engine)
@@ -153,9 +153,8 @@ def export(
 
 
 def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
+    from rim_runtime.bundle.names import use_bundle
     from rim_runtime.bundle.trust import trust
-
-    from rim_edge.bundles import use_bundle
 
     if as_default:
         use_bundle(str(report.bundle.absolute()))

@@ -9,18 +9,16 @@ from rim_runtime.engines.backend import Answers
 from rim_edge.cli.output import note, progress_line
 
 if TYPE_CHECKING:
+    from rim_runtime.bundle.names import ResolvedBundle
     from rim_runtime.engine import Engine
-
-    from rim_edge.bundles import ResolvedBundle
 
 
 def open_engine(
     bundle: ResolvedBundle, engine: str = "auto", precision: str | None = None, answers: Answers = Answers.MANY
 ) -> Engine:
     """Load a bundle for asking, and say what the user should know about it."""
+    from rim_runtime.bundle.names import Origin
     from rim_runtime.engine import Engine
-
-    from rim_edge.bundles import Origin
 
     with progress_line() as progress:
         loaded = Engine.load(bundle.path, engine=engine, precision=precision, answers=answers, progress=progress)

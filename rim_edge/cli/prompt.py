@@ -23,10 +23,10 @@ def prompt(
 ) -> None:
     """Show exactly the tokens that the model sees."""
     from rim_runtime.bundle.folder import Bundle
+    from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.loading.load import load_encoder
     from rim_runtime.question import Question
 
-    from rim_edge.bundles import resolve_bundle
     from rim_edge.cli.questions import read_question
 
     text = Question(read_question(question), choice or ()).rendered()

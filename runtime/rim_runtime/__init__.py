@@ -2,7 +2,7 @@
 
     from rim_runtime import Engine
 
-    with Engine.load("bundle/") as engine:
+    with Engine.load() as engine:  # what `rim-edge ask` uses; a folder or a name picks another bundle
         answer = engine.ask("Which vitamin deficiency causes scurvy?", ["Vitamin A", "Vitamin C"])
     answer.letter, answer.choice, answer.confidence
 

@@ -1,6 +1,6 @@
 """The runtime's public interface: load a bundle, ask it, close it.
 
-with Engine.load("bundle/") as engine:
+with Engine.load() as engine:  # the bundle that `rim-edge ask` uses; or a name, or a folder
     answer = engine.ask("Which vitamin deficiency causes scurvy?", ["Vitamin A", "Vitamin C"])
 """
 
@@ -15,9 +15,10 @@ from typing import Self
 
 import numpy as np
 
-from rim_runtime.answer import Answer, read_letters
+from rim_runtime.answer import Answer, lead_of, read_letters
 from rim_runtime.bundle.folder import Progress
 from rim_runtime.bundle.manifest import Manifest, Precision
+from rim_runtime.bundle.names import resolve_bundle
 from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats
 from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
@@ -43,7 +44,7 @@ class Engine:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        bundle: str | Path | None = None,
         *,
         engine: str = "auto",
         precision: str | None = None,
@@ -53,12 +54,15 @@ class Engine:
     ) -> Self:
         """Load a bundle, check it, and ask its golden questions if it is loaded here for the first time.
 
+        `bundle` is a folder, or a name as `rim-edge bundle list` prints them (a Path is always a folder). None
+        means the bundle that `rim-edge ask` uses: RIM_EDGE_BUNDLE, else the chosen default, else the demo.
         `threads` None means one per physical core; `answers` ONE starts sooner and answers slower (`Answers`);
         `progress` is called with a line of text before each slow step.
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
         and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine).
         """
-        loaded = load_parts(path, engine, precision, EngineOptions(threads, answers), progress)
+        folder = resolve_bundle(bundle).path
+        loaded = load_parts(folder, engine, precision, EngineOptions(threads, answers), progress)
         return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
 
     @property
@@ -164,6 +168,7 @@ class Engine:
             probabilities=probabilities,
             letter_logits={name: float(value) for name, value in zip(self._letters, logits, strict=True)},
             confidence=probabilities[letter],
+            lead=lead_of(probabilities),
             blocks=blocks,
             engine=self.name,
             precision=self.precision,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rim_runtime.bundle import names
 
-from rim_edge import bundles
 from rim_edge.cli import main
 
 
@@ -62,7 +62,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def demo_bundle(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny bundle in the embedded demo's place."""
     path = make_bundle("demo-bundle")
-    monkeypatch.setattr(bundles, "DEMO_FOLDER", path)
+    monkeypatch.setattr(names, "demo_folder", lambda: path)
     return path
 
 

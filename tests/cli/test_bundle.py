@@ -13,9 +13,8 @@ import pytest
 from rim_runtime import Bundle, BundleNotFoundError
 from rim_runtime.bundle.folder import save_manifest
 from rim_runtime.bundle.manifest import FileEntry, Plan, Profile
+from rim_runtime.bundle.names import Origin, resolve_bundle
 from rim_runtime.bundle.trust import is_trusted
-
-from rim_edge.bundles import Origin, resolve_bundle
 
 Run = Callable[..., Any]
 MakeBundle = Callable[..., Path]
@@ -31,8 +30,8 @@ def test_list_is_the_contract(run: Run, demo_bundle: Path, mine: Path) -> None:
     assert run("bundle", "list", "--json").json == {
         "schema_version": 1,
         "bundles": [
-            {"name": "demo", "path": str(demo_bundle), "default": True},
-            {"name": "mine", "path": str(mine), "default": False},
+            {"name": "demo", "path": str(demo_bundle), "default": True, "missing": False},
+            {"name": "mine", "path": str(mine), "default": False, "missing": False},
         ],
     }
     assert "● demo" in run("bundle", "list").out
@@ -97,7 +96,8 @@ def test_a_default_that_is_gone_is_an_error(run: Run, demo_bundle: Path, mine: P
     assert (
         "neither a folder nor one of: demo, renamed. Choose one of them (rim-edge bundle use NAME)" in failed.err
     )
-    assert not any(entry["default"] for entry in run("bundle", "list", "--json").json["bundles"])
+    *_, gone = run("bundle", "list", "--json").json["bundles"]
+    assert gone == {"name": "mine", "path": str(mine), "default": True, "missing": True}
 
 
 def test_a_variable_that_names_nothing_is_an_error(

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from rim_edge import bundles
+from rim_runtime.bundle import names
 
 Run = Callable[..., Any]
 
@@ -60,7 +59,7 @@ def test_puzzles_are_fresh_each_time(run: Run, demo_bundle: Path) -> None:
 
 
 def test_an_installation_without_demo_says_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundles, "DEMO_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(names, "demo_folder", lambda: None)
     failed = run("demo")
     assert failed.code == 2
     assert "This installation has no demo bundle" in failed.err

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rim_runtime import Bundle, Engine, Question
 
-from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.cli.ask import CLEAR_LEAD, _lead
 from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.puzzles.puzzle import Family
+from tests.places import DEMO_FOLDER
 
 Run = Callable[..., Any]
 
@@ -90,7 +90,7 @@ def test_it_says_so_of_other_texts_and_not_of_its_puzzles() -> None:
 
 def test_it_ships_in_the_list(run: Run) -> None:
     entries = run("bundle", "list", "--json").json["bundles"]
-    assert entries == [{"name": "demo", "path": str(DEMO_FOLDER), "default": True}]
+    assert entries == [{"name": "demo", "path": str(DEMO_FOLDER), "default": True, "missing": False}]
 
 
 def test_a_new_process_answers_and_loads_nothing_that_it_can_do_without() -> None:

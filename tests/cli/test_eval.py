@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.puzzles.fresh import fresh_puzzles
+from tests.places import DEMO_FOLDER
 
 Run = Callable[..., Any]
 CHECKPOINT = DEMO_FOLDER.parent / "checkpoint"

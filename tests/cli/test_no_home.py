@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from rim_runtime import StorageError
+from rim_runtime.bundle.names import Origin, find_bundle, is_own, list_bundles, resolve_bundle, use_bundle
 
-from rim_edge.bundles import DEMO_FOLDER, Origin, find_bundle, is_own, list_bundles, resolve_bundle, use_bundle
+from tests.places import DEMO_FOLDER
 
 
 @pytest.mark.usefixtures("no_home")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ ROOT = REPOSITORY
 README = ROOT / "README.md"
 
 
-def test_the_python_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_python_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     result = doctest.testfile(str(README), module_relative=False)
     assert (result.failed, result.attempted) == (0, 3)
 

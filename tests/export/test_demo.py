@@ -9,9 +9,8 @@ import rim_export
 from rim_runtime import Engine, Question
 from rim_runtime.bundle.manifest import Precision
 
-from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.puzzles.fresh import fresh_puzzles
-from tests.places import DEMO_PACKAGE
+from tests.places import DEMO_FOLDER, DEMO_PACKAGE
 
 DEMO = DEMO_PACKAGE
 

@@ -24,8 +24,8 @@ from rim_runtime import (
 )
 from rim_runtime.testing import fake_engine, fake_manifest
 
-from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.puzzles.fresh import fresh_puzzles
+from tests.places import DEMO_FOLDER
 
 STEM = "Which vitamin deficiency causes scurvy?"
 VITAMINS = ["Vitamin A", "Vitamin B12", "Vitamin C", "Vitamin D"]

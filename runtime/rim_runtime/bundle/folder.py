@@ -80,6 +80,8 @@ class Bundle:
         Raises BundleNotFoundError, BundleVersionError and BundleCorruptError, in this order.
         """
         folder = Path(path)
+        if folder.is_file():
+            raise BundleNotFoundError(f"{folder} is a file, expected a folder. Give the bundle's folder.")
         if not folder.is_dir():
             raise BundleNotFoundError(
                 f"There is no bundle at {folder}, expected a folder. Make one with: rim-edge export -o {folder}"

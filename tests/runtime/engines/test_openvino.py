@@ -26,8 +26,8 @@ from rim_runtime.engines.backend import EngineOptions
 from rim_runtime.engines.openvino import OpenVinoBackend
 from rim_runtime.engines.registry import is_installed
 
-from rim_edge.bundles import DEMO_FOLDER
 from rim_edge.puzzles.fresh import fresh_puzzles
+from tests.places import DEMO_FOLDER
 
 MakeBundle = Callable[..., Path]
 STEM = "Which vitamin deficiency causes scurvy?"

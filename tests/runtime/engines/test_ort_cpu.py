@@ -17,7 +17,7 @@ from rim_runtime.engines.registry import require_engine
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.cpu import this_cpu
 
-from rim_edge.bundles import DEMO_FOLDER
+from tests.places import DEMO_FOLDER
 
 
 def test_the_product_is_what_it_says() -> None:
