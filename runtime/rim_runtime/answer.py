@@ -25,8 +25,11 @@ class Answer:
     letter_logits: Mapping[str, float]
     """The model's raw logits of all its letters."""
     confidence: float
-    """The chosen letter's probability among the offered ones: how clearly the model prefers it to the others.
-    It is not calibrated: it does not measure the chance of being right, and a model can be sure and wrong."""
+    """The letter's share among the offered letters; not calibrated. It says how clearly the model prefers the
+    letter to the others, not how probable it is that the letter is right: a model can be sure and wrong."""
+    lead: float
+    """The letter's probability minus the next offered letter's, 0 to 1; not calibrated either. A small lead means
+    that the model has no clear answer, however many letters there are."""
     blocks: int
     """Memory blocks used."""
     engine: str
@@ -57,3 +60,9 @@ def read_letters(
     total = sum(weights.values())
     probabilities = {letter: weight / total for letter, weight in weights.items()}
     return max(among, key=among.__getitem__), probabilities
+
+
+def lead_of(probabilities: Mapping[str, float]) -> float:
+    """Return how much more probable the best letter is than the next one; a lone letter leads by all it has."""
+    first, second, *_ = sorted((*probabilities.values(), 0.0), reverse=True)
+    return first - second

@@ -16,6 +16,9 @@ class Question:
 
     With a list, nothing in the text is read as an option, so the text may end with a dialogue of A and B or with
     labelled findings. Without one, options are read from the end of the text (`read_options`).
+
+    White space around the text and around each choice is no part of them: files and text boxes end in a line
+    break, the questions that models are trained on do not, and a tokenizer joins it to the last word.
     """
 
     text: str
@@ -32,7 +35,8 @@ class Question:
         """Return the whole text that the model sees, choices included. Raises QuestionError."""
         if not self.text.strip():
             raise QuestionError("The question is empty, expected some text. Write the question in quotes.")
-        return render_options(self.text, self.choices) if self.choices else self.text
+        text = self.text.strip()
+        return render_options(text, [choice.strip() for choice in self.choices]) if self.choices else text
 
     def offered(self) -> Mapping[str, str]:
         """Return the options as `{letter: text}`; empty where the question has none.
