@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rim_export.checkpoint.folder import read_config
+from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract
 from rim_runtime.prompt.options import LETTERS
 
@@ -27,7 +27,7 @@ _BATCH = 64
 
 def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
     """Return (model in fp32, encoder) of a checkpoint; blocks and prefix are the card's where it names none."""
-    rim = RimSettings.from_config(read_config(folder)) or RimSettings()
+    rim = Checkpoint.open(folder).rim or RimSettings()
     model, tokenizer = read_checkpoint(folder)
     through_onednn(model)
     return model.eval(), ExampleEncoder(tokenizer, derive_contract(tokenizer, rim))

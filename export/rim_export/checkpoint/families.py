@@ -25,9 +25,18 @@ class Refusal:
 
 def _scales_rope(config: Mapping[str, Any]) -> bool:
     """Whether RoPE is scaled, in both spellings: `rope_scaling` (transformers 4), `rope_parameters` (5)."""
-    entries = (config.get("rope_scaling"), config.get("rope_parameters"))
-    kinds = {(entry.get("rope_type") or entry.get("type")) for entry in entries if isinstance(entry, Mapping)}
+    entries = [
+        entry for entry in map(config.get, ("rope_scaling", "rope_parameters")) if isinstance(entry, Mapping)
+    ]
+    inner = [value for entry in entries for value in entry.values() if isinstance(value, Mapping)]
+    kinds = {entry.get("rope_type") or entry.get("type") for entry in (*entries, *inner)}
     return bool(kinds - {"default", None})
+
+
+def _has_rope_by_layer(config: Mapping[str, Any]) -> bool:
+    """Whether RoPE has parameters of its own for each type of layer, as in models that mix types of attention."""
+    entry = config.get("rope_parameters")
+    return isinstance(entry, Mapping) and any(isinstance(value, Mapping) for value in entry.values())
 
 
 def _slides(config: Mapping[str, Any]) -> bool:
@@ -39,6 +48,7 @@ REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
     "qwen3": (
         Refusal("sliding window (use_sliding_window, layer_types)", _slides),
         Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope),
+        Refusal("RoPE by type of layer (rope_parameters)", _has_rope_by_layer),
         Refusal("attention bias (attention_bias)", lambda config: bool(config.get("attention_bias"))),
         Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
     ),

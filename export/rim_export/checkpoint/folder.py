@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any
 from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.machine.json_files import read_json
 
+from rim_export.checkpoint.contents import refuse_foreign_files
 from rim_export.checkpoint.families import check_architecture
 from rim_export.checkpoint.links import refuse_links_out
+from rim_export.checkpoint.other_forms import check_tensor_names, refuse_file, refuse_other_forms, without_config
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.checkpoint.tensors import WeightFiles
 from rim_export.errors import CheckpointError, CheckpointNotFoundError
 
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""OWNER/NAME, as a model hub names its repositories."""
 DEFAULT_MODEL = "NDIJayant/OpenMed-qwen3-1.7b-RIM"
 """What `rim-edge export` takes without `--model` (the model card's repository)."""
 
@@ -44,16 +49,21 @@ class Checkpoint:
         Raises CheckpointNotFoundError, CheckpointError and UnsupportedModelError.
         """
         path = _locate(model)
+        refuse_other_forms(path)
         refuse_links_out(path)
+        refuse_foreign_files(path)
         config = read_config(path)
         check_architecture(config)
+        weights = WeightFiles.open(path)
+        check_tensor_names(weights.tensors, path)
+        check_tables(weights, config)
         in_cache = path.parent.name == "snapshots"
         return cls(
             path=path,
             name=str(model) if in_cache else path.resolve().name,
             revision=path.name if in_cache else None,
             config=config,
-            weights=WeightFiles.open(path),
+            weights=weights,
         )
 
     @property
@@ -114,22 +124,22 @@ def _locate(model: str | Path) -> Path:
     path = Path(model)
     if path.is_dir():
         return path
-    parts = str(model).split("/")
-    is_hub_id = isinstance(model, str) and len(parts) == 2 and all(parts) and not model.startswith((".", "~"))
-    if path.exists() or not is_hub_id:
+    if path.is_file():
+        refuse_file(path)
+    if path.exists() or not (isinstance(model, str) and _HUB_ID.fullmatch(model)):
         raise CheckpointNotFoundError(
             f"There is no checkpoint folder at {model}. Give a folder with config.json, tokenizer and weights."
         )
-    return _locate_in_hub_cache(str(model))
+    return _locate_in_hub_cache(model)
 
 
 def _locate_in_hub_cache(model: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model, local_files_only=True))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):
         raise CheckpointNotFoundError(
             f"{model} is neither a local folder nor in the hub's cache, and rim-edge downloads nothing. "
             f"On a machine with a network run 'hf download {model} --local-dir DIR', "
@@ -144,11 +154,26 @@ def read_config(path: Path) -> Mapping[str, Any]:
     try:
         config = read_json(path / "config.json")
     except FileNotFoundError:
+        raise CheckpointError(without_config(path)) from None
+    except OSError as error:
         raise CheckpointError(
-            f"{path} is not a checkpoint: it has no config.json. Give the folder that holds it."
+            f"{path / 'config.json'} cannot be read ({error.strerror}). Check its permissions."
         ) from None
     except ValueError as error:
         raise CheckpointError(f"{path / 'config.json'} is not JSON ({error}). Copy it again.") from None
     if not isinstance(config, dict):
         raise CheckpointError(f"{path / 'config.json'} is not a JSON object. Copy it again.")
     return config
+
+
+def check_tables(weights: WeightFiles, config: Mapping[str, Any]) -> None:
+    """Raise CheckpointError unless embedding and output layer have a row for every id that config.json counts."""
+    expected = (config["vocab_size"], config["hidden_size"])
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        found = weights.shape(name)
+        if found not in (None, expected):
+            raise CheckpointError(
+                f"The checkpoint's tensor for {name} has shape {list(found)}, config.json says {list(expected)}. "
+                "Weights and config.json do not belong together: save the whole model again after its vocabulary "
+                "was resized, or copy both anew."
+            )

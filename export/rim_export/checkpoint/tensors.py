@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rim_export.checkpoint.contents import foreign_content
 from rim_export.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -55,8 +56,18 @@ class WeightFiles:
             with safe_open(path, framework="pt") as file:
                 tensor: torch.Tensor = file.get_tensor(name)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error}). Copy the checkpoint again.") from None
+            raise _unreadable(path, error) from None
         return tensor
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Return one tensor's shape from its file's header; None if there is no such tensor."""
+        from safetensors import safe_open
+
+        path = self.tensors.get(name)
+        if path is None:
+            return None
+        with safe_open(path, framework="np") as file:
+            return tuple(file.get_slice(name).get_shape())
 
 
 def _shards(folder: Path) -> set[Path]:
@@ -79,7 +90,13 @@ def _names(path: Path) -> list[str]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:  # headers alone: torch is not imported for them
             return list(file.keys())
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}). Copy the checkpoint again.") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    if what := foreign_content(path):
+        return CheckpointError(f"{path} is {what}.")
+    return CheckpointError(f"{path} cannot be read ({error}). Copy the checkpoint again.")

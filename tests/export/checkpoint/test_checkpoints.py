@@ -16,8 +16,7 @@ import pytest
 import rim_export
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
-from rim_export.questions import QuestionFileError
-from rim_runtime.errors import InputError, RimError, StorageError, TargetExistsError
+from rim_runtime.errors import InputError, RimError, RowError, StorageError, TargetExistsError
 from transformers import AutoTokenizer
 
 from rim_edge.demo.make import CHECKPOINT, HERE
@@ -58,8 +57,9 @@ def test_default_model_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_not_a_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert "no config.json" in refused(tmp_path / "empty", tmp_path, CheckpointError)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    assert "no config.json" in refused(tmp_path / "other", tmp_path, CheckpointError)
 
 
 def test_config_that_is_not_json(damaged: Path, tmp_path: Path) -> None:
@@ -221,26 +221,26 @@ def test_bad_max_flips(max_flips: float) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "0 of 0"),
+        ("", "is empty, expected rows"),
         ('{"question": "Why?"}\n', "1 of 1"),
-        ("{", "line 1: not JSON"),
-        ('{"text": "Why?"}\n', 'line 1: no "question" text'),
+        ("{", "line 1: no JSON"),
+        ('{"text": "Why?"}\n', "line 1: 'question' is None"),
         ('{"question": "Why?", "options": {"B": "x", "A": "y"}}\n', "in order"),
         ('{"question": "Why?", "options": {"A": "x"}}\n', "choices is 1, expected 2 to 10"),
-        ('{"question": "Why?", "options": 3}\n', "expected texts by letter"),
-        ('{"question": "Why?", "answer": "Z"}\n', "expected a letter A to J"),
+        ('{"question": "Why?", "options": 3}\n', "expected a list of texts, or texts by letter"),
+        ('{"question": "Why?", "answer": "C"}\n', "'answer' is 'C' and the row has no options"),
     ],
 )
 def test_bad_certificate_questions(damaged: Path, tmp_path: Path, content: str, says: str) -> None:
     questions = tmp_path / "questions.jsonl"
     questions.write_text(content)
-    assert says in refused(damaged, tmp_path, QuestionFileError, certify=questions)
+    assert says in refused(damaged, tmp_path, RowError, certify=questions)
 
 
 def test_certificate_questions_that_are_not_gzip(damaged: Path, tmp_path: Path) -> None:
     questions = tmp_path / "questions.jsonl.gz"
-    questions.write_text('{"question": "Why?"}\n')
-    assert "cannot be read" in refused(damaged, tmp_path, QuestionFileError, certify=questions)
+    questions.write_bytes(b"\x1f\x8b" + b'{"question": "Why?"}\n')
+    assert "cannot be read" in refused(damaged, tmp_path, RowError, certify=questions)
 
 
 def test_a_disk_that_is_full_while_the_graph_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,17 @@
 
 import pytest
 import torch
+from rim_export.errors import CheckpointError
 
 from rim_edge.data.boxes import canonical
 from rim_edge.data.rows import Example
-from rim_edge.evaluation.checkpoint_answers import answers_read, boxed, chains_read, letters_read
+from rim_edge.evaluation.checkpoint_answers import (
+    answers_read,
+    boxed,
+    chains_read,
+    letters_read,
+    open_checkpoint,
+)
 from rim_edge.evaluation.items import items_of
 from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters, shuffled_logits
 
@@ -162,3 +169,10 @@ def test_swapped_letters_come_from_the_swapped_logits(model, encoder):
         pair = encoder.prompt(items[place].question), encoder.prompt(items[other].question)
         (logits,) = shuffled_logits(model, encoder, [pair], 4)
         assert read[place] == max(items[place].letters, key=lambda name: logits[encoder.encode(name)[0]])
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path):
+    """By the exporter's own check; its tests list the forms (export/checkpoint/test_other_forms.py)."""
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Qwen3-1.7B"}')
+    with pytest.raises(CheckpointError, match=r"LoRA adapter of Qwen/Qwen3-1\.7B"):
+        open_checkpoint(tmp_path)
