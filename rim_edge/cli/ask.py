@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rim_runtime.engines.names import EngineName
 
 from rim_edge.cli.options import (
     BlocksOption,
@@ -15,18 +16,19 @@ from rim_edge.cli.options import (
     ChoiceOption,
     EngineOption,
     JsonOption,
+    PrecisionOption,
     QuestionArgument,
 )
 from rim_edge.cli.output import note, print_json
+from rim_edge.cli.show.lead import ClearLead
+from rim_edge.cli.show.numbers import points
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rim_runtime.answer import Answer
-    from rim_runtime.bundle.names import ResolvedBundle
+    from rim_runtime.bundle.manifest import Manifest
     from rim_runtime.question import Question
-
-
-CLEAR_LEAD = 0.2
-"""The lead from which the demo knows an answer: 98 of 100 of its own puzzles have it, hardly any other text."""
 
 
 class Form(StrEnum):
@@ -42,13 +44,8 @@ def ask(
     choice: ChoiceOption = None,
     bundle: BundleOption = None,
     blocks: BlocksOption = None,
-    engine: EngineOption = "auto",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            "--precision", metavar="P", help="One of those that 'bundle info' shows. [default: the bundle's first]"
-        ),
-    ] = None,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = None,
     as_json: JsonOption = False,
     raw: Annotated[bool, typer.Option("--raw", "-r", help="Print the letter only.")] = False,
 ) -> None:
@@ -64,50 +61,57 @@ def ask(
     from rim_edge.cli.questions import read_question
 
     form = _form(as_json, raw)
-    resolved = resolve_bundle(bundle)
+    folder = resolve_bundle(bundle).path
     if question is None and sys.stdin.isatty():
         from rim_edge.cli.questions import converse
 
         if choice:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
-        with open_engine(resolved, engine, precision) as opened:
-            converse(opened, blocks, lambda question, answer: _tell(resolved, question, answer, form))
+        with open_engine(folder, engine, precision) as opened:
+            tell = Teller(folder, opened.manifest, form)
+            converse(opened, blocks, tell)
         return
     asked = Question(read_question(question), choice or ())
     asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
-    with open_engine(resolved, engine, precision, Answers.ONE) as opened:
-        _tell(resolved, asked, opened.ask(asked.text, asked.choices, blocks=blocks), form)
+    with open_engine(folder, engine, precision, Answers.ONE) as opened:
+        tell = Teller(folder, opened.manifest, form)
+        tell(asked, opened.ask(asked.text, asked.choices, blocks=blocks))
 
 
-def _tell(bundle: ResolvedBundle, question: Question, answer: Answer, form: Form) -> None:
-    """Print an answer, and a note where the demo has none."""
-    from rim_runtime.bundle.names import demo_folder
+class Teller:
+    """Prints a bundle's answers in one of the forms, and notes where the demo has none."""
 
-    show(question, answer, form)
-    lead = _lead(answer)
-    if bundle.path == demo_folder() and lead < CLEAR_LEAD:
-        note(
-            f"the demo does not know: {answer.letter} leads by {100 * lead:.0f} points of 100 only. It solves its "
-            "three kinds of puzzle (rim-edge demo) and knows nothing else"
-        )
+    def __init__(self, folder: Path, manifest: Manifest, form: Form) -> None:
+        from rim_edge.cli.opening import is_demo
 
+        self._bundle = folder, manifest
+        self._form = form
+        self._clear = ClearLead.DEMO if is_demo(manifest) else ClearLead.MODEL
 
-def _lead(answer: Answer) -> float:
-    """Return how much more probable the answer is than the next one."""
-    first, second, *_ = sorted(answer.probabilities.values(), reverse=True)
-    return first - second
+    def __call__(self, question: Question, answer: Answer) -> None:
+        """Print an answer."""
+        if self._form is Form.JSON:
+            print_json(dataclasses.asdict(answer))
+        elif self._form is Form.RAW:
+            print(answer.letter, flush=True)
+        else:
+            self._print(question, answer)
+        if self._is_foreign(answer):
+            note(f"the demo does not know: {answer.letter} leads by {points(answer.lead)}")
 
+    def _print(self, question: Question, answer: Answer) -> None:
+        from rim_runtime.bundle.folder import Bundle
 
-def show(question: Question, answer: Answer, form: Form) -> None:
-    """Print an answer in one of the forms."""
-    if form is Form.JSON:
-        print_json(dataclasses.asdict(answer))
-    elif form is Form.RAW:
-        print(answer.letter, flush=True)
-    else:
         from rim_edge.cli.show.answer import print_answer
+        from rim_edge.cli.show.proof import known_accuracy, read_proofs
 
-        print_answer(answer, question.offered())
+        proofs = read_proofs(Bundle(*self._bundle).certificate())
+        known = None if self._is_foreign(answer) else known_accuracy(proofs, answer.precision, answer.blocks)
+        print_answer(answer, question.offered(), self._clear, known)
+
+    def _is_foreign(self, answer: Answer) -> bool:
+        """Whether the demo was asked something that is none of its puzzles, on which alone it was certified."""
+        return self._clear is ClearLead.DEMO and not self._clear.reached(answer)
 
 
 def _form(as_json: bool, raw: bool) -> Form:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rim_runtime.engines.names import EngineName
 
 from rim_edge.cli.options import BundleOption, EngineOption, JsonOption
 from rim_edge.cli.output import console, note, print_json
@@ -21,10 +22,16 @@ if TYPE_CHECKING:
 def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows with answers (.jsonl, .txt, or .gz).")],
     blocks: Annotated[
-        str | None, typer.Option("--blocks", metavar="LOW..HIGH", help="Memory blocks. [default: 0..K]")
+        str | None,
+        typer.Option(
+            "--blocks",
+            metavar="LOW..HIGH",
+            help="Numbers of memory blocks, one after another.",
+            show_default="0..K",
+        ),
     ] = None,
     bundle: BundleOption = None,
-    engine: EngineOption = "auto",
+    engine: EngineOption = EngineName.AUTO,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A checkpoint instead of a bundle: shuffled blocks too.")
     ] = None,
@@ -73,7 +80,7 @@ def parse_blocks(text: str | None, most: int) -> range:
     return range(low, high + 1)
 
 
-def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, engine: str) -> Report:
+def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, engine: EngineName) -> Report:
     from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.errors import QuestionError
     from rim_runtime.question import Question
@@ -87,7 +94,7 @@ def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, en
                 f"The answer of question {place} is {item.answer!r}, expected a letter: a bundle reads letters. "
                 "Evaluate the checkpoint instead (--model DIR)."
             )
-    with open_engine(resolve_bundle(bundle), engine) as opened:
+    with open_engine(resolve_bundle(bundle).path, engine) as opened:
         questions = [Question(item.question) for item in items]
         budgets = parse_blocks(blocks, opened.manifest.prompt.blocks)
         read = {count: [a.letter for a in opened.ask_many(questions, blocks=count)] for count in budgets}

@@ -9,24 +9,50 @@ from rim_runtime.engines.backend import Answers
 from rim_edge.cli.output import note, progress_line
 
 if TYPE_CHECKING:
-    from rim_runtime.bundle.names import ResolvedBundle
+    from pathlib import Path
+
+    from rim_runtime.bundle.manifest import Manifest
     from rim_runtime.engine import Engine
 
 
 def open_engine(
-    bundle: ResolvedBundle, engine: str = "auto", precision: str | None = None, answers: Answers = Answers.MANY
+    bundle: Path, engine: str = "auto", precision: str | None = None, answers: Answers = Answers.MANY
 ) -> Engine:
     """Load a bundle for asking, and say what the user should know about it."""
-    from rim_runtime.bundle.names import Origin
+    loaded = load_engine(bundle, engine, precision, answers)
+    if is_demo(loaded.manifest):
+        note(
+            "this is the embedded demo, a toy that answers three kinds of puzzle; "
+            "bring a model of your own with: rim-edge export"
+        )
+    return loaded
+
+
+def load_engine(
+    bundle: Path, engine: str = "auto", precision: str | None = None, answers: Answers = Answers.MANY
+) -> Engine:
+    """Load a bundle whose nature the user knows, and say what was noted on the way."""
     from rim_runtime.engine import Engine
 
     with progress_line() as progress:
-        loaded = Engine.load(bundle.path, engine=engine, precision=precision, answers=answers, progress=progress)
-    if bundle.origin is Origin.DEMO:
-        note(
-            "this is the embedded demo, a toy that solves three kinds of puzzle and knows nothing else; "
-            "bring a model of your own with: rim-edge export"
-        )
+        loaded = Engine.load(bundle, engine=engine, precision=precision, answers=answers, progress=progress)
     for text in loaded.notes:
         note(text)
     return loaded
+
+
+def is_demo(manifest: Manifest) -> bool:
+    """Whether a bundle holds the demo's model: the embedded one, a copy, or another export of its weights."""
+    from rim_runtime.bundle.folder import Bundle
+    from rim_runtime.bundle.names import demo_folder
+    from rim_runtime.errors import RimError
+
+    folder = demo_folder()
+    try:
+        demo = None if folder is None else Bundle.load(folder).manifest
+    except RimError:  # an installation without it, or with a damaged one
+        return False
+    if demo is None:
+        return False
+    weights = manifest.source.weights_sha256
+    return manifest.sha256 == demo.sha256 or (bool(weights) and weights == demo.source.weights_sha256)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 """Schema version of everything that `--json` prints."""
+_NARROWEST = 12
+"""Cells that a line may take on the narrowest terminal."""
 
 
 def print_json(body: Mapping[str, Any]) -> None:
@@ -24,7 +26,19 @@ def print_json(body: Mapping[str, Any]) -> None:
 def note(text: str) -> None:
     """Print a note for the user, besides the answer, which must not be lost because nobody reads notes."""
     with suppress(OSError):
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        print(wrapped(f"note: {text}"), file=sys.stderr, flush=True)
+
+
+def wrapped(text: str) -> str:
+    """Return a line for stderr: on a terminal broken between words, elsewhere whole; no word is ever broken."""
+    if not sys.stderr.isatty():
+        return text
+    from shutil import get_terminal_size
+    from textwrap import fill
+
+    width = max(_NARROWEST, get_terminal_size().columns)
+    lines = text.split("\n")
+    return "\n".join(fill(line, width, break_long_words=False, break_on_hyphens=False) for line in lines)
 
 
 def error_text(error: BaseException) -> str:

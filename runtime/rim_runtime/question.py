@@ -36,7 +36,9 @@ class Question:
         if not self.text.strip():
             raise QuestionError("The question is empty, expected some text. Write the question in quotes.")
         text = self.text.strip()
-        return render_options(text, [choice.strip() for choice in self.choices]) if self.choices else text
+        return (
+            render_options(text, [choice.strip() or choice for choice in self.choices]) if self.choices else text
+        )
 
     def offered(self) -> Mapping[str, str]:
         """Return the options as `{letter: text}`; empty where the question has none.

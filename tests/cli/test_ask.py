@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_runtime import Engine, EngineFailedError
+from rim_runtime import Bundle, Engine, EngineFailedError
+from rim_runtime.bundle.folder import CERTIFICATE, file_entries, save_manifest
 
 Run = Callable[..., Any]
 STEM = "Which vitamin deficiency causes scurvy?"
@@ -19,6 +23,7 @@ KEYS = [
     "probabilities",
     "letter_logits",
     "confidence",
+    "lead",
     "blocks",
     "engine",
     "precision",
@@ -58,11 +63,15 @@ def test_raw_is_the_letter_alone(ask: Run) -> None:
     assert ask(STEM, *VITAMINS, "--raw").out == answered.out
 
 
-def test_people_see_letter_option_confidence_and_what_ran(ask: Run) -> None:
+def test_people_see_letter_option_lead_and_what_ran(ask: Run) -> None:
     body = ask(STEM, *VITAMINS, "--json").json
     shown = ask(STEM, *VITAMINS)
     lines = shown.out.splitlines()
-    assert lines[1].startswith(f"  {body['letter']}  {body['choice']}   ")
+    best, second, *_ = sorted(body["probabilities"].values(), reverse=True)
+    assert body["lead"] == best - second
+    assert lines[1] == f"  {body['letter']}  {body['choice']}   leads by {100 * body['lead']:.0f} points"
+    assert "percentages are not calibrated" in shown.out, "and this bundle's certificate knows no accuracy"
+    assert "confidence" not in shown.out
     assert all(any(line.startswith(f"  {letter}  ") and text in line for line in lines)
                for letter, text in zip("ABCD", VITAMINS[1::2], strict=True))  # fmt: skip
     assert "tiny · 8 blocks · ort-cpu · fp32 · " in shown.out
@@ -72,10 +81,7 @@ def test_people_see_letter_option_confidence_and_what_ran(ask: Run) -> None:
 
 def test_options_in_another_form_are_the_letters_that_are_offered(ask: Run) -> None:
     shown = ask("Which vitamin?\nA) Vitamin A\nB) Vitamin C")
-    assert [line[2] for line in shown.out.splitlines() if line.startswith("  ") and "%" in line[3:]][1:] == [
-        "A",
-        "B",
-    ]
+    assert [line[2] for line in shown.out.splitlines() if " %" in line] == ["A", "B"]
     body = ask("Which vitamin?\nA) Vitamin A\nB) Vitamin C", "--json").json
     assert list(body["probabilities"]) == ["A", "B"]
     assert body["choice"] in ("Vitamin A", "Vitamin C")
@@ -176,7 +182,85 @@ def test_without_a_bundle_the_demo_answers_and_says_so(run: Run, demo_bundle: Pa
     assert answered.json["bundle"] == "demo-bundle"
     assert answered.err.startswith("note: this is the embedded demo")
     assert "rim-edge export" in answered.err
-    assert "embedded demo" not in run("ask", "Where am I?", "--bundle", "demo", "-r").err
+
+
+@pytest.mark.parametrize("chosen", ["by name", "by path", "by variable", "as the default", "as a copy"])
+def test_the_demo_is_named_a_toy_however_it_was_chosen(
+    run: Run, demo_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    options: tuple[str, ...] = ()
+    if chosen == "by name":
+        options = ("--bundle", "demo")
+    elif chosen == "by path":
+        options = ("--bundle", str(demo_bundle))
+    elif chosen == "by variable":
+        monkeypatch.setenv("RIM_EDGE_BUNDLE", "demo")
+    elif chosen == "as the default":
+        run("bundle", "use", "demo")
+    else:
+        options = ("--bundle", str(shutil.copytree(demo_bundle, tmp_path / "copy")))
+    told = run("ask", "Where am I?", "-r", *options).err
+    assert told.count("note: this is the embedded demo") == 1
+
+
+def test_another_bundle_is_no_toy(ask: Run, demo_bundle: Path) -> None:
+    assert ask("Where am I?", "-r").err == ""
+
+
+def test_a_small_lead_is_no_clear_answer(run: Run, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Engine.load(tiny_bundle) as engine:
+        answer = engine.ask("Which?", ["this", "that"])
+    for letter, lead, head in [
+        ("A", 0.04, "  no clear answer: A (this) leads by 4 points"),
+        ("B", 0.199, "  no clear answer: B (that) leads by 20 points"),
+        ("B", 0.2, "  B  that   leads by 20 points"),
+        ("A", 0.999, "  A  this   leads by > 99 points"),
+    ]:
+        other = "BA"["AB".index(letter)]
+        shares = {letter: 0.5 + lead / 2, other: 0.5 - lead / 2}
+        choice = {"A": "this", "B": "that"}[letter]
+        given = dataclasses.replace(answer, letter=letter, choice=choice, probabilities=shares, lead=lead)
+        monkeypatch.setattr(Engine, "ask", lambda *_, given=given, **__: given)
+        shown = run("ask", "Which?", "-c", "this", "-c", "that", "--bundle", str(tiny_bundle))
+        assert shown.out.splitlines()[1] == head
+
+
+def certified(bundle: Path, **entry: object) -> None:
+    """Give a bundle a certificate with one variant."""
+    told = {"variant": "fp32", "precision": "fp32", "n": 96, "flips": 1, "labelled": 96, "accuracy": 0.75} | entry
+    manifest = Bundle.load(bundle).manifest
+    body = {"questions": "medical.jsonl", "blocks": 8, "variants": [told]}
+    (bundle / CERTIFICATE).write_text(json.dumps(body), encoding="utf-8")
+    save_manifest(bundle, dataclasses.replace(manifest, files=file_entries(bundle)))
+
+
+def test_an_answer_stands_beside_what_it_was_certified_with(ask: Run, tiny_bundle: Path) -> None:
+    certified(tiny_bundle)
+    known = "  right on 75.0 % of the 96 questions it was certified on; percentages are not calibrated"
+    assert known in ask(STEM, *VITAMINS).out.splitlines()
+    assert "certified" not in ask(STEM, *VITAMINS, "--blocks", "0").out, "that is another model"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"labelled": 0, "accuracy": None}, {"accuracy": 7}, {"accuracy": "good"}, {"precision": "int8"}],
+    ids=["no labels", "no share", "no number", "another variant"],
+)
+def test_an_accuracy_that_is_not_known_is_not_told(ask: Run, tiny_bundle: Path, entry: dict[str, object]) -> None:
+    certified(tiny_bundle, **entry)
+    assert "certified" not in ask(STEM, *VITAMINS).out
+
+
+@pytest.mark.parametrize("end", ["\n", " ", "\n\n", "\r\n", " \t\n", "\u00a0", "\u3000\n"])
+def test_white_space_around_a_question_changes_nothing(ask: Run, tiny_bundle: Path, end: str) -> None:
+    plain = ask("Which one?\nA: this\nB: that", "--json").json["letter_logits"]
+    with Engine.load(tiny_bundle) as engine:
+        for text in (f"Which one?\nA: this\nB: that{end}", f"{end}Which one?\nA: this\nB: that"):
+            assert engine.ask(text).letter_logits == plain
+        for choices in (["this", f"that{end}"], [f"{end}this", "that"]):
+            assert engine.ask(f"Which one?{end}", choices).letter_logits == plain
+    assert ask(f"Which one?\nA: this\nB: that{end}", "--json").json["letter_logits"] == plain
+    assert ask("--json", stdin=f"Which one?\nA: this\nB: that{end}".encode()).json["letter_logits"] == plain
 
 
 def test_a_cache_that_cannot_be_written_is_a_note(

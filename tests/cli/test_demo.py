@@ -53,6 +53,15 @@ def test_many_are_summed_up_by_family(run: Run, demo_bundle: Path) -> None:
     assert "of 2 · ordering " in run("demo", "-n", "6").out
 
 
+def test_of_many_the_summary_stands_alone(run: Run, demo_bundle: Path) -> None:
+    summary = run("demo", "-n", "12", "--seed", "7").out
+    assert len(summary.strip().splitlines()) == 3
+    whole = run("demo", "-n", "12", "--seed", "7", "--all").out
+    assert whole.endswith(summary)
+    assert whole.count("leads by") == 12
+    assert len(run("demo", "-n", "12", "--json").json["puzzles"]) == 12
+
+
 def test_puzzles_are_fresh_each_time(run: Run, demo_bundle: Path) -> None:
     first, second = run("demo", "--json").json, run("demo", "--json").json
     assert first["puzzles"] != second["puzzles"]

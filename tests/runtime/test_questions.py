@@ -64,7 +64,7 @@ OTHER_FORMS = {
 @pytest.mark.parametrize("text", OTHER_FORMS.values(), ids=OTHER_FORMS)
 def test_usual_forms_of_options_are_read_and_stay_as_they_are(text: str) -> None:
     assert read_options(text) == {"A": "x", "B": "y"}
-    assert Question(text).rendered() == text
+    assert Question(text).rendered() == text.strip()
     answer = fake_engine().ask(text)
     assert answer.choice in ("x", "y")
     assert set(answer.probabilities) == {"A", "B"}

@@ -1,4 +1,4 @@
-"""An answer for people: the letter, its option, the confidence, the other letters, and what ran."""
+"""An answer for people: the letter, its option, its lead, the other letters, what ran, and what is known of it."""
 
 from __future__ import annotations
 
@@ -7,51 +7,66 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from rim_edge.cli.output import console
+from rim_edge.cli.show.lead import ClearLead
+from rim_edge.cli.show.numbers import milliseconds, percent, points
+from rim_edge.cli.show.wrap import print_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rim_runtime.answer import Answer
 
+UNCALIBRATED = "percentages are not calibrated"
 BAR = 24
 """Cells of the longest bar."""
+_LEAST_BAR = 4
+_ROOM_FOR_OPTIONS = 20
+_BESIDE = 14
+"""Cells of a line besides its bar and its option: the letter, the percentage, and the gaps."""
 _SHARES = " ▏▎▍▌▋▊▉█"
 _LEAST_SHOWN = 0.005
 
 
-def print_answer(answer: Answer, options: Mapping[str, str]) -> None:
-    """Print an answer to stdout; `options` are the question's, empty for an open one."""
+def print_answer(
+    answer: Answer, options: Mapping[str, str], clear: ClearLead = ClearLead.MODEL, known: str | None = None
+) -> None:
+    """Print an answer to stdout.
+
+    `options` are the question's, empty for an open one; `clear` is the lead from which the answer is called one;
+    `known` says how often the model was right before.
+    """
     out = console()
-    head = Text.assemble("\n  ", (answer.letter, "bold green"))
-    if answer.choice is not None:
-        head.append(f"  {answer.choice}", "bold")
-    head.append(f"   confidence {percent(answer.confidence)}", "dim")
-    out.print(head)
+    is_clear = clear.reached(answer)
+    out.print()
+    print_wrapped(out, headline(answer, is_clear=is_clear))
     out.print()
     plain = not out.encoding.lower().startswith("utf")
+    cells = bar_cells(out.width) if out.is_terminal else BAR
     for letter, probability in answer.probabilities.items():
         if options or probability >= _LEAST_SHOWN or letter == answer.letter:
-            line = _line(letter, probability, best=letter == answer.letter, plain=plain)
-            out.print(
-                line.append(f"   {options.get(letter, '')}".rstrip()),
-                overflow="ellipsis",
-                no_wrap=True,
-                soft_wrap=not out.is_terminal,
-            )
+            line = _line(letter, probability, cells, best=is_clear and letter == answer.letter, plain=plain)
+            line.append(f"   {options.get(letter, '')}".rstrip())
+            out.print(line, overflow="ellipsis", no_wrap=True, soft_wrap=not out.is_terminal)
     ran = f"{answer.blocks} blocks · {answer.engine} · {answer.precision} · {milliseconds(answer.latency_ms)}"
-    out.print(Text(f"\n  {answer.bundle} · {ran}\n", "dim"))
+    out.print()
+    print_wrapped(out, Text(f"{answer.bundle} · {ran}", "dim"))
+    print_wrapped(out, Text(f"{known}; {UNCALIBRATED}" if known else UNCALIBRATED, "dim"))
+    out.print()
 
 
-def percent(share: float) -> str:
-    """Return a share in percent without claiming certainty it does not have."""
-    if share >= 0.995:
-        return "> 99 %"
-    return "< 1 %" if share < _LEAST_SHOWN else f"{share:.0%}".replace("%", " %")
+def headline(answer: Answer, *, is_clear: bool) -> Text:
+    """Return the answer and its lead in points of 100; without a clear lead, that there is no clear answer."""
+    said = f"  {answer.choice}" if answer.choice else ""
+    if is_clear:
+        lead = (f"   leads by {points(answer.lead)}", "dim")
+        return Text.assemble((answer.letter, "bold green"), (said, "bold"), lead)
+    named = f"{answer.letter} ({answer.choice})" if answer.choice else answer.letter
+    return Text(f"no clear answer: {named} leads by {points(answer.lead)}")
 
 
-def milliseconds(value: float) -> str:
-    """Return a time in ms, with a decimal where it matters."""
-    return f"{value:,.1f} ms" if value < 10 else f"{value:,.0f} ms"
+def bar_cells(width: int) -> int:
+    """Return the longest bar's cells on a terminal of this width: on a narrow one, options need the room more."""
+    return max(_LEAST_BAR, min(BAR, width - _BESIDE - _ROOM_FOR_OPTIONS))
 
 
 def bar(share: float, cells: int = BAR, *, plain: bool = False) -> str:
@@ -62,12 +77,12 @@ def bar(share: float, cells: int = BAR, *, plain: bool = False) -> str:
     return (_SHARES[-1] * (eighths // 8) + _SHARES[eighths % 8]).strip()
 
 
-def _line(letter: str, probability: float, *, best: bool, plain: bool) -> Text:
+def _line(letter: str, probability: float, cells: int, *, best: bool, plain: bool) -> Text:
     style = "green" if best else "dim"
     return Text.assemble(
         "  ",
         (letter, "bold green" if best else ""),
         "  ",
-        (f"{bar(probability, plain=plain):<{BAR}}", style),
+        (f"{bar(probability, cells, plain=plain):<{cells}}", style),
         (f"  {percent(probability):>6}", style),
     )
