@@ -109,7 +109,7 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
     from rim_runtime.tensorrt.plans import obtain_plan
 
     trt = tensorrt.import_tensorrt(library, "The engine trt")
-    here = _here(library, trt.version, chosen, found)
+    here = _here(library, trt.version, chosen)
 
     def build(graph: Path, profiles: Sequence[Profile]) -> bytes:
         if progress:
@@ -122,7 +122,7 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
         Graph.of(bundle, variant),
         plan.content,
         plan.profiles,
-        _device(trt, here),
+        _device(trt, here, found),
         precision=variant.precision,
         fingerprint=fingerprint,
         notes=plan.notes,
@@ -132,7 +132,7 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
 def plan_requirements() -> PlanRequirements:
     """Return what a plan must match on this machine, without importing TensorRT. Raises UnavailableError."""
     need, library, found = _trt()
-    return _here(library, tensorrt.installed_version(library) or "unknown", require_gpu(need, found), found)
+    return _here(library, tensorrt.installed_version(library) or "unknown", require_gpu(need, found))
 
 
 def missing_cuda_libraries() -> tuple[str, ...]:
@@ -178,29 +178,29 @@ def _has_cuda_python() -> bool:
         return False
 
 
-def _device(trt: TensorRt, here: PlanRequirements) -> Device:
+def _device(trt: TensorRt, here: PlanRequirements, found: Gpus) -> Device:
     """Open the GPU; the kernels that TensorRT-RTX compiles on it are kept by release, driver and GPU."""
     from rim_runtime.tensorrt.cuda_device import CudaDevice
 
     try:
-        return CudaDevice(trt, _kernels_file(here) if here.library == Library.RTX else None)
+        return CudaDevice(trt, _kernels_file(here, found) if here.library == Library.RTX else None)
     except DeviceError as error:
         raise EngineUnavailableError(
             f"trt cannot take the GPU ({error}). Look at it with: rim-edge doctor"
         ) from error
 
 
-def _kernels_file(here: PlanRequirements) -> Path | None:
+def _kernels_file(here: PlanRequirements, found: Gpus) -> Path | None:
     """Return where compiled kernels are kept; None where nothing can be."""
-    name = f"kernels {here.library} {here.version} {here.driver} {here.target}"
+    name = f"kernels {here.library} {here.version} {found.driver or 'unknown'} {here.target}"
     try:
         return plans_folder() / name.replace(" ", "-")
     except StorageError:
         return None
 
 
-def _here(library: Library, version: str, chosen: Gpu, found: Gpus) -> PlanRequirements:
-    return PlanRequirements(library, version, tensorrt.platform_name(), chosen.target, found.driver or "unknown")
+def _here(library: Library, version: str, chosen: Gpu) -> PlanRequirements:
+    return PlanRequirements(library, version, tensorrt.platform_name(), chosen.target)
 
 
 def _runs_on(need: GpuNeed, chosen: Gpu, found: Gpus) -> str:

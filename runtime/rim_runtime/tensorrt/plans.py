@@ -7,11 +7,7 @@ built. A plan that does not match is never tried. At every load, the bytes that 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +15,9 @@ from typing import Any
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Plan, Profile, Variant
 from rim_runtime.bundle.trust import is_trusted
-from rim_runtime.errors import BundleCorruptError, StorageError, TargetExistsError
+from rim_runtime.errors import BundleCorruptError, StorageError
 from rim_runtime.machine.folders import plans_folder
-from rim_runtime.machine.json_files import read_json
-from rim_runtime.machine.storage import new_folder
-
-PLAN, ENTRY = "engine.plan", "entry.json"
-"""Files in one folder of the cache: the plan, and what it was built from with its hash."""
+from rim_runtime.tensorrt.plan_cache import PlanBytes, hash_plan, keep_plan, recall_plan
 
 
 @dataclass(frozen=True)
@@ -40,15 +32,13 @@ class PlanRequirements:
     """The platform, as in `linux-x86_64`."""
     target: str
     """The GPU's architecture, as in `sm_89`."""
-    driver: str
-    """The driver's version, or `unknown`."""
 
 
 @dataclass(frozen=True)
 class LoadablePlan:
     """A plan that may be loaded here."""
 
-    content: bytes
+    content: PlanBytes
     """The plan; its hash was checked."""
     profiles: tuple[Profile, ...]
     """Its optimization profiles."""
@@ -56,7 +46,7 @@ class LoadablePlan:
     """Where it comes from, if the user should know."""
 
 
-Build = Callable[[Path, Sequence[Profile]], bytes]
+Build = Callable[[Path, Sequence[Profile]], PlanBytes]
 """Builds a plan for this GPU from a graph; raises UnavailableError."""
 
 
@@ -76,13 +66,13 @@ def obtain_plan(
             return LoadablePlan(_read_own(bundle, plan), plan.profiles, ())
         refused.append(f"{plan.file}: {trouble}")
     facts = _facts(bundle, variant, here, profiles)
-    kept = _recall(facts)
+    kept = recall_plan(facts)
     if kept is not None:
         return LoadablePlan(kept, tuple(profiles), ())
     content = build(bundle.path / variant.graph, profiles)
     why = f", because the bundle's own cannot be used here ({'; '.join(refused)})" if refused else ""
     try:
-        _keep(facts, content)
+        keep_plan(facts, content)
         notes = [f"A plan for this GPU was built{why}. It is kept in {plans_folder()}."]
     except StorageError as error:
         notes = [
@@ -113,9 +103,10 @@ def _read_own(bundle: Bundle, plan: Plan) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise BundleCorruptError(f"{path} cannot be read ({error.strerror}). Copy the bundle again.") from None
-    if _hash(content) != plan.sha256:
+    found = hash_plan(content)
+    if found != plan.sha256:
         raise BundleCorruptError(
-            f"{path} was altered: its SHA-256 is {_hash(content)[:12]}…, its manifest says {plan.sha256[:12]}…. "
+            f"{path} was altered: its SHA-256 is {found[:12]}…, its manifest says {plan.sha256[:12]}…. "
             "It was not loaded. Copy or export the bundle again."
         )
     return content
@@ -130,33 +121,3 @@ def _facts(
         "profiles": [asdict(profile) for profile in profiles],
         **asdict(here),
     }
-
-
-def _folder(facts: dict[str, Any]) -> Path:
-    return plans_folder() / _hash(json.dumps(facts, sort_keys=True).encode())[:32]
-
-
-def _recall(facts: dict[str, Any]) -> bytes | None:
-    """Return a plan that was built here for exactly these facts; None if there is none, or it was altered."""
-    try:
-        folder = _folder(facts)
-        entry = read_json(folder / ENTRY)
-        content = (folder / PLAN).read_bytes()
-    except (OSError, ValueError):
-        return None
-    good = isinstance(entry, dict) and entry.get("facts") == facts and entry.get("sha256") == _hash(content)
-    return content if good else None
-
-
-def _keep(facts: dict[str, Any], content: bytes) -> None:
-    folder = _folder(facts)
-    shutil.rmtree(folder, ignore_errors=True)  # a plan that could not be read
-    with suppress(TargetExistsError), new_folder(folder) as work:  # another process was faster
-        (work / PLAN).write_bytes(content)
-        (work / ENTRY).write_text(
-            json.dumps({"facts": facts, "sha256": _hash(content)}, indent=1), encoding="utf-8"
-        )
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -41,6 +41,8 @@ def test_without_a_place_nothing_is_kept() -> None:
 @pytest.mark.usefixtures("no_home")
 def test_without_a_place_compiled_kernels_are_not_kept() -> None:
     from rim_runtime.engines.gpu_engines import _kernels_file
+    from rim_runtime.machine.gpu import Gpus
     from rim_runtime.tensorrt.plans import PlanRequirements
 
-    assert _kernels_file(PlanRequirements("tensorrt-rtx", "1.7.1.116", "linux-x86_64", "sm_89", "580.95")) is None
+    here = PlanRequirements("tensorrt-rtx", "1.7.1.116", "linux-x86_64", "sm_89")
+    assert _kernels_file(here, Gpus("580.95", (13, 0), (), None)) is None
