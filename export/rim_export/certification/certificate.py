@@ -58,7 +58,7 @@ class VariantCertificate:
     accuracy_difference: float | None
     """The variant's accuracy minus the reference's, paired."""
     accuracy_difference_interval: Interval | None
-    """Its 95 % interval, exact given the questions on which just one of the two is right (intervals.py)."""
+    """Its 95 % interval, never too narrow (intervals.py)."""
     costliest_layers: tuple[LayerCost, ...]
     """The layers whose update has the largest error, the worst first; empty for fp32."""
     wide_layers: tuple[int, ...]

@@ -31,7 +31,9 @@ def test_comparison_by_hand() -> None:
     assert (result.labelled, result.accuracy, result.reference_accuracy) == (2, 1.0, 0.5)
     assert result.max_logit_error == 1.0
     assert result.mean_logit_error == pytest.approx(3 / 6)
-    assert (result.accuracy_difference, result.accuracy_difference_interval) == (0.5, (-0.475, 0.5))
+    # Of two labelled questions one is gained: (1 - p)^2 = 0.9875, p^2 = 0.9875; none is lost: (1 - p)^2 = 0.0125.
+    assert result.accuracy_difference == 0.5
+    assert result.accuracy_difference_interval == pytest.approx((0.0063 - 0.8882, 0.9937), abs=1e-4)
     assert (result.near_tie_flips, result.worst_margin) == (0, -1.0)
     assert result.flips_interval == pytest.approx((0.0084, 0.9057), abs=1e-4)
     e = np.exp(1)

@@ -24,42 +24,32 @@ def test_share_intervals(hits: int, n: int, expected: tuple[float, float]) -> No
 @pytest.mark.parametrize(
     ("gained", "lost", "n", "expected"),
     [
-        (0, 0, 100, (0.0, 0.0)),
-        # The tables give 8 of 10 the limits 0.4439 and 0.9748: 10 questions' difference is 2 · share - 1 of them.
-        (8, 2, 100, (-0.0112, 0.0950)),
-        (2, 8, 100, (-0.0950, 0.0112)),
-        (8, 2, 20, (-0.0561, 0.4748)),
-        # All on one side: the limit solves p^5 = 0.025, so p = 0.4782.
-        (5, 0, 10, (-0.0218, 0.5)),
-        (0, 5, 10, (-0.5, 0.0218)),
-        (1, 1, 50, (-0.0390, 0.0390)),  # (1 - p)^2 = 0.975, so p = 0.0126
+        # None of n: the limit solves (1 - p)^n = 0.0125.
+        (0, 0, 64, (-0.0662, 0.0662)),
+        (0, 0, 1000, (-0.0044, 0.0044)),
+        (10, 0, 10, (1 - 0.3548 - 0.3548, 1.0)),  # all of n: p^n = 0.0125, so p = 0.6452
+        # One of n: (1 - p)^10 = 0.9875, and (1 - p)^10 + 10 p (1 - p)^9 = 0.0125.
+        (0, 1, 10, (-0.4906, 0.3548 - 0.0013)),
+        (1, 1, 10, (0.0013 - 0.4906, 0.4906 - 0.0013)),
     ],
 )
 def test_paired_difference_by_hand(gained: int, lost: int, n: int, expected: tuple[float, float]) -> None:
     assert paired_difference_interval(gained, lost, n) == pytest.approx(expected, abs=1e-4)
 
 
-def chance(gained: int, discordant: int, share: float) -> float:
-    """Return the probability of this many gains among the questions on which just one of the two is right."""
-    return comb(discordant, gained) * share**gained * (1 - share) ** (discordant - gained)
+def chance(gained: int, lost: int, n: int, gain: float, loss: float) -> float:
+    """Return the probability of these counts: gains, losses, and all other questions."""
+    ways = comb(n, gained) * comb(n - gained, lost)
+    return ways * gain**gained * loss**lost * (1 - gain - loss) ** (n - gained - lost)
 
 
-@pytest.mark.parametrize(("gained", "lost"), [(1, 1), (3, 1), (8, 2), (2, 8), (20, 13)])
-def test_at_either_end_what_was_seen_is_an_outcome_of_the_outer_2_5_percent(gained: int, lost: int) -> None:
-    n, discordant = 200, gained + lost
-    low, high = ((1 + end * n / discordant) / 2 for end in paired_difference_interval(gained, lost, n))
-    as_many = sum(chance(count, discordant, low) for count in range(gained, discordant + 1))
-    as_few = sum(chance(count, discordant, high) for count in range(gained + 1))
-    assert (as_many, as_few) == pytest.approx((0.025, 0.025), abs=1e-9)
-
-
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.77, 0.99])
-@pytest.mark.parametrize("discordant", [1, 6, 25])
-def test_the_true_difference_is_inside_at_least_95_times_in_100(share: float, discordant: int) -> None:
-    n = 40
-    true = (2 * share - 1) * discordant / n
-    covered = 0.0
-    for gained in range(discordant + 1):
-        low, high = paired_difference_interval(gained, discordant - gained, n)
-        covered += chance(gained, discordant, share) * (low <= true <= high)
+@pytest.mark.parametrize(("gain", "loss"), [(0, 0.01), (0, 0.05), (0.05, 0.05), (0.02, 0.2), (0.5, 0.3), (0, 0)])
+def test_the_true_difference_is_inside_at_least_95_times_in_100(gain: float, loss: float) -> None:
+    """Summed over all outcomes; an interval that takes the counted differences as certain falls far below."""
+    n, covered = 12, 0.0
+    for gained in range(n + 1):
+        for lost in range(n + 1 - gained):
+            if (likely := chance(gained, lost, n, gain, loss)) > 1e-9:
+                low, high = paired_difference_interval(gained, lost, n)
+                covered += likely * (low <= gain - loss <= high)
     assert covered >= 0.95
