@@ -3,68 +3,119 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rim_runtime.bundle.manifest import Precision
 from rim_runtime.engines.names import EngineName
 
-from rim_edge.cli.options import BundleOption, EngineOption, JsonOption
-from rim_edge.cli.output import console, note, print_json
+from rim_edge.cli.options import (
+    MODEL,
+    BundleOption,
+    CheckpointOption,
+    EngineOption,
+    JsonOption,
+    LimitOption,
+    SeedOption,
+    SkipBadOption,
+    listed,
+)
+from rim_edge.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from rim_edge.evaluation.asking import Asked, Row, Selection
+    from rim_edge.evaluation.reading import Reader
 
-    from rim_edge.evaluation.items import Item
-    from rim_edge.evaluation.scores import Report, Score
+BudgetsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--blocks",
+        metavar="LOW..HIGH",
+        help="Numbers of memory blocks, one after another.",
+        show_default="0..K",
+    ),
+]
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help=f"{listed(Precision)}. Of a bundle, a variant; of a checkpoint, the arithmetic: fp32, bf16 or fp16.",
+        show_default="the bundle's first; fp32, on a GPU bf16 if stored so",
+        rich_help_panel=MODEL,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="With --model: auto (a GPU if there is one), cpu, cuda or cuda:N.",
+        rich_help_panel=MODEL,
+    ),
+]
+ChainOption = Annotated[
+    int | None,
+    typer.Option(
+        "--chain", min=1, metavar="N", help="With --model: written steps too, of at most so many tokens."
+    ),
+]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--save", metavar="FILE", help="Write a line of JSON for each row: what was read, what is right."
+    ),
+]
 
 
 def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows with answers (.jsonl, .txt, or .gz).")],
-    blocks: Annotated[
-        str | None,
-        typer.Option(
-            "--blocks",
-            metavar="LOW..HIGH",
-            help="Numbers of memory blocks, one after another.",
-            show_default="0..K",
-        ),
-    ] = None,
+    blocks: BudgetsOption = None,
     bundle: BundleOption = None,
     engine: EngineOption = EngineName.AUTO,
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A checkpoint instead of a bundle: shuffled blocks too.")
-    ] = None,
-    chain: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="TOKENS", help="With --model: written steps too, of at most so many tokens."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows only.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad rows, and count them.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of which question's blocks another one gets.")] = 0,
+    precision: PrecisionOption = None,
+    model: CheckpointOption = None,
+    device: DeviceOption = "auto",
+    chain: ChainOption = None,
+    limit: LimitOption = None,
+    skip_bad: SkipBadOption = False,
+    seed: SeedOption = 0,
+    save: SaveOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score answers with 0..K memory blocks, each with its 95 % Wilson interval."""
-    from rim_edge.data.files import read_file
-    from rim_edge.evaluation.items import items_of
-    from rim_edge.recipe.inputs import BadRows, DataFile
+    """Score answers with 0..K memory blocks, each with its 95 % Wilson interval.
 
-    if model is not None and bundle is not None:
-        raise typer.BadParameter("--model and --bundle exclude each other")
-    if chain is not None and model is None:
-        raise typer.BadParameter("--chain needs --model: a bundle answers in one pass and writes nothing")
-    read = read_file(DataFile(file), BadRows.SKIP if skip_bad else BadRows.REFUSE)
-    if read.skipped:
-        note(f"{file.name}: {read.skipped} bad rows skipped, the first: {read.first_bad}")
-    items = items_of(read.examples)[:limit]
-    if model is None:
-        report = _of_bundle(items, blocks, bundle, engine)
-    else:
-        report = _of_checkpoint(items, blocks, model, chain, seed)
-    if as_json:
-        print_json({"file": file.name, **report.to_json()})
-    else:
-        _print(report)
+    Rows that cannot be asked (too long; for a bundle, open ones) are left out, counted and named. Ctrl-C shows the
+    scores of what was asked so far.
+    """
+    from rim_runtime.machine.storage import refuse_existing, write_file
+
+    from rim_edge.cli.show.evaluation import Scored, print_scored
+    from rim_edge.evaluation.asking import Asked, select
+
+    _refuse_what_excludes_each_other(bundle, engine, model, device, chain)
+    if save is not None:
+        refuse_existing(save)
+    rows = _read_rows(file, skip_bad)[:limit]
+    with _reader(bundle, engine, precision, model, device, chain) as reader:
+        budgets = parse_blocks(blocks, reader.blocks)
+        selection = select(rows, reader, file.name)
+        _note_left_out(file, selection)
+        asked = Asked(selection.rows)
+        _ask(asked, reader, budgets, seed)
+        scored = Scored(reader.subject, file, len(rows), selection.left_out, asked)
+    if asked.readings:
+        if save is not None:
+            write_file(save, asked.lines())
+        if as_json:
+            print_json(scored.to_json())
+        else:
+            print_scored(scored)
+    if not asked.is_whole:
+        raise KeyboardInterrupt
 
 
 def parse_blocks(text: str | None, most: int) -> range:
@@ -80,67 +131,77 @@ def parse_blocks(text: str | None, most: int) -> range:
     return range(low, high + 1)
 
 
-def _of_bundle(items: Sequence[Item], blocks: str | None, bundle: str | None, engine: EngineName) -> Report:
-    from rim_runtime.bundle.names import resolve_bundle
-    from rim_runtime.errors import QuestionError
-    from rim_runtime.question import Question
-
-    from rim_edge.cli.opening import open_engine
-    from rim_edge.evaluation.scores import Read, report
-
-    for place, item in enumerate(items, start=1):
-        if not item.letters:
-            raise QuestionError(
-                f"The answer of question {place} is {item.answer!r}, expected a letter: a bundle reads letters. "
-                "Evaluate the checkpoint instead (--model DIR)."
-            )
-    with open_engine(resolve_bundle(bundle).path, engine) as opened:
-        questions = [Question(item.question) for item in items]
-        budgets = parse_blocks(blocks, opened.manifest.prompt.blocks)
-        read = {count: [a.letter for a in opened.ask_many(questions, blocks=count)] for count in budgets}
-    return report(items, Read(read))
+def _refuse_what_excludes_each_other(
+    bundle: str | None, engine: EngineName, model: Path | None, device: str, chain: int | None
+) -> None:
+    if model is not None and bundle is not None:
+        raise typer.BadParameter("--model and --bundle exclude each other")
+    if model is not None and engine is not EngineName.AUTO:
+        raise typer.BadParameter("--engine is for bundles: a checkpoint is scored in torch (--device)")
+    if model is None and device != "auto":
+        raise typer.BadParameter("--device needs --model: a bundle is scored on an engine (--engine)")
+    if model is None and chain is not None:
+        raise typer.BadParameter("--chain needs --model: a bundle answers in one pass and writes nothing")
 
 
-def _of_checkpoint(items: Sequence[Item], blocks: str | None, model: Path, chain: int | None, seed: int) -> Report:
+def _read_rows(file: Path, skip_bad: bool) -> list[Row]:
+    """Return the good rows of a file. Raises DataError."""
+    from rim_edge.data.files import read_file
+    from rim_edge.evaluation.asking import Row
+    from rim_edge.evaluation.items import items_of
+    from rim_edge.recipe.inputs import BadRows, DataFile
+
+    read = read_file(DataFile(file), BadRows.SKIP if skip_bad else BadRows.REFUSE)
+    if read.skipped:
+        note(f"{file.name}: {read.skipped:,} bad rows skipped, the first: {read.first_bad}")
+    return [Row(place, item) for place, item in zip(read.places, items_of(read.examples), strict=True)]
+
+
+@contextmanager
+def _reader(
+    bundle: str | None,
+    engine: EngineName,
+    precision: Precision | None,
+    model: Path | None,
+    device: str,
+    chain: int | None,
+) -> Iterator[Reader]:
+    """Give the reader of the bundle, or of the checkpoint, that is meant."""
+    if model is None:
+        from rim_runtime.bundle.names import resolve_bundle
+
+        from rim_edge.cli.opening import open_engine
+        from rim_edge.evaluation.bundle_reader import BundleReader
+
+        folder = resolve_bundle(bundle).path
+        with open_engine(folder, engine, precision) as opened:
+            yield BundleReader(opened, folder)
+        return
+    from rim_edge.cli.output import progress_line
     from rim_edge.extras import require_extra
 
     require_extra("train", "Evaluating a checkpoint")
-    from rim_edge.evaluation.checkpoint_answers import answers_read, chains_read, open_checkpoint
-    from rim_edge.evaluation.scores import Read, report
-    from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters
+    with progress_line() as progress:
+        progress("reading the checkpoint")
+        from rim_edge.evaluation.arithmetic import choose_arithmetic
+        from rim_edge.evaluation.checkpoint_reader import CheckpointReader
 
-    loaded, encoder = open_checkpoint(model)
-    budgets = parse_blocks(blocks, encoder.contract.blocks)
-    read = {count: answers_read(loaded, encoder, items, count) for count in budgets}
-    letters, shuffled = [item for item in items if item.letters], None
-    if len(letters) > 1 and budgets[-1]:
-        shuffled = shuffled_letters(loaded, encoder, letters, partners(len(letters), seed), budgets[-1])
-    chains = None if chain is None else chains_read(loaded, encoder, items, chain)
-    return report(items, Read(read, shuffled, chains))
+        reader = CheckpointReader.open(model, choose_arithmetic(model, device, precision), chain)
+    yield reader
 
 
-def _print(report: Report) -> None:
-    if report.letters is None or report.open is None:
-        _print_scores(report, "questions")
-        return
-    _print_scores(report.letters, "questions with letters")
-    _print_scores(report.open, "open questions")
+def _note_left_out(file: Path, selection: Selection) -> None:
+    for left_out in selection.left_out:
+        note(f"{file.name}: {left_out}")
 
 
-def _print_scores(report: Report, asked: str) -> None:
-    out = console()
-    out.print(f"{report.majority.n} {asked}, 95 % Wilson intervals")
-    for blocks, score in report.by_blocks.items():
-        out.print(_line(f"{blocks} blocks" if blocks != 1 else "1 block", score))
-    out.print(_line("most frequent answer", report.majority))
-    if report.any_block:
-        out.print(_line("any block", report.any_block) + "   an oracle: nobody can choose like that")
-    if report.shuffled:
-        out.print(_line("another question's blocks", report.shuffled))
-    if report.chain:
-        out.print(_line("written steps", report.chain))
+def _ask(asked: Asked, reader: Reader, budgets: range, seed: int) -> None:
+    """Ask all rows; end early, and quietly, where the user stops it."""
+    from rim_edge.cli.progress import counted
 
-
-def _line(name: str, score: Score) -> str:
-    low, high = score.interval
-    return f"  {name:<26}{score.accuracy:>7.1%}   {low:.1%} to {high:.1%}"
+    try:
+        with counted("scoring", len(asked.rows)) as advance:
+            for count in asked.ask(reader, budgets, seed):
+                advance(count)
+    except KeyboardInterrupt:
+        note(f"stopped after {len(asked.readings):,} of {len(asked.rows):,} rows")

@@ -16,20 +16,29 @@ from rim_export.checkpoint.prompt import RimSettings, derive_contract
 from rim_runtime.prompt.options import LETTERS
 
 from rim_edge.data.boxes import boxed_text, canonical
+from rim_edge.evaluation.arithmetic import Arithmetic
 from rim_edge.evaluation.items import ANSWER_TOKENS, Item
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.model.checkpoint import read_checkpoint
 from rim_edge.model.cpu import through_onednn
 
+_ANY_LENGTH = 10**30
+"""Tokens: what transformers itself takes for a tokenizer without a limit."""
 _BATCH = 64
 """Prompts in one pass; small, because a model may be scored while training holds most of the memory."""
 
 
-def open_checkpoint(folder: Path) -> tuple[Any, ExampleEncoder]:
-    """Return (model in fp32, encoder) of a checkpoint; blocks and prefix are the card's where it names none."""
+def open_checkpoint(folder: Path, arithmetic: Arithmetic | None = None) -> tuple[Any, ExampleEncoder]:
+    """Return (model, encoder) of a checkpoint; blocks and prefix are the card's where it names none.
+
+    `arithmetic` None: fp32 on the CPU. Raises CheckpointError.
+    """
     rim = Checkpoint.open(folder).rim or RimSettings()
     model, tokenizer = read_checkpoint(folder)
+    tokenizer.model_max_length = _ANY_LENGTH  # or transformers warns of questions that are left out anyway
     through_onednn(model)
+    if arithmetic is not None:
+        model = model.to(arithmetic.device, arithmetic.dtype)
     return model.eval(), ExampleEncoder(tokenizer, derive_contract(tokenizer, rim))
 
 
@@ -47,17 +56,34 @@ def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blo
 
 def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
     """Return the most likely of each item's letters, at the prefix's last token."""
+    return best_letters(letter_logits(model, encoder, items, blocks), items)
+
+
+def letter_logits(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> torch.Tensor:
+    """Return the logits of the letters A..J at the prefix's last token: float32 [items, letters], on the CPU."""
     prompts = [_prompt(encoder, item.question, blocks) for item in items]
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
-    logits = [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
-    return best_letters(torch.cat(logits), items)
+    return torch.cat(
+        [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
+    )
 
 
 def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:
     """Return each item's most likely letter among its own, from logits [items, letters A..J]."""
+    return [LETTERS[index] for index in _offered(logits, items).argmax(-1).tolist()]
+
+
+def letter_shares(logits: torch.Tensor, items: Sequence[Item]) -> list[dict[str, float]]:
+    """Return the probabilities of each item's own letters, from logits [items, letters A..J]."""
+    shares = _offered(logits, items).softmax(-1).tolist()
+    rows = [dict(zip(LETTERS, row, strict=True)) for row in shares]
+    return [{letter: row[letter] for letter in item.letters} for row, item in zip(rows, items, strict=True)]
+
+
+def _offered(logits: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
+    """Return the logits with those of letters that an item does not offer at minus infinity."""
     offered = torch.tensor([[letter in item.letters for letter in LETTERS] for item in items])
-    best = logits.cpu().masked_fill(~offered, -torch.inf).argmax(-1)
-    return [LETTERS[index] for index in best.tolist()]
+    return logits.cpu().masked_fill(~offered, -torch.inf)
 
 
 def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], tokens: int) -> list[str]:

@@ -10,7 +10,6 @@ were never in the blocks. With B = A it is the ordinary pass.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,23 +23,17 @@ from rim_edge.methods.rim.encode import ExampleEncoder
 _BATCH = 64
 
 
-def partners(count: int, seed: int) -> list[int]:
-    """Return for each of `count` questions (2 or more) another one, each once."""
-    order = list(range(count))
-    random.Random(f"rim-edge swapped blocks {seed}").shuffle(order)
-    partner = dict(zip(order, order[1:] + order[:1], strict=True))
-    return [partner[place] for place in range(count)]
-
-
 def shuffled_letters(
-    model: Any, encoder: ExampleEncoder, items: Sequence[Item], partner: Sequence[int], blocks: int
+    model: Any, encoder: ExampleEncoder, items: Sequence[Item], others: Sequence[Item], blocks: int
 ) -> list[str]:
-    """Return the letter read for every item after the blocks of its partner."""
-    questions = [encoder.prompt(item.question) for item in items]
+    """Return the letter read for every item after the blocks of another one, its own place in `others`."""
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
-    pairs = [(questions[place], questions[other]) for place, other in enumerate(partner)]
+    pairs = [
+        (encoder.prompt(item.question), encoder.prompt(other.question))
+        for item, other in zip(items, others, strict=True)
+    ]
     parts = [
-        shuffled_logits(model, encoder, pairs[at : at + _BATCH], blocks)[:, rows]
+        shuffled_logits(model, encoder, pairs[at : at + _BATCH], blocks).float().cpu()[:, rows]
         for at in range(0, len(pairs), _BATCH)
     ]
     return best_letters(torch.cat(parts), items)
@@ -54,13 +47,15 @@ def shuffled_logits(
     memory = blocks * encoder.contract.block
     rows = [_row(a, b, memory, encoder.contract.prefix) for a, b in pairs]
     width = max(map(len, rows))
-    padded = torch.tensor([row + (width - len(row)) * [_FILLER] for row in rows])  # (pairs, width, 3)
-    ids, positions, group = padded.unbind(-1)
+    padded = torch.tensor([row + (width - len(row)) * [_FILLER] for row in rows], device=model.device)
+    ids, positions, group = padded.unbind(-1)  # each (pairs, width)
     hidden = model.base_model(
         input_ids=ids, attention_mask=_mask(group), position_ids=positions, use_cache=False
     ).last_hidden_state
-    last = torch.tensor([len(row) - 1 for row in rows])
-    logits: torch.Tensor = model.get_output_embeddings()(hidden[torch.arange(len(rows)), last])
+    last = torch.tensor([len(row) - 1 for row in rows], device=model.device)
+    logits: torch.Tensor = model.get_output_embeddings()(
+        hidden[torch.arange(len(rows), device=model.device), last]
+    )
     return logits
 
 
@@ -93,7 +88,7 @@ _SEES = torch.tensor(
 
 def _mask(group: torch.Tensor) -> torch.Tensor:
     """Return the mask bool [rows, 1, width, width]: which token sees which, causally; every token sees itself."""
-    seen = _SEES[group[:, :, None], group[:, None, :]]
+    seen = _SEES.to(group.device)[group[:, :, None], group[:, None, :]]
     width = group.shape[1]
-    causal = torch.ones(width, width, dtype=torch.bool).tril()
-    return (seen & causal | torch.eye(width, dtype=torch.bool))[:, None]
+    causal = torch.ones(width, width, dtype=torch.bool, device=group.device).tril()
+    return (seen & causal | torch.eye(width, dtype=torch.bool, device=group.device))[:, None]

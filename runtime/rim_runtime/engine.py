@@ -122,6 +122,10 @@ class Engine:
                 answers[index] = self._answer(rows[index], row_logits, count, 1000 * share)
         return [answers[index] for index in range(len(rows))]
 
+    def check(self, question: Question) -> None:
+        """Raise the QuestionError that asking this question would raise, without asking it."""
+        self._encode(question)
+
     def close(self) -> None:
         """Free the model; questions that other threads are asking are answered first."""
         backend, self._backend = self._backend, None

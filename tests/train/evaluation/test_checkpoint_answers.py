@@ -6,6 +6,7 @@ from rim_export.errors import CheckpointError
 
 from rim_edge.data.boxes import canonical
 from rim_edge.data.rows import Example
+from rim_edge.evaluation.asking import partners
 from rim_edge.evaluation.checkpoint_answers import (
     answers_read,
     boxed,
@@ -14,7 +15,7 @@ from rim_edge.evaluation.checkpoint_answers import (
     open_checkpoint,
 )
 from rim_edge.evaluation.items import items_of
-from rim_edge.evaluation.shuffled_blocks import partners, shuffled_letters, shuffled_logits
+from rim_edge.evaluation.shuffled_blocks import shuffled_letters, shuffled_logits
 
 
 def test_items_have_the_letters_they_are_answered_with():
@@ -164,7 +165,7 @@ def test_swapped_blocks_are_the_other_questions_keys_and_values(model, encoder):
 
 def test_swapped_letters_come_from_the_swapped_logits(model, encoder):
     items = items_of([Example(f"Where {text}?", (), "H") for text in ("now", "then and there", "to")])
-    read = shuffled_letters(model, encoder, items, [1, 2, 0], 4)
+    read = shuffled_letters(model, encoder, items, [items[other] for other in (1, 2, 0)], 4)
     for place, other in enumerate((1, 2, 0)):
         pair = encoder.prompt(items[place].question), encoder.prompt(items[other].question)
         (logits,) = shuffled_logits(model, encoder, [pair], 4)
