@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 from rim_runtime.bundle.manifest import Dialect, Head, Precision
@@ -13,12 +13,24 @@ from rim_runtime.engines.support import SUPPORT
 from rim_runtime.errors import InputError
 
 DEFAULT_MAX_LENGTH = 2048
-BLOCK_SIZES = (32, 128)
-"""Block sizes that every engine's int4 products take."""
 DEFAULT_BLOCK_SIZE = 128
 GPUS_ALONE = (Precision.BF16, Precision.FP16, Precision.NVFP4)
 """Precisions that are written for GPUs, whichever engine is chosen."""
+_WIDER = {
+    Precision.INT8: Precision.FP32,
+    Precision.INT4: Precision.INT8,
+    Precision.FP8: Precision.INT8,
+    Precision.NVFP4: Precision.FP8,
+}
+"""The next precision that comes closer to the checkpoint."""
 _SUITED = {EngineName.TRT: Precision.FP8, EngineName.ORT_CUDA: Precision.BF16}
+
+
+class BlockSize(IntEnum):
+    """Block sizes that every engine's int4 products take."""
+
+    B32 = 32
+    B128 = 128
 
 
 class RangeMethod(StrEnum):
@@ -81,6 +93,8 @@ class ExportOptions:
     """Whether a variant that fails is tried again with its costliest layers as wide as the graph computes."""
     certify: Path | None = None
     """The user's own questions (JSONL, or gzipped JSONL); None: the set that ships."""
+    report: Path | None = None
+    """A new file for what every attempt answered, written whether the export passes or is refused."""
     calibration: Path | None = None
     """Questions to measure activations on, in the same format; None: the set that ships."""
     activations: Activations = Activations.TENSOR
@@ -109,13 +123,26 @@ class ExportOptions:
         by_tensor = self.precision is Precision.FP8 and self.activations is Activations.TENSOR
         return by_tensor or self.smooth
 
+    @property
+    def closer(self) -> tuple[str, ...]:
+        """Options that come closer to the checkpoint than these, as they are written on the command line."""
+        precision, wider = self.precision, _WIDER.get(self.precision)
+        least = int(min(BlockSize))
+        choices = (
+            ("--smooth", precision is Precision.INT8 and not self.smooth and not self.for_gpus),
+            (f"--block-size {least}", precision is Precision.INT4 and self.block_size > least),
+            ("--activations row", precision is Precision.FP8 and self.activations is Activations.TENSOR),
+            (f"--precision {wider}", wider is not None),
+        )
+        return tuple(option for option, applies in choices if applies)
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_flips <= 1.0:
             raise InputError(f"max_flips is {self.max_flips}, expected a share from 0 to 1.")
         if self.max_length < 1:
             raise InputError(f"max_length is {self.max_length}, expected at least 1 token.")
-        if self.block_size not in BLOCK_SIZES:
-            sizes = " or ".join(map(str, BLOCK_SIZES))
+        if self.block_size not in list(BlockSize):
+            sizes = " or ".join(str(int(size)) for size in BlockSize)
             raise InputError(f"block_size is {self.block_size}, expected {sizes}.")
         self._check_engine()
         self._check_belongs("smooth", self.smooth, Precision.INT8)

@@ -6,28 +6,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rim_edge.cli.options import JsonOption
+from rim_edge.cli.options import JsonOption, bundle_names
 from rim_edge.cli.output import console, print_json, progress_line
+from rim_edge.cli.pages import Command, Group, epilog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rim_runtime.bundle.folder import Bundle
 
-bundle = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at bundles and choose one.")
+bundle = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Look at bundles, choose one, copy and remove them.",
+    epilog=epilog("rim-edge bundle list", "rim-edge bundle use demo"),
+)
 
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="BUNDLE", help="Folder or name; without it, the default one.", show_default=False),
+    typer.Argument(
+        metavar="BUNDLE",
+        help="Folder or name.",
+        show_default="yours",
+        autocompletion=bundle_names,
+    ),
 ]
-
-
+OneArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder or name.", autocompletion=bundle_names)]
 OriginArgument = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Folder or name; trust one only if you know where it comes from.")
+    str,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="Folder or name; trust one only if you know where it comes from.",
+        autocompletion=bundle_names,
+    ),
 ]
 
 
-@bundle.command("list")
+@bundle.command("list", cls=Command, epilog=epilog("rim-edge bundle list", "rim-edge bundle list --json"))
 def list_(as_json: JsonOption = False) -> None:
     """List the bundles here; `ask` uses the marked one."""
     from rich.text import Text
@@ -45,11 +62,8 @@ def list_(as_json: JsonOption = False) -> None:
         out.print(Text.assemble(mark, (f"{entry.name:<{width}}  ", "bold"), (str(entry.path), "dim")))
 
 
-@bundle.command()
-def use(
-    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder or name; 'demo' is the embedded one.")],
-    as_json: JsonOption = False,
-) -> None:
+@bundle.command(cls=Command, epilog=epilog("rim-edge bundle use demo", "rim-edge bundle use path/to/bundle"))
+def use(name: OneArgument, as_json: JsonOption = False) -> None:
     """Make a bundle the one that `ask` uses."""
     from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.names import find_bundle, use_bundle
@@ -62,7 +76,7 @@ def use(
         console().print(f"'rim-edge ask' now uses {chosen.name}.")
 
 
-@bundle.command()
+@bundle.command(cls=Command, epilog=epilog("rim-edge bundle verify", "rim-edge bundle verify demo --json"))
 def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """Hash every file of a bundle against its manifest; exit 3 if one differs."""
     checked = _load(name)
@@ -80,7 +94,9 @@ def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
         console().print(f"Not part of the bundle, and never read: {', '.join(extra)}")
 
 
-@bundle.command()
+@bundle.command(
+    cls=Command, epilog=epilog("rim-edge bundle trust path/to/bundle", "rim-edge bundle trust demo --json")
+)
 def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
     """Let this machine load a bundle's TensorRT plans, which are code; exit 3 if a file is not whole."""
     from rim_runtime.bundle import trust
@@ -93,7 +109,9 @@ def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
     _tell_trust(checked, as_json, "its plans may be loaded here, as long as nothing in the bundle changes")
 
 
-@bundle.command()
+@bundle.command(
+    cls=Command, epilog=epilog("rim-edge bundle untrust path/to/bundle", "rim-edge bundle untrust demo --json")
+)
 def untrust(name: OriginArgument, as_json: JsonOption = False) -> None:
     """Load a bundle's TensorRT plans no longer: they are built here from its graphs instead."""
     from rim_runtime.bundle import trust
@@ -114,7 +132,7 @@ def _tell_trust(bundle: Bundle, as_json: bool, text: str) -> None:
         console().print(f"{manifest.name}: {text if manifest.plans else 'it has no TensorRT plans'}.")
 
 
-@bundle.command()
+@bundle.command(cls=Command, epilog=epilog("rim-edge bundle info", "rim-edge bundle info demo --json"))
 def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """Show what a bundle says about itself."""
     body = _info(_load(name))

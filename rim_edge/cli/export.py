@@ -5,132 +5,234 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rim_export.checkpoint.folder import DEFAULT_MODEL
+from rim_export.settings import (
+    DEFAULT_BLOCK_SIZE,
+    DEFAULT_MAX_LENGTH,
+    Activations,
+    BlockSize,
+    RangeMethod,
+)
+from rim_runtime.bundle.manifest import Dialect, Head, Precision
+from rim_runtime.engines.names import EngineName
 
-from rim_edge.cli.options import EngineOption, JsonOption
+from rim_edge.cli.options import MODEL, EngineOption, JsonOption, listed
 from rim_edge.cli.output import console, note, print_json
 
 if TYPE_CHECKING:
     from rim_export import ExportReport
+
+PROMPT, PROOF, QUANTIZATION = "Prompt", "Proof", "Quantization"
+"""Panels of the help page."""
 
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
-        metavar="ID_OR_DIR",
-        help="Checkpoint folder, or a name in the hub cache. [default: NDIJayant/OpenMed-qwen3-1.7b-RIM]",
+        metavar="DIR",
+        help="Checkpoint folder, or a name in the hub cache.",
+        show_default=DEFAULT_MODEL,
     ),
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", help="A new folder. [default: among your bundles]"),
+    typer.Option("--output", "-o", metavar="DIR", help="A new folder.", show_default="among your bundles"),
 ]
 PrecisionOption = Annotated[
-    str | None,
+    Precision | None,
     typer.Option(
         "--precision",
-        metavar="P",
-        help="int8, fp8, int4, bf16, fp16, fp32, nvfp4. [default: int8; trt: fp8; ort-cuda: bf16]",
+        metavar="NAME",
+        help=f"{listed(Precision)}.",
+        show_default="int8; trt: fp8; ort-cuda: bf16",
+        rich_help_panel=MODEL,
     ),
 ]
 TargetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", metavar="SM", help="trt: a GPU to build for, as sm_89; may be repeated. [default: 86, 89, 120]"
+        "--target",
+        metavar="NAME",
+        help="trt: a GPU to build for, as sm_89; repeat it for each.",
+        show_default="sm_86, sm_89, sm_120",
+        rich_help_panel=MODEL,
     ),
 ]
 BlocksOption = Annotated[
-    int | None, typer.Option(metavar="K", min=1, help="Memory blocks. [default: the checkpoint's, else 8]")
+    int | None,
+    typer.Option(
+        "--blocks",
+        metavar="N",
+        min=1,
+        help="Memory blocks.",
+        show_default="the checkpoint's, else 8",
+        rich_help_panel=PROMPT,
+    ),
 ]
 MemoryTokensOption = Annotated[
-    int | None, typer.Option(metavar="M", min=1, help="Tokens a block. [default: the checkpoint's, else 2]")
+    int | None,
+    typer.Option(
+        "--memory-tokens",
+        metavar="N",
+        min=1,
+        help="Memory tokens a block.",
+        show_default="the checkpoint's, else 2",
+        rich_help_panel=PROMPT,
+    ),
 ]
 PrefixOption = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Answer prefix. [default: the checkpoint's]")
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="TEXT",
+        help="Answer prefix.",
+        show_default="the checkpoint's",
+        rich_help_panel=PROMPT,
+    ),
 ]
-HeadOption = Annotated[str, typer.Option(metavar="ROWS", help="letters; full keeps the whole vocabulary.")]
-MaxLengthOption = Annotated[int, typer.Option(metavar="N", min=1, help="Longest prompt, in tokens.")]
+HeadOption = Annotated[
+    Head,
+    typer.Option(
+        "--head",
+        metavar="NAME",
+        help=f"{listed(Head)}: rows of the output projection; full keeps the whole vocabulary.",
+        rich_help_panel=PROMPT,
+    ),
+]
+MaxLengthOption = Annotated[
+    int,
+    typer.Option("--max-length", metavar="N", min=1, help="Longest prompt, in tokens.", rich_help_panel=PROMPT),
+]
 MaxFlipsOption = Annotated[
-    float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of changed letters that fails it.")
+    float,
+    typer.Option(
+        "--max-flips",
+        metavar="SHARE",
+        min=0,
+        max=1,
+        help="Share of changed letters that fails it.",
+        rich_help_panel=PROOF,
+    ),
 ]
 KeepGoingOption = Annotated[
-    bool, typer.Option("--keep-going", help="Try again with the costliest layers in fp32, if it fails.")
+    bool,
+    typer.Option(
+        "--keep-going", help="Try again with the costliest layers in fp32, if it fails.", rich_help_panel=PROOF
+    ),
 ]
 CertifyOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Your own questions to compare on (.jsonl, .jsonl.gz).")
+    Path | None,
+    typer.Option(
+        "--certify",
+        metavar="FILE",
+        help="Your own questions to compare on (.jsonl, .jsonl.gz).",
+        show_default="96 questions that ship",
+        rich_help_panel=PROOF,
+    ),
 ]
 CalibrationOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Your own questions to measure activations on; none of them above."),
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Your own questions to measure activations on; none of those to compare on.",
+        rich_help_panel=QUANTIZATION,
+    ),
 ]
 ActivationsOption = Annotated[
-    str, typer.Option(metavar="HOW", help="fp8: tensor (measured), or row (each token by itself).")
+    Activations,
+    typer.Option(
+        "--activations",
+        metavar="NAME",
+        help=f"fp8: {listed(Activations)}; measured ranges, or each token by itself.",
+        rich_help_panel=QUANTIZATION,
+    ),
 ]
 RangesOption = Annotated[
-    str, typer.Option(metavar="HOW", help="fp8: reach of an activation by max, percentile or mse.")
+    RangeMethod,
+    typer.Option(
+        "--ranges",
+        metavar="NAME",
+        help=f"fp8: {listed(RangeMethod)}; how far an activation's range reaches.",
+        rich_help_panel=QUANTIZATION,
+    ),
 ]
-BlockSizeOption = Annotated[int, typer.Option(metavar="N", help="int4: weights that share a scale, 32 or 128.")]
-DialectOption = Annotated[str | None, typer.Option(metavar="FORM", help="int4: portable or ort. [default: both]")]
+BlockSizeOption = Annotated[
+    BlockSize,
+    typer.Option(
+        "--block-size",
+        metavar="N",
+        help=f"int4: {listed(map(int, BlockSize))} weights that share a scale.",
+        rich_help_panel=QUANTIZATION,
+    ),
+]
+DialectOption = Annotated[
+    Dialect | None,
+    typer.Option(
+        "--dialect",
+        metavar="NAME",
+        help=f"int4: {listed(Dialect)}.",
+        show_default="both",
+        rich_help_panel=QUANTIZATION,
+    ),
+]
 SmoothOption = Annotated[
-    bool, typer.Option("--smooth", help="int8: move outliers from activations to weights (takes longer).")
+    bool,
+    typer.Option(
+        "--smooth",
+        help="int8: move outliers from activations to weights (takes longer).",
+        rich_help_panel=QUANTIZATION,
+    ),
 ]
-Member = TypeVar("Member", bound=StrEnum)
-_WORDS = {"Activations": "form of activations", "RangeMethod": "choice of ranges"}
 
 
 def export(
     model: ModelOption = None,
     output: OutputOption = None,
     precision: PrecisionOption = None,
-    engine: EngineOption = "auto",
+    engine: EngineOption = EngineName.AUTO,
     target: TargetOption = None,
     blocks: BlocksOption = None,
     memory_tokens: MemoryTokensOption = None,
     prefix: PrefixOption = None,
-    head: HeadOption = "letters",
-    max_length: MaxLengthOption = 2048,
+    head: HeadOption = Head.LETTERS,
+    max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
     max_flips: MaxFlipsOption = 0.02,
     keep_going: KeepGoingOption = False,
     certify: CertifyOption = None,
     calibration: CalibrationOption = None,
-    activations: ActivationsOption = "tensor",
-    ranges: RangesOption = "max",
-    block_size: BlockSizeOption = 128,
+    activations: ActivationsOption = Activations.TENSOR,
+    ranges: RangesOption = RangeMethod.MAX,
+    block_size: BlockSizeOption = BlockSize(DEFAULT_BLOCK_SIZE),
     dialect: DialectOption = None,
     smooth: SmoothOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a checkpoint into a verified bundle."""
-    from rim_runtime.bundle.manifest import Dialect, Head, parse_precision
     from rim_runtime.bundle.names import is_own
-    from rim_runtime.engines.names import EngineName, parse_engine
     from rim_runtime.engines.registry import require_engine
     from rim_runtime.machine.folders import bundles_folder
     from rim_runtime.machine.storage import refuse_existing
 
     from rim_edge.extras import require_extra
 
-    runs_on = parse_engine(engine)
-    chosen = None if precision is None else parse_precision(precision)
-    rows = _member(Head, head)
-    form = None if dialect is None else _member(Dialect, dialect)
     require_extra("export", "Exporting")
     require_engine(EngineName.ORT_CPU)  # the variant is checked by answering
     import rim_export
 
-    source = model or rim_export.DEFAULT_MODEL
+    source = model or DEFAULT_MODEL
     folder = output or bundles_folder() / Path(source).absolute().name
     refuse_existing(folder)
     options = rim_export.ExportOptions(
-        precision=chosen or rim_export.default_precision(runs_on),
-        engine=runs_on,
+        precision=precision or rim_export.default_precision(engine),
+        engine=engine,
         targets=tuple(target or ()),
-        head=rows,
+        head=head,
         blocks=blocks,
         memory_tokens=memory_tokens,
         prefix=prefix,
@@ -139,15 +241,15 @@ def export(
         keep_going=keep_going,
         certify=certify,
         calibration=calibration,
-        activations=_member(rim_export.Activations, activations),
-        ranges=_member(rim_export.RangeMethod, ranges),
+        activations=activations,
+        ranges=ranges,
         block_size=block_size,
-        dialect=form,
+        dialect=dialect,
         smooth=smooth,
     )
     with _progress() as progress:
         report = rim_export.export(source, folder, options, progress=progress)
-    if runs_on is EngineName.OPENVINO:
+    if engine is EngineName.OPENVINO:
         note("the certificate is ort-cpu's; openvino has to pass the golden questions when it first loads this")
     _finish(report, as_default=is_own(folder), as_json=as_json)
 
@@ -223,13 +325,3 @@ def _progress() -> Iterator[Callable[[str, float], None] | None]:
         task = shown.add_task("Opening the checkpoint", total=1.0)
         # A full bar would stop the clock at the end of the first of several steps.
         yield lambda text, share: shown.update(task, description=text, completed=min(share, 0.999))
-
-
-def _member(kind: type[Member], word: str) -> Member:
-    """Return the member of this name. Raises InputError."""
-    from rim_runtime.errors import InputError
-
-    if word not in [member.value for member in kind]:
-        what = _WORDS.get(kind.__name__, kind.__name__.lower())
-        raise InputError(f"There is no {what} {word!r}, expected one of {', '.join(kind)}.")
-    return kind(word)

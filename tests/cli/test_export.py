@@ -180,15 +180,15 @@ def test_every_precision_of_the_demo_answers(run: Run, tmp_path: Path, precision
 
 BAD: dict[str, tuple[list[str], int, str]] = {
     "no such folder": (["--model", "/nowhere/at/all"], 2, "/nowhere/at/all"),
-    "no such engine": (["--engine", "abacus"], 2, "There is no engine 'abacus'"),
-    "no such precision": (["--precision", "int3"], 2, "There is no precision 'int3', expected one of fp32, "),
-    "no such activations": (["--precision", "fp8", "--activations", "no"], 2, "expected one of tensor, row"),
-    "no such ranges": (["--precision", "fp8", "--ranges", "no"], 2, "expected one of max, percentile, mse"),
-    "no such dialect": (["--dialect", "latin"], 2, "There is no dialect 'latin', expected one of portable, ort"),
-    "block size": (["--precision", "int4", "--block-size", "48"], 2, "block_size is 48, expected 32 or 128"),
+    "no such engine": (["--engine", "abacus"], 2, "--engine is 'abacus', expected one of: auto"),
+    "no such precision": (["--precision", "int3"], 2, "--precision is 'int3', expected one of: fp32, "),
+    "no such activations": (["--precision", "fp8", "--activations", "no"], 2, "expected one of: tensor, row"),
+    "no such ranges": (["--precision", "fp8", "--ranges", "no"], 2, "expected one of: max, percentile, mse"),
+    "no such dialect": (["--dialect", "latin"], 2, "--dialect is 'latin', expected one of: portable, ort"),
+    "block size": (["--precision", "int4", "--block-size", "48"], 2, "'48', expected one of: 32, 128"),
     "smooth fp8": (["--precision", "fp8", "--smooth"], 2, "smooth was chosen, but the precision is fp8"),
     "calibrated int8": (["--calibration", "x.jsonl"], 2, "int8 export measures no activations"),
-    "no such head": (["--head", "tail"], 2, "There is no head 'tail', expected one of letters, full"),
+    "no such head": (["--head", "tail"], 2, "--head is 'tail', expected one of: letters, full"),
     "blocks": (["--blocks", "0"], 2, "--blocks"),
     "flips": (["--max-flips", "7"], 2, "--max-flips"),
 }

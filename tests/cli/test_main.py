@@ -17,25 +17,6 @@ from rim_runtime import errors
 
 from rim_edge import cli
 
-VERBS = ("ask", "demo", "export", "train", "prompt", "doctor", "bundle")
-
-
-def test_help_names_every_verb(run: Callable[..., Any]) -> None:
-    shown = run("--help")
-    assert shown.code == 0
-    for verb in VERBS:
-        assert f"\n  {verb} " in shown.out
-    assert "..." not in shown.out.partition("Commands:")[2], "a verb's line is cut"
-    assert run("-h").out == shown.out
-
-
-@pytest.mark.parametrize("verb", [*VERBS[:-1], *(f"bundle {verb}" for verb in ("list", "use", "info", "verify"))])
-def test_every_verb_has_help_and_json(run: Callable[..., Any], verb: str) -> None:
-    shown = run(*verb.split(), "--help")
-    assert shown.code == 0
-    assert "--json" in shown.out
-    assert "_" not in "".join(word for word in shown.out.split() if word.startswith("--"))
-
 
 def test_version(run: Callable[..., Any]) -> None:
     assert run("--version").out == f"rim-edge {metadata.version('rim-edge')}\n"

@@ -1,0 +1,89 @@
+"""Wrong usage, told in one line of our own words: what was found, what was expected, where help is.
+
+typer finds it (pydantic converts the values) and raises a TyperException; `usage_error` reads that.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from rim_runtime.errors import InputError
+
+_NUMBERS = {int: "a whole number", float: "a number"}
+_TEXT_VERBS = ("ask", "prompt")
+"""Verbs whose argument is a text, which a shell cuts at its spaces."""
+
+
+class UsageError(InputError):
+    """The command line is not understood: an unknown option, a word that is no choice, two that clash."""
+
+
+def usage_error(found: typer.TyperException) -> UsageError:
+    """Return what typer found, in our words."""
+    context = getattr(found, "ctx", None)
+    text = _text(found, context)
+    where = f" See: {context.command_path} --help" if context else ""
+    return UsageError(f"{text}{'' if text[-1] in '.?' else '.'}{where}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question about the nearest known word, with a space before it; nothing if none is near."""
+    near = difflib.get_close_matches(word.casefold(), list(known), n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def unknown_verb(word: str, known: Iterable[str], above: str) -> UsageError:
+    """Return the error about a verb that does not exist; `above` is the command that it was given to."""
+    listed, near = ", ".join(known := list(known)), did_you_mean(word, known)
+    hint = ' To ask a question: rim-edge ask "…"' if not near and "ask" in known else ""
+    return UsageError(f"There is no verb {quoted(word)} of {above}, expected one of: {listed}.{near}{hint}")
+
+
+def _text(found: typer.TyperException, context: Any) -> str:
+    if hasattr(found, "possibilities"):  # an option that does not exist
+        name = found.option_name  # type: ignore[attr-defined]
+        return f"There is no option {quoted(name)}.{_nearest(found.possibilities)}"
+    if isinstance(found, typer.BadParameter) and found.param is not None and found.message:
+        return _bad_value(found)
+    text = found.message if isinstance(found, typer.BadParameter) and found.message else found.format_message()
+    if "unexpected extra argument" in text and context and context.info_name in _TEXT_VERBS:
+        text += ". Write the question in quotes"
+    return text
+
+
+def _bad_value(found: typer.BadParameter) -> str:
+    """Say what an option's value is and what was expected."""
+    parameter: Any = found.param
+    name = next((word for word in parameter.opts if word.startswith("--")), parameter.metavar or parameter.name)
+    described, cause = getattr(parameter, "type_descriptor", None), getattr(found.__cause__, "errors", None)
+    if described is None or cause is None:
+        return f"{name}: {found.message}"
+    value = cause()[0]["input"]
+    if described.choices is not None:
+        words = [str(choice.value) for choice in described.choices]
+        return f"{name} is {quoted(value)}, expected one of: {', '.join(words)}.{did_you_mean(str(value), words)}"
+    if described.annotation in _NUMBERS:
+        expected = _NUMBERS[described.annotation] + _bounds(parameter.min, parameter.max)
+        return f"{name} is {quoted(value)}, expected {expected}"
+    return f"{name}: {found.message.removeprefix('Value error, ')}"
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" of at least {low}"
+    return f" of at most {high}" if high is not None else ""
+
+
+def _nearest(possibilities: Any) -> str:
+    return f" Did you mean {possibilities[0]}?" if possibilities else ""
+
+
+def quoted(value: object) -> str:
+    """Return what the user wrote, short enough for a line, with escapes for what would break or colour it."""
+    text = str(value)
+    return repr(text if len(text) <= 60 else f"{text[:57]}…")
