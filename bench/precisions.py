@@ -40,7 +40,7 @@ CHOICES = {
 
 def write_puzzles(target: Path, count: int, seed: int) -> Path:
     """Write fresh puzzles of all families as a certificate's or a calibration's questions."""
-    rows = ({"question": puzzle.question, "answer": puzzle.answer} for puzzle in fresh_puzzles(count, seed))
+    rows = (puzzle.row() for puzzle in fresh_puzzles(count, seed))
     target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return target
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from rim_export.checkpoint.prompt import RimSettings
+from rim_runtime.prompt.options import LETTERS, offered_options
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from rim_edge.data.puzzle_source import PuzzleSource
@@ -35,9 +36,17 @@ def make_demo(folder: Path) -> Path:
     student = load_trainable(preset("demo"), None, 0)
     write_trained(folder, student)
     examples = PuzzleSource(0).draw(PUZZLES, Objective.STEPS)
-    rows = [{"question": one.question, "steps": one.steps, "answer": one.answer} for one in examples]
+    rows = [
+        {"question": one.question, "steps": one.steps, "answer": one.answer, **_letters(one.question)}
+        for one in examples
+    ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
+
+
+def _letters(question: str) -> dict[str, str]:
+    """Return what a row says whose answer is a letter though nothing is offered."""
+    return {} if offered_options(question) else {"letters": LETTERS}
 
 
 def make_small(folder: Path, tokenizer: Path) -> Path:

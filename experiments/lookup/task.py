@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rim_runtime.prompt.options import LETTERS
+
 SYMBOLS = "ABCDEF"
 """Also the letters that the answers are read as."""
 HOPS = 3
@@ -25,6 +27,8 @@ FACTS = tuple(f"{symbol}>{target}" for symbol in SYMBOLS for target in SYMBOLS i
 """Every fact there is; each is one token."""
 
 Row = dict[str, object]
+_LETTERS = {"letters": LETTERS}
+"""The answers are letters though nothing is offered."""
 
 
 class Part(StrEnum):
@@ -60,7 +64,7 @@ class Puzzle:
     def row(self) -> Row:
         """Return the row: the last symbol is the answer, those before it are the steps."""
         *steps, answer = self.visited
-        return {"question": f"{self.told} ? {self.start}", "steps": steps, "answer": answer}
+        return {"question": f"{self.told} ? {self.start}", "steps": steps, "answer": answer, **_LETTERS}
 
 
 def puzzles(part: Part, seed: int) -> Iterator[Puzzle]:
@@ -92,7 +96,7 @@ def lookups(seed: int) -> Iterator[Row]:
         targets = dict(puzzle.facts)
         asked = rng.choices(list(targets), k=_ASKED)
         steps = [f"{symbol} {targets[symbol]}" for symbol in asked[:-1]]
-        yield {"question": puzzle.told, "steps": [*steps, asked[-1]], "answer": targets[asked[-1]]}
+        yield {"question": puzzle.told, "steps": [*steps, asked[-1]], "answer": targets[asked[-1]], **_LETTERS}
 
 
 def _draw_map(rng: random.Random, symbols: list[str]) -> dict[str, str]:

@@ -100,9 +100,9 @@ def _row(family: Family, score: Score) -> str:
 
 
 def write_questions(target: Path) -> None:
-    """Write the certificate's questions: fresh puzzles as rows {"question", "answer"}."""
+    """Write the certificate's questions: fresh puzzles as rows."""
     puzzles = fresh_puzzles(QUESTIONS_COUNT, QUESTIONS_SEED)
-    rows = [{"question": puzzle.question, "answer": puzzle.answer} for puzzle in puzzles]
+    rows = [puzzle.row() for puzzle in puzzles]
     target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 

@@ -55,6 +55,11 @@ class Puzzle:
     start: str = ""
     """Where the steps begin; empty where it has to be found out first."""
 
+    def row(self) -> dict[str, object]:
+        """Return it as a row of a file; without options its answer is a letter all the same."""
+        letters = {} if self.offered else {"letters": LETTERS}
+        return {"question": self.question, "steps": list(self.steps), "answer": self.answer, **letters}
+
     @property
     def text_and_options(self) -> tuple[str, list[str]]:
         """Return the text without its options, and the options as `A: text`."""

@@ -4,6 +4,7 @@ RimError
 ├── InputError (ValueError)                 the caller's input cannot be used         exit 2
 │   ├── QuestionError                       empty, not text, bad options, bad blocks
 │   │   └── QuestionTooLongError            over the bundle's limit; nothing is ever cut
+│   ├── RowError                            a row, or a file of rows, cannot be read
 │   ├── BundleNotFoundError (FileNotFoundError)
 │   └── TargetExistsError (FileExistsError) an output already exists
 ├── CheckError                              a check failed                            exit 3
@@ -49,6 +50,10 @@ class QuestionTooLongError(QuestionError):
         )
         self.tokens = tokens
         self.limit = limit
+
+
+class RowError(InputError):
+    """A row is no question that can be asked, its answer is none of its options, or its file cannot be read."""
 
 
 class BundleNotFoundError(InputError, FileNotFoundError):

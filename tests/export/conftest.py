@@ -138,7 +138,7 @@ def two_letters(*rows: tuple[float, float]) -> np.ndarray:
 @pytest.fixture(scope="session")
 def questions() -> list[str]:
     """The 160 medical questions that ship with the exporter, with their options."""
-    return [row.text for file in (CERTIFICATE_SET, CALIBRATION_SET) for row in read_questions(file)]
+    return [row.text for file in (CERTIFICATE_SET, CALIBRATION_SET) for row in read_questions(file).asked]
 
 
 @pytest.fixture(scope="session")

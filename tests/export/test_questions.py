@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from rim_export.questions import LabelledQuestion, QuestionFileError, read_questions
+from rim_export.questions import LabelledQuestion, read_questions
+from rim_runtime.errors import RowError
 
 ROW = json.dumps({"question": "Which?", "options": {"A": "é", "B": "y"}, "answer": "A"}, ensure_ascii=False)
 READ = (LabelledQuestion("Which?\nA: é\nB: y", "A"),)
@@ -19,7 +20,7 @@ READ = (LabelledQuestion("Which?\nA: é\nB: y", "A"),)
 def test_utf8_with_or_without_a_byte_order_mark(tmp_path: Path, name: str, encoding: str, end: str) -> None:
     content = (ROW + end).encode(encoding)
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert read_questions(tmp_path / name) == READ
+    assert read_questions(tmp_path / name).asked == READ
 
 
 def spoilt_gzip() -> bytes:
@@ -32,13 +33,13 @@ def spoilt_gzip() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("deep.jsonl", b"[" * 200_000, "line 1: not JSON .it is nested too deep"),
+        ("deep.jsonl", b"[" * 200_000, "no JSON .it is nested too deep"),
         ("bad.jsonl.gz", spoilt_gzip(), "cannot be read .Error -3 while decompressing"),
         ("cut.jsonl.gz", gzip.compress(ROW.encode(), mtime=0)[:-9], "cannot be read .Compressed file ended"),
-        ("utf16.jsonl", ROW.encode("utf-16"), "cannot be read .'utf-8' codec can't decode"),
+        ("utf16.jsonl", ROW.encode("utf-16"), "is UTF-16 or UTF-32, expected UTF-8. Convert it"),
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(QuestionFileError, match=rf"{name}.* {message}"):
+    with pytest.raises(RowError, match=rf"{name}.* {message}"):
         read_questions(tmp_path / name)

@@ -46,7 +46,7 @@ def _contract(bundle: Path, checkpoint: Path) -> dict[str, Any]:
     loaded = Bundle.load(bundle)
     encoder = load_encoder(loaded)
     prompt = loaded.manifest.prompt
-    questions = [encoder.encode(question.text) for question in read_questions(CALIBRATION_SET)[:QUESTIONS]]
+    questions = [encoder.encode(question.text) for question in read_questions(CALIBRATION_SET).asked[:QUESTIONS]]
     behind = len(prompt.suffix(prompt.blocks))
     config = json.loads((checkpoint / "config.json").read_text())
     return {

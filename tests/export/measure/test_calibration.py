@@ -21,7 +21,7 @@ from rim_export.questions import (
     read_questions,
 )
 from rim_runtime.bundle.manifest import Dialect, Precision
-from rim_runtime.errors import InputError, RimError
+from rim_runtime.errors import InputError, RimError, RowError
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.testing import byte_tokenizer, fake_manifest
 from safetensors.torch import load_file, save_file
@@ -49,7 +49,7 @@ def test_the_shipped_set_is_disjoint_from_the_certificate() -> None:
     assert len(calibration) == len({row["id"] for row in calibration}) == 64
     assert not {row["id"] for row in calibration} & {row["id"] for row in certificate}
     assert not {row["question"].lower() for row in calibration} & {row["question"].lower() for row in certificate}
-    assert len(read_questions(CALIBRATION_SET)) == 64
+    assert len(read_questions(CALIBRATION_SET).asked) == 64
 
 
 def test_shared_and_long_questions_are_left_out_with_a_note(encoder: PromptEncoder, tmp_path: Path) -> None:
@@ -68,10 +68,10 @@ def test_shared_and_long_questions_are_left_out_with_a_note(encoder: PromptEncod
 
 
 BAD: dict[str, tuple[list[Any], type[RimError], str]] = {
-    "empty": ([], CalibrationError, "has 0 calibration questions"),
+    "empty": ([], RowError, "is empty, expected rows"),
     "one row": (ROWS[:1], CalibrationError, "1 are left, expected at least 8"),
-    "wrong fields": ([{"text": "Why?"}], QuestionFileError, 'line 1: no "question" text'),
-    "wrong options": ([*ROWS, {"question": "Why?", "options": 3}], QuestionFileError, 'line 21: "options" is 3'),
+    "wrong fields": ([{"text": "Why?"}], RowError, "line 1: 'question' is None"),
+    "wrong options": ([*ROWS, {"question": "Why?", "options": 3}], RowError, "line 21: 'options' is 3"),
     "all long": (9 * [{"question": "x" * 500}], CalibrationError, "9 are over the limit of 100 tokens"),
     "all certified": (ROWS[:2] * 9, CalibrationError, "18 are the certificate's"),
 }
@@ -87,9 +87,9 @@ def test_files_that_cannot_be_used(case: str, encoder: PromptEncoder, tmp_path: 
 
 def test_no_json_and_no_file(encoder: PromptEncoder, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{\n")
-    with pytest.raises(QuestionFileError, match="line 1: not JSON"):
+    with pytest.raises(RowError, match="line 1: no JSON"):
         read_calibration(tmp_path / "bad.jsonl", encoder, [])
-    with pytest.raises(QuestionFileError, match="cannot be read"):
+    with pytest.raises(RowError, match="There is no file"):
         read_calibration(tmp_path / "none.jsonl", encoder, [])
 
 

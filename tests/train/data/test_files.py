@@ -14,7 +14,7 @@ from rim_edge.recipe.inputs import BadRows, DataFile, StepForm, parse_data_optio
 from tests.places import SHARED
 
 DATA = SHARED
-GOOD = {"question": "Why?", "steps": ["a", "b"], "answer": "B"}
+GOOD = {"question": "Why?", "steps": ["a", "b"], "answer": "4"}
 
 
 def written(path, *rows):
@@ -31,7 +31,7 @@ def examples(path, **options):
 def test_rows_become_examples(tmp_path, name):
     rows = (GOOD, "", {"id": 7, "question": "Which?", "options": ["x", "y"], "answer": "A", "subject": "s"})
     assert examples(written(tmp_path / name, *rows)) == [
-        Example("Why?", ("a", "b"), "B"),
+        Example("Why?", ("a", "b"), "4"),
         Example("Which?\nA: x\nB: y", (), "A"),
     ]
 
@@ -74,7 +74,9 @@ def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
     [
         ("{", "no JSON"),
         ("[1]", "found list, expected an object"),
-        ({"question": "Why?"}, "'answer' is None"),
+        ({"question": "Why?"}, "there is no answer, expected one in 'answer'"),
+        ({"question": "Why?", "answer": "B"}, "'answer' is 'B' and the row has no options"),
+        ({**GOOD, "answer": 4}, "'answer' is 4, expected some text"),
         ({**GOOD, "question": " "}, "'question' is ' '"),
         ({**GOOD, "steps": 3}, "'steps' is 3, expected a list"),
         ({**GOOD, "steps": [""]}, "'steps' is [''], expected a list"),
@@ -85,8 +87,8 @@ def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
             "'answer' is 'C', expected one of the offered letters A, B",
         ),
         ({**GOOD, "options": ["x", "y"], "answer": "AB"}, "'answer' is 'AB', expected one of"),
-        ({"question": "Why?", "step": ["a"], "answer": "B"}, "the key 'step', expected 'steps'"),
-        ({"question": "Why?", "choices": ["a", "b"], "answer": "B"}, "the key 'choices', expected 'options'"),
+        ({"question": "Why?", "step": ["a"], "answer": "4"}, "the key 'step', expected 'steps'"),
+        ({"question": "Why?", "choice": ["a", "b"], "answer": "B"}, "the key 'choice', expected 'choices'"),
         ({**GOOD, "answer": "so\n#### 3"}, "there are 'steps' too"),
         ({"question": "Why?", "answer": "so\n#### "}, "expected one '#### result'"),
         ({"question": "Why?", "answer": "#### 1\n#### 2"}, "expected one '#### result'"),
@@ -95,7 +97,7 @@ def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
         ({**GOOD, "answer": "\ud83d"}, "half a character"),
         ({**GOOD, "options": ["x", "\ud800"], "answer": "A"}, "half a character"),
         ("[" * 200_000, "no JSON"),
-        (f'{{"question": "Why?", "answer": "B", "more": {"[" * 200_000}', "no JSON"),
+        (f'{{"question": "Why?", "answer": "4", "more": {"[" * 200_000}', "no JSON"),
         (
             {**GOOD, "question": "Which?\nA: x\nB: y", "answer": "C"},
             "'answer' is 'C' and the question's text ends in",
@@ -123,7 +125,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path, name):
     assert examples(path) == 2 * [Example("Why?", (), "4")]
 
 
-@pytest.mark.parametrize("more", [{}, {"options": ["x", "y"]}, {"steps": ["a"]}])
+@pytest.mark.parametrize("more", [{"options": ["x", "y"]}, {"question": "Which?\nA: x\nB: y"}])
 def test_white_space_around_an_answer_means_nothing(tmp_path, more):
     """Else the letter would be another token in training, and an open answer in scoring."""
     path = written(tmp_path / "rows.jsonl", {"question": "Which?", "answer": " B\n", **more})

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rim_export.checkpoint.prompt import RimSettings
 from rim_runtime.errors import MissingExtraError
+from rim_runtime.rows.row import read_row
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rim_edge import extras
@@ -30,8 +31,11 @@ from rim_edge.training.job import Job, run_job
 from rim_edge.training.loop import Step
 from tests.train.hearing import Hearing
 
-ROWS = [{"question": f"Why {n}?", "steps": ["A", "B"][: n % 3], "answer": "ABC"[n % 3]} for n in range(5)]
-HELD_OUT = [{"question": f"Why not {n}?", "answer": "ABBC"[n % 4]} for n in range(9)]
+LETTERS = {"letters": "ABCDEFGHIJ"}
+ROWS = [
+    {"question": f"Why {n}?", "steps": ["A", "B"][: n % 3], "answer": "ABC"[n % 3], **LETTERS} for n in range(5)
+]
+HELD_OUT = [{"question": f"Why not {n}?", "answer": "ABBC"[n % 4], **LETTERS} for n in range(9)]
 BLOCKS = 3
 CONFIG = """
 trains = "full"
@@ -115,7 +119,7 @@ def test_the_scores_are_those_of_the_checkpoint(base, watched):
     """After the last stage; it is saved in fp32, so nothing is rounded in between."""
     told = json.loads((watched / "out" / "training.json").read_text())
     model, encoder = open_checkpoint(watched / "out")
-    items = items_of([example_of_row(row, None) for row in HELD_OUT[:8]])
+    items = items_of([example_of_row(read_row(row), None, None) for row in HELD_OUT[:8]])
     last = told["scores"]["stages"][1]
     for blocks in range(BLOCKS + 1):
         read = answers_read(model, encoder, items, blocks)
@@ -229,7 +233,8 @@ def test_where_there_is_no_picture_it_says_why(base, tmp_path, capsys, options, 
 
 
 def test_rows_that_are_trained_on_or_too_long_or_bad_are_told(base, tmp_path, capsys):
-    rows = [{"question": "Why  3?", "answer": "C"}, {"question": "Why? " * 900, "answer": "B"}, *HELD_OUT[:2]]
+    long = {"question": "Why? " * 900, "answer": "4"}
+    rows = [{"question": "Why  3?", "answer": "C", **LETTERS}, long, *HELD_OUT[:2]]
     file = written(tmp_path / "leak.jsonl", [*rows, {"no": "row"}])
     run(base, tmp_path / "out", steps=2, eval_file=str(file), skip_bad=True)
     said = capsys.readouterr().err

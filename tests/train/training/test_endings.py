@@ -10,6 +10,7 @@ import pytest
 import torch
 from rim_export.errors import UnsupportedModelError
 from rim_runtime.errors import StorageError, TargetExistsError
+from rim_runtime.rows.row import read_row
 from safetensors.torch import load_file, save_file
 
 from rim_edge.cli import main
@@ -210,12 +211,12 @@ def test_another_model_of_the_same_shape_is_another_run(base, tmp_path):
 
 def test_letters_and_open_answers_are_scored_apart_after_each_stage(base, tmp_path):
     """As `rim-edge eval` scores the checkpoint, which is saved in fp32."""
-    rows = [{"question": f"Why not {n}?", "answer": "AB"[n % 2]} for n in range(4)]
+    rows = [{"question": f"Why not {n}?", "answer": "AB"[n % 2], "letters": "ABCDEFGHIJ"} for n in range(4)]
     rows += [{"question": f"How many {n}?", "answer": str(n)} for n in range(2)]
     (tmp_path / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     outcome = run_job(job(base, tmp_path / "out", eval=EvalFile(tmp_path / "mixed.jsonl")))
     model, encoder = open_checkpoint(tmp_path / "out")
-    items = items_of([example_of_row(row, None) for row in rows])
+    items = items_of([example_of_row(read_row(row), None, None) for row in rows])
     read = {blocks: answers_read(model, encoder, items, blocks) for blocks in range(4)}
     found = report(items, Read(read))
     for name in ("letters", "open"):

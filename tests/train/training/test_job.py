@@ -168,7 +168,7 @@ def test_bad_input_is_refused_and_nothing_is_left(capsys, tmp_path, rows, option
 
 def test_bad_rows_and_long_rows_are_told_counted_and_left_out(capsys, tmp_path, rows):
     path = tmp_path / "mixed.jsonl"
-    long = {"question": "Why? " * 900, "answer": "B"}
+    long = {"question": "Why? " * 900, "answer": "4"}
     path.write_text(Path(rows).read_text() + "no row\n" + json.dumps(long) + "\n")
     data = [f"{path}=1", f"{rows}=2"]
     train(tmp_path / "out", config=DEMO, data=data, steps=3, threads=1, as_json=True, skip_bad=True)

@@ -1,0 +1,217 @@
+"""Files of rows: JSON lines, lists in JSON, or text lines, plain or gzipped, with one set of errors.
+
+Lines are read one by one and never longer than `LONGEST_LINE`, so a damaged or hostile file fills no memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Never
+
+from rim_runtime.errors import RowError
+from rim_runtime.rows.answers import Answers, Counting, counting_of
+from rim_runtime.rows.row import Row, read_row
+
+LONGEST_LINE = 16 * 2**20
+"""Bytes of the longest line that is read."""
+LONGEST_LIST = 2**28
+"""Bytes of the longest JSON list that is read, unpacked."""
+TEXT_LINES = ".txt"
+"""The suffix of files whose lines are no JSON."""
+_NAMES = (".jsonl", ".json", ".ndjson", TEXT_LINES, "")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a file, as a value or as the reason why it has none."""
+
+    place: str
+    """Where it stands: `line 3`; `row 3` in a JSON list."""
+    value: Any = None
+    """What stands there: a JSON value, or a text in a file of text lines."""
+    problem: str | None = None
+    """Why it cannot be read."""
+
+    @cached_property
+    def row(self) -> Row:
+        """It as a row, read once. Raises RowError."""
+        if self.problem is not None:
+            raise RowError(self.problem)
+        if isinstance(self.value, str):
+            raise RowError('found a text, expected a row in JSON: {"question": …} (.jsonl).')
+        return read_row(self.value)
+
+    def text(self) -> str:
+        """Return it as a line of text. Raises RowError."""
+        if self.problem is not None:
+            raise RowError(self.problem)
+        return str(self.value)
+
+
+def kind_of(path: Path) -> str:
+    """Return the suffix that says what a file holds; `.gz` is none."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Give a file's rows in order, without its empty lines. A pipe is read like a file.
+
+    Raises RowError with the file's name where it is not there, is none, is not UTF-8 or is damaged.
+    """
+    _refuse_what_is_no_file(path)
+    number, empty = 0, True
+    try:
+        with _opened(path) as content:
+            if kind_of(path) != TEXT_LINES and _starts_a_list(content):
+                yield from _of_list(path, content)
+                return
+            while line := content.readline(LONGEST_LINE + 1):
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(_BYTE_ORDER_MARK)
+                if line.strip():
+                    empty = False
+                    yield _of_line(path, number, line, content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RowError(f"{path}, after line {number}: cannot be read ({error}). Get the file anew.") from None
+    if empty:
+        raise RowError(f"{path} is empty, expected rows.")
+
+
+def read_rows(path: Path) -> list[tuple[Row, str | None]]:
+    """Return a file's rows with their right answers, in order. Raises RowError with file, line and reason.
+
+    An answer is a letter where the question has options, else a text; None where the row has none.
+    """
+    records = list(read_records(path))
+    counting = counting_of_records(records)
+    rows: list[tuple[Row, str | None]] = []
+    for record in records:
+        try:
+            row = record.row
+            rows.append((row, row.answer(counting)))
+        except RowError as error:
+            raise RowError(f"{path}, {record.place}: {error} Mend or remove the row.") from None
+    return rows
+
+
+def counting_of_records(records: Iterable[Record]) -> Counting | None:
+    """Return where the numbers that are answers count from. Raises RowError if the file shows both."""
+    return counting_of(_readable(records))
+
+
+def _readable(records: Iterable[Record]) -> Iterator[Answers]:
+    for record in records:
+        with suppress(RowError):
+            yield record.row.answers
+
+
+def parse_row(line: str) -> Any:
+    """Return the JSON value of a line. Raises RowError, also for a key that comes twice."""
+    try:
+        return json.loads(line, object_pairs_hook=_once, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise RowError("no JSON (it is nested too deep).") from None
+    except RowError:
+        raise
+    except ValueError as error:
+        raise RowError(f"no JSON ({error}).") from None
+
+
+def _refuse_constant(name: str) -> Never:
+    raise RowError(f"no JSON ({name} stands in it).")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise RowError(f"the key '{twice}' comes twice, expected it once.")
+    return found
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise RowError(
+                f"There is no file {path}, expected rows (.jsonl, .json or .txt, or with .gz)."
+            ) from None
+        raise RowError(f"{path} cannot be opened ({error.strerror}). Give another file.") from None
+    if stat.S_ISDIR(mode):
+        raise RowError(f"{path} is a folder, expected a file of rows (.jsonl, .json or .txt, or with .gz).")
+    if path.resolve() == Path(os.devnull).resolve():
+        raise RowError(f"{path} is empty, expected rows.")
+    if stat.S_ISREG(mode) and kind_of(path) not in _NAMES:
+        raise RowError(
+            f"{path} is called neither .jsonl, .json nor .txt (nor any with .gz). Convert or rename it."
+        )
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        raise RowError(f"{path} is a device or socket, expected a file of rows or a pipe.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file or a pipe, unpacked if it is gzip. Raises RowError for an encoding that is not UTF-8."""
+    with ExitStack() as opened:
+        content = opened.enter_context(path.open("rb"))
+        if content.peek(2).startswith(b"\x1f\x8b"):
+            unpacked = opened.enter_context(gzip.GzipFile(fileobj=content))
+            content = opened.enter_context(io.BufferedReader(unpacked))
+        begin = content.peek(2)[:2]
+        if begin in (b"\xff\xfe", b"\xfe\xff") or (len(begin) > 1 and 0 in begin):
+            raise RowError(f"{path} is UTF-16 or UTF-32, expected UTF-8. Convert it: iconv -f UTF-16 -t UTF-8.")
+        yield content
+
+
+def _starts_a_list(content: Any) -> bool:
+    return bytes(content.peek(64)).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"[")
+
+
+def _of_list(path: Path, content: IO[bytes]) -> Iterator[Record]:
+    read = content.read(LONGEST_LIST + 1)
+    if len(read) > LONGEST_LIST:
+        raise RowError(
+            f"{path} is a list of more than {LONGEST_LIST >> 20} MB, expected less. Write it as .jsonl."
+        )
+    try:
+        values = parse_row(_decoded(path, read, "").removeprefix("\ufeff"))
+    except RowError as error:
+        raise RowError(f"{path}: {error}") from None
+    for number, value in enumerate(values, start=1):
+        yield Record(f"row {number}", value)
+
+
+def _of_line(path: Path, number: int, line: bytes, content: IO[bytes]) -> Record:
+    place = f"line {number}"
+    if len(line) > LONGEST_LINE:
+        while line and not line.endswith(b"\n"):
+            line = content.readline(LONGEST_LINE)
+        return Record(place, problem=f"it is longer than {LONGEST_LINE >> 20} MB, which is no question.")
+    text = _decoded(path, line, f", {place}").rstrip("\r\n")
+    if kind_of(path) == TEXT_LINES:
+        return Record(place, text)
+    try:
+        return Record(place, parse_row(text))
+    except RowError as error:
+        return Record(place, problem=str(error))
+
+
+def _decoded(path: Path, content: bytes, place: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise RowError(f"{path}{place}: not UTF-8 at byte {error.start:,} of it. Convert the file.") from None
