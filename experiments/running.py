@@ -57,7 +57,7 @@ def _train(design: Design, run: Run, what: tuple[str, Path, Path], execute: Exec
     options = ["--config", design.folder / f"{recipe}.toml", "--model", model, "--data", data, "--arm", run.arm]
     threads = [] if design.threads is None else ["--threads", design.threads]
     steps = ["--steps", design.steps[recipe]] if recipe in design.steps else []
-    words = ["train", *options, "--seed", run.seed, *threads, *steps, "--out", out, "--resume"]
+    words = ["train", *options, "--seed", run.seed, *threads, *steps, "--output", out, "--resume"]
     _call(words, design, out.with_name(f"{out.name}.json"), execute)
 
 

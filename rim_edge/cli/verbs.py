@@ -63,7 +63,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             "train.train",
             (
                 "rim-edge train --output my-demo --steps 100",
-                "rim-edge train --config recipe.toml --model Qwen3-1.7B --eval dev.jsonl -o my-rim",
+                "rim-edge train --config recipe.toml --model Qwen3-1.7B -o my-rim",
             ),
         ),
         "bundle": Verb(MACHINE, "bundle.bundle"),

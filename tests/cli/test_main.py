@@ -192,7 +192,7 @@ finally:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without telling them")
 def test_told_to_end_it_leaves_no_half_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rim_edge", "train", "--preset", "demo", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "rim_edge", "train", "--preset", "demo", "--output", str(tmp_path / "out")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("out.progress/metrics.jsonl")) and time.monotonic() < deadline:

@@ -67,7 +67,7 @@ def test_from_a_random_model_to_a_bundle_that_answers_as_the_checkpoint_does(run
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(RECIPE, encoding="utf-8")
 
-    done = run("train", "--config", str(recipe), "--model", str(base), "--out", str(trained), "--json")
+    done = run("train", "--config", str(recipe), "--model", str(base), "--output", str(trained), "--json")
     assert done.code == 0, done.err
     told = [json.loads(line) for line in (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert told[-1]["nll"][-1] < told[0]["nll"][-1] / 3, "-log p of the answer, after the last block"
