@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rim_edge.cli.options import JsonOption, bundle_names
-from rim_edge.cli.output import console, print_json, progress_line
+from rim_edge.cli.output import console, note, print_json, progress_line
 from rim_edge.cli.pages import Command, Group, epilog
+from rim_edge.cli.show.numbers import megabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rim_runtime.bundle.folder import Bundle
 
 bundle = typer.Typer(
@@ -47,19 +46,17 @@ OriginArgument = Annotated[
 @bundle.command("list", cls=Command, epilog=epilog("rim-edge bundle list", "rim-edge bundle list --json"))
 def list_(as_json: JsonOption = False) -> None:
     """List the bundles here; `ask` uses the marked one."""
-    from rich.text import Text
-    from rim_runtime.bundle.names import list_bundles
+    from rim_runtime.bundle.names import default_trouble, list_bundles
 
-    listed = list_bundles()
+    from rim_edge.cli.show.bundle import print_list, summary
+
+    summaries = [summary(entry) for entry in list_bundles()]
+    if trouble := default_trouble():
+        note(trouble)
     if as_json:
-        rows = [{"name": b.name, "path": str(b.path), "default": b.default, "missing": b.missing} for b in listed]
-        print_json({"bundles": rows})
-        return
-    out = console()
-    width = max((len(entry.name) for entry in listed), default=0)
-    for entry in listed:
-        mark = ("● ", "green") if entry.default else "  "
-        out.print(Text.assemble(mark, (f"{entry.name:<{width}}  ", "bold"), (str(entry.path), "dim")))
+        print_json({"bundles": [one.to_json() for one in summaries]})
+    else:
+        print_list(summaries)
 
 
 @bundle.command(cls=Command, epilog=epilog("rim-edge bundle use demo", "rim-edge bundle use path/to/bundle"))
@@ -89,7 +86,7 @@ def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
         print_json(body | {"files": list(checked.manifest.files), "unlisted": extra})
         return
     count = len(checked.manifest.files)
-    console().print(f"{checked.manifest.name}: all {count} files are whole ({size / 1e6:,.1f} MB).")
+    console().print(f"{checked.manifest.name}: all {count} files are whole ({megabytes(size)}).")
     if extra:
         console().print(f"Not part of the bundle, and never read: {', '.join(extra)}")
 
@@ -139,11 +136,9 @@ def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(body)
         return
-    from rich.text import Text
+    from rim_edge.cli.show.bundle import print_info
 
-    out = console()
-    for key, value in _lines(body).items():
-        out.print(Text.assemble((f"{key:<10}", "dim"), value))
+    print_info(body)
 
 
 def _load(name: str | None) -> Bundle:
@@ -181,47 +176,3 @@ def _info(bundle: Bundle) -> dict[str, Any]:
         "trusted": is_trusted(manifest),
         "certificate": bundle.certificate(),
     }
-
-
-def _lines(body: dict[str, Any]) -> dict[str, str]:
-    source, limits = body["source"], body["limits"]
-    variants = [f"{v['name']} ({v['head']}, {v['bytes'] / 1e6:,.1f} MB)" for v in body["variants"]]
-    return {
-        "name": body["name"],
-        "path": body["path"],
-        "model": f"{source['model']} ({source['architecture']}, revision {source['revision'] or 'unknown'})",
-        "blocks": f"{body['blocks']} × ({body['memory_tokens']} memory tokens + 2)",
-        "prefix": body["prefix"],
-        "letters": body["letters"],
-        "question": f"at most {limits['question_tokens']:,} tokens",
-        "variants": ", ".join(variants),
-        **_plan_lines(body),
-        **_proof(body["certificate"]),
-        "made by": ", ".join(f"{tool} {version}" for tool, version in body["tools"].items()),
-        "manifest": body["manifest_sha256"],
-    }
-
-
-def _plan_lines(body: dict[str, Any]) -> dict[str, str]:
-    """Return the rows about a bundle's plans; none for a bundle without plans."""
-    if not body["plans"]:
-        return {}
-    plans = [
-        f"{plan['file']} ({', '.join(plan['targets'])}; {plan['library']} {plan['library_version']}; "
-        f"{plan['bytes'] / 1e6:,.1f} MB)"
-        for plan in body["plans"]
-    ]
-    told = "trusted here" if body["trusted"] else f"not trusted here: rim-edge bundle trust {body['path']}"
-    return {"plans": "; ".join(plans), "trust": told}
-
-
-def _proof(certificate: Mapping[str, Any]) -> dict[str, str]:
-    """Return the row about the certificate; none for a certificate without variants."""
-    try:
-        proven = [
-            f"{v['variant']} like the checkpoint on {v['n'] - v['flips']:,} of {v['n']:,} questions"
-            for v in certificate["variants"]
-        ]
-    except (KeyError, TypeError):
-        return {}
-    return {"proof": "; ".join(proven)} if proven else {}

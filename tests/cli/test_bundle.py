@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rim_runtime import Bundle, BundleNotFoundError
-from rim_runtime.bundle.folder import save_manifest
+from rim_runtime.bundle.folder import file_entries, save_manifest
 from rim_runtime.bundle.manifest import FileEntry, Plan, Profile
 from rim_runtime.bundle.names import Origin, resolve_bundle
 from rim_runtime.bundle.trust import is_trusted
@@ -27,14 +28,52 @@ def mine(make_bundle: MakeBundle, own_home: Path) -> Path:
 
 
 def test_list_is_the_contract(run: Run, demo_bundle: Path, mine: Path) -> None:
-    assert run("bundle", "list", "--json").json == {
-        "schema_version": 1,
-        "bundles": [
-            {"name": "demo", "path": str(demo_bundle), "default": True, "missing": False},
-            {"name": "mine", "path": str(mine), "default": False, "missing": False},
-        ],
-    }
-    assert "● demo" in run("bundle", "list").out
+    body = run("bundle", "list", "--json").json
+    size = sum(path.stat().st_size for path in mine.iterdir() if path.name != "manifest.json")
+    told = {"precisions": ["fp32"], "bytes": size, "written": date.today().isoformat(), "trouble": None}
+    assert body["schema_version"] == 1
+    assert body["bundles"] == [
+        {"name": "demo", "path": str(demo_bundle), "default": True, "missing": False} | told,
+        {"name": "mine", "path": str(mine), "default": False, "missing": False} | told,
+    ]
+    shown = run("bundle", "list").out
+    assert f"● demo  fp32  0.0 MB  {date.today().isoformat()}  {demo_bundle}\n" in shown
+
+
+def test_what_cannot_be_read_hides_no_other_bundle(
+    run: Run, demo_bundle: Path, mine: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine.parent / "broken").mkdir()
+    (mine.parent / "broken" / "manifest.json").write_text("{")
+    (mine.parent / "closed").mkdir()
+    is_file = Path.is_file
+
+    def looked_at(path: Path) -> bool:
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", looked_at)
+    (own_home / "state.json").write_text("{")
+    listed = run("bundle", "list", "--json")
+    troubles = {entry["name"]: entry["trouble"] for entry in listed.json["bundles"]}
+    assert list(troubles) == ["demo", "broken", "closed", "mine"]
+    assert troubles["demo"] is troubles["mine"] is None
+    assert "manifest.json" in troubles["broken"]
+    assert "ermission" in troubles["closed"]
+    assert "state.json cannot be read" in listed.err, "and so nobody knows the default"
+    shown = run("bundle", "list")
+    assert shown.code == 0
+    assert shown.out.count("✗ ") == 2
+
+
+def test_a_default_that_is_gone_is_marked(run: Run, demo_bundle: Path, mine: Path) -> None:
+    run("bundle", "use", "mine")
+    mine.rename(mine.parent / "renamed")
+    shown = run("bundle", "list")
+    assert "● mine" in shown.out
+    assert "✗ it is gone" in shown.out
+    assert "note: There is no bundle 'mine'" in shown.err
 
 
 def test_halves_and_strangers_are_not_listed(run: Run, demo_bundle: Path, mine: Path) -> None:
@@ -97,7 +136,8 @@ def test_a_default_that_is_gone_is_an_error(run: Run, demo_bundle: Path, mine: P
         "neither a folder nor one of: demo, renamed. Choose one of them (rim-edge bundle use NAME)" in failed.err
     )
     *_, gone = run("bundle", "list", "--json").json["bundles"]
-    assert gone == {"name": "mine", "path": str(mine), "default": True, "missing": True}
+    assert gone["missing"] is gone["default"] is True
+    assert (gone["name"], gone["path"], gone["written"]) == ("mine", str(mine), None)
 
 
 def test_a_variable_that_names_nothing_is_an_error(
@@ -132,6 +172,40 @@ def test_info(run: Run, tiny_bundle: Path) -> None:
     shown = run("bundle", "info", str(tiny_bundle)).out
     assert "variants  fp32 (letters, " in shown
     assert "at most 512 tokens" in shown
+
+
+CERTIFICATE = {
+    "questions": "medical.jsonl",
+    "questions_sha256": "0123456789abcdef",
+    "blocks": 8,
+    "variants": [
+        {
+            "variant": "fp32",
+            "precision": "fp32",
+            "n": 64,
+            "flips": 2,
+            "flips_interval": [0.0038, 0.1084],
+            "labelled": 64,
+            "accuracy": 0.3125,
+            "reference_accuracy": 0.328125,
+        }
+    ],
+}
+
+
+def test_info_shows_how_right_it_is_on_whose_questions(run: Run, tiny_bundle: Path) -> None:
+    shown = run("bundle", "info", str(tiny_bundle)).out
+    assert "proof     unknown\naccuracy  unknown\nquestions unknown (SHA-256 unknown)\n" in shown
+    manifest = Bundle.load(tiny_bundle).manifest
+    (tiny_bundle / "certificate.json").write_text(json.dumps(CERTIFICATE))
+    save_manifest(tiny_bundle, dataclasses.replace(manifest, files=file_entries(tiny_bundle)))
+    shown = run("bundle", "info", str(tiny_bundle)).out
+    assert (
+        "proof     fp32 like the checkpoint on 62 of 64 questions "
+        "(95 % interval: 0.4 to 10.8 % of the letters change)\n"
+        "accuracy  fp32 31.2 % (95 % interval: 21.2 to 43.4 %) of 64 questions; the checkpoint 32.8 %\n"
+        "questions medical.jsonl (SHA-256 0123456789ab…)\n"
+    ) in shown
 
 
 def test_info_does_not_believe_an_altered_certificate(run: Run, tiny_bundle: Path) -> None:

@@ -91,8 +91,9 @@ def test_it_says_so_of_other_texts_and_not_of_its_puzzles() -> None:
 
 
 def test_it_ships_in_the_list(run: Run) -> None:
-    entries = run("bundle", "list", "--json").json["bundles"]
-    assert entries == [{"name": "demo", "path": str(DEMO_FOLDER), "default": True, "missing": False}]
+    (entry,) = run("bundle", "list", "--json").json["bundles"]
+    assert (entry["name"], entry["path"], entry["default"]) == ("demo", str(DEMO_FOLDER), True)
+    assert (entry["precisions"], entry["missing"], entry["trouble"]) == (["int8"], False, None)
 
 
 def test_a_new_process_answers_and_loads_nothing_that_it_can_do_without() -> None:

@@ -101,7 +101,7 @@ def agreement(proof: Proof) -> str:
     text = f"{proof.variant} like the checkpoint on {count(proof.n - proof.flips)} of {count(proof.n, 'question')}"
     if proof.flips_interval is None:
         return text
-    return f"{text} (changes {interval(proof.flips_interval)} of the letters)"
+    return f"{text} (95 % interval: {interval(proof.flips_interval)} of the letters change)"
 
 
 def accuracy(proof: Proof) -> str:
@@ -109,7 +109,7 @@ def accuracy(proof: Proof) -> str:
     score = proof.score
     if score is None:
         return f"{proof.variant} {UNKNOWN}: no right answers came with the questions"
-    told = f"{proof.variant} {tenths(score.accuracy)} ({interval(score.interval)}) of {count(score.n, 'question')}"
+    told = f"{proof.variant} {tenths(score.accuracy)} (95 % interval: {interval(score.interval)}) of {count(score.n, 'question')}"
     if proof.reference_accuracy is None:
         return told
     return f"{told}; the checkpoint {tenths(proof.reference_accuracy)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.chosen import choose_bundle, chosen_bundle
 from rim_runtime.bundle.folder import MANIFEST
-from rim_runtime.errors import BundleNotFoundError, StorageError
+from rim_runtime.errors import BundleNotFoundError, InputError, StorageError
 from rim_runtime.machine.folders import BUNDLE_VARIABLE, bundles_folder
 
 DEMO = "demo"
@@ -96,7 +96,10 @@ def find_bundle(given: str) -> Path:
 
 
 def list_bundles() -> tuple[ListedBundle, ...]:
-    """Return the demo, the user's bundles, and the default where it lies elsewhere or is gone."""
+    """Return the demo, the user's bundles, and the default where it lies elsewhere or is gone.
+
+    What cannot be read hides nothing else: a bundle is listed all the same, and `default_trouble` says the rest.
+    """
     demo, own = demo_folder(), _own_bundles()
     default, named = _default()
     found = {DEMO: demo} if demo else {}
@@ -108,6 +111,15 @@ def list_bundles() -> tuple[ListedBundle, ...]:
     if named and not default:
         listed.append(ListedBundle(named, _place(named), True, missing=True))
     return tuple(listed)
+
+
+def default_trouble() -> str | None:
+    """Return why it is not clear which bundle is the default, or that it is gone; None if all is well."""
+    try:
+        resolve_bundle()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def use_bundle(given: str) -> ListedBundle:
@@ -167,9 +179,17 @@ def _own_bundles() -> Path | None:
 
 
 def _names(folder: Path) -> list[str]:
-    if not folder.is_dir():
+    try:
+        return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and _may_be_bundle(p))
+    except OSError:  # there is none, or nobody may look into it
         return []
-    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / MANIFEST).is_file())
+
+
+def _may_be_bundle(path: Path) -> bool:
+    try:
+        return (path / MANIFEST).is_file()
+    except OSError:  # nobody may look into it: loading it says why
+        return True
 
 
 def _expanded(given: str) -> Path:
@@ -183,10 +203,11 @@ def _expanded(given: str) -> Path:
 
 def _default() -> tuple[Path | None, str | None]:
     """Return the default's folder, None if it is gone; and the name it was chosen by, None if none was."""
-    named = os.environ.get(BUNDLE_VARIABLE) or chosen_bundle()
+    named = os.environ.get(BUNDLE_VARIABLE)
     try:
+        named = named or chosen_bundle()
         return resolve_bundle().path, named
-    except BundleNotFoundError:
+    except InputError:
         return None, named
 
 
