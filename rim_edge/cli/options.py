@@ -57,6 +57,9 @@ BundleOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+BundleArgument = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="Folder or name.", autocompletion=bundle_names)
+]
 BlocksOption = Annotated[
     int | None,
     typer.Option(

@@ -132,7 +132,8 @@ def use_bundle(given: str) -> ListedBundle:
 
 def name_of(folder: Path) -> str:
     """Return what `bundle list` calls a bundle's folder: its name, or its absolute path."""
-    if folder == demo_folder():
+    demo = demo_folder()
+    if demo and folder.resolve() == demo.resolve():
         return DEMO
     return folder.name if is_own(folder) and folder.name != DEMO else str(folder.absolute())
 
@@ -223,6 +224,8 @@ def _find_for(given: str, why: str) -> Path:
         return _existing(path, given)
     except BundleNotFoundError as error:
         raise BundleNotFoundError(f"{error} ({why} {given!r})") from None
+    except OSError as error:  # a folder above it that nobody may look into
+        raise BundleNotFoundError(f"{given} cannot be read ({error.strerror}); {why} it. {_CHOOSE}") from None
 
 
 def _existing(path: Path, given: str) -> Path:

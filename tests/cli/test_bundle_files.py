@@ -1,0 +1,159 @@
+"""`rim-edge bundle copy` and `remove`: whole or not at all, and nothing that is not a bundle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rim_runtime import Bundle, Engine
+
+Run = Callable[..., Any]
+MakeBundle = Callable[..., Path]
+
+
+@pytest.fixture
+def mine(make_bundle: MakeBundle, own_home: Path) -> Path:
+    """A bundle in the user's folder."""
+    return make_bundle("mine", own_home / "bundles")
+
+
+def test_a_copy_answers_and_holds_nothing_else(run: Run, mine: Path, tmp_path: Path) -> None:
+    (mine / "notes.txt").write_text("mine alone")
+    target = tmp_path / "new" / "copy"
+    body = run("bundle", "copy", "mine", str(target), "--json").json
+    size = sum(path.stat().st_size for path in target.iterdir() if path.name != "manifest.json")
+    assert body == {
+        "schema_version": 1, "name": "mine", "source": str(mine), "path": str(target), "bytes": size,
+    }  # fmt: skip
+    copied = Bundle.load(target)
+    copied.verify()
+    assert copied.manifest.sha256 == Bundle.load(mine).manifest.sha256
+    assert not copied.unlisted_files()
+    assert [path.name for path in target.parent.iterdir()] == ["copy"]
+    with Engine.load(target) as engine:
+        assert engine.ask("Why?").letter
+    assert "is at" in run("bundle", "copy", "mine", str(tmp_path / "other")).out
+
+
+@pytest.mark.parametrize(
+    "wrong", ["there already", "inside itself", "altered", "unreadable", "no room", "no bundle"]
+)
+def test_what_cannot_be_copied_leaves_nothing(
+    run: Run, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    target, source, code, message = tmp_path / "copy", "mine", 2, ""
+    if wrong == "there already":
+        target.mkdir()
+        message = "already exists"
+    elif wrong == "inside itself":
+        target, message = mine / "copy", "lies inside the bundle"
+    elif wrong == "altered":
+        (mine / "LICENSE").write_text("unkn0wn\n")
+        code, message = 3, "LICENSE was altered"
+    elif wrong == "unreadable":
+        (mine / "LICENSE").unlink()
+        (mine / "LICENSE").mkdir()
+        code, message = 3, "LICENSE"
+    elif wrong == "no room":
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=7))
+        code, message = 1, "0 MB are free there. Nothing was copied"
+    else:
+        source, message = "nothing", "There is no bundle 'nothing'"
+    before = sorted(tmp_path.rglob("*"))
+    failed = run("bundle", "copy", source, str(target))
+    assert (failed.code, failed.out) == (code, "")
+    assert message in failed.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_removal_forgets_the_default(run: Run, demo_bundle: Path, mine: Path) -> None:
+    run("bundle", "use", "mine")
+    size = sum(path.stat().st_size for path in mine.iterdir())
+    removed = run("bundle", "remove", "mine", "--yes")
+    assert removed.out.startswith("mine is removed (")
+    assert removed.err == "note: it was the default; 'rim-edge ask' now uses demo\n"
+    assert list(mine.parent.iterdir()) == []
+    assert [b["name"] for b in run("bundle", "list", "--json").json["bundles"]] == ["demo"]
+    assert run("ask", "Why?", "--json").code == 0
+    assert size
+
+
+def test_removal_as_json_by_path_and_of_a_damaged_bundle(run: Run, mine: Path, make_bundle: MakeBundle) -> None:
+    run("bundle", "use", "mine")
+    other = make_bundle("other")
+    (other / "LICENSE").write_text("damaged")
+    (other / "tokenizer.json").unlink()
+    size = sum(path.stat().st_size for path in other.iterdir())
+    body = run("bundle", "remove", str(other), "--yes", "--json").json
+    assert body == {
+        "schema_version": 1, "name": str(other), "path": str(other), "bytes": size, "was_default": False,
+    }  # fmt: skip
+    assert not other.exists()
+    assert run("ask", "Why?", "--json").json["bundle"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("typed", "gone"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("\n", False), ("", False)]
+)
+def test_it_asks_on_a_terminal(run: Run, mine: Path, typed: str, gone: bool) -> None:
+    done = run("bundle", "remove", "mine", typed=typed)
+    assert done.err.startswith(f"Remove {mine} (")
+    assert (done.code, mine.exists()) == ((0, False) if gone else (1, True))
+    assert gone or "Nothing was removed" in done.err
+
+
+def test_nobody_to_ask_is_no_consent(run: Run, mine: Path) -> None:
+    failed = run("bundle", "remove", "mine", "--json", stdin=b"y\n")
+    assert (failed.code, failed.json["error"]["kind"]) == (2, "usage")
+    assert "Pass --yes" in failed.err
+    assert mine.exists()
+
+
+@pytest.mark.parametrize(
+    "what", ["demo", "demo's folder", "no manifest", "another manifest", "garbled", "stranger", "link"]
+)
+def test_what_is_not_removed(run: Run, mine: Path, demo_bundle: Path, tmp_path: Path, what: str) -> None:
+    folder, message = tmp_path / "folder", "is no bundle"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years")
+    given = str(folder)
+    if what == "demo":
+        given, message = "demo", "The demo is part of the installation"
+    elif what == "demo's folder":
+        given, message = f"{demo_bundle}/", "The demo is part of the installation"
+    elif what == "another manifest":
+        (folder / "manifest.json").write_text('{"name": "a web page"}')
+    elif what == "garbled":
+        (folder / "manifest.json").write_text("{")
+        message = "cannot be read"
+    elif what == "stranger":
+        (mine / "thesis.txt").write_text("years")
+        given, message = "mine", "holds what is no part of the bundle: thesis.txt"
+    elif what == "link":
+        link = mine.parent / "linked"
+        link.symlink_to(mine, target_is_directory=True)
+        given, message = "linked", "is a link to"
+    before = sorted(tmp_path.rglob("*"))
+    failed = run("bundle", "remove", given, "--yes")
+    assert (failed.code, failed.out) == (2, "")
+    assert message in failed.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_disk_that_refuses_leaves_it_whole(run: Run, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    before = sorted(mine.parent.rglob("*"))
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, "rename", refuse)
+        refusing.setattr(Path, "rename", refuse)
+        failed = run("bundle", "remove", "mine", "--yes")
+    assert failed.code == 1
+    assert "It is whole, as before" in failed.err
+    assert sorted(mine.parent.rglob("*")) == before
