@@ -3,6 +3,8 @@
 InputError
 ├── DataError                           a row or file of training data cannot be used
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
+CheckError
+└── DamagedStateError                   a saved training state is not what was written
 RimError
 ├── DivergedError (ArithmeticError)     a loss, gradient or weight is infinite or not a number
 ├── OutOfMemoryError (MemoryError)      a pass needs more memory than there is
@@ -11,7 +13,7 @@ RimError
 
 from __future__ import annotations
 
-from rim_runtime.errors import InputError, RimError
+from rim_runtime.errors import CheckError, InputError, RimError
 
 
 class DataError(InputError):
@@ -20,6 +22,10 @@ class DataError(InputError):
 
 class CurriculumError(InputError):
     """A stage, a preset or another setting of a run cannot be used."""
+
+
+class DamagedStateError(CheckError):
+    """A saved training state is not what was written."""
 
 
 class DivergedError(RimError, ArithmeticError):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rim_edge.recipe.presets import DEMO
 from rim_edge.training.callbacks import Listener, Step
-from rim_edge.training.job import Job, run_job
+from rim_edge.training.job import Job
+from rim_edge.training.run import run_job
 
 EVERY = 100
 

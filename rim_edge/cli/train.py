@@ -8,91 +8,181 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rim_edge.cli.options import JsonOption, SeedOption, SkipBadOption, listed
 from rim_edge.cli.output import note, print_json
+from rim_edge.recipe.arms import Arm
+from rim_edge.recipe.presets import Preset
 
 if TYPE_CHECKING:
     from rim_edge.recipe.recipe import Recipe
     from rim_edge.training.job import Job
 
 
+DATA, LENGTH, RUN = "Data", "What is trained", "The run"
+"""Panels of the help page."""
+
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="The checkpoint's folder; must not exist.")
+]
+PresetOption = Annotated[
+    Preset | None, typer.Option("--preset", metavar="NAME", help=f"{listed(Preset)}.", show_default="demo")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A recipe of your own (TOML, docs/training.md).")
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="DIR",
+        help="A transformers folder to start from.",
+        show_default="from scratch",
+    ),
+]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="FILE[=WEIGHT]",
+        help="Rows (.jsonl, .txt, or .gz); repeat it for each file.",
+        show_default="generated puzzles",
+        rich_help_panel=DATA,
+    ),
+]
+EvalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--eval",
+        metavar="FILE[=ROWS]",
+        help="Rows to score after each stage, the first ROWS (1,000) of them.",
+        show_default="generated puzzles",
+        rich_help_panel=DATA,
+    ),
+]
+DropLeakedOption = Annotated[
+    bool,
+    typer.Option(
+        "--drop-leaked",
+        help="Leave out training rows whose question is in the --eval file; count them.",
+        rich_help_panel=DATA,
+    ),
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        metavar="N",
+        min=1,
+        help="Steps of all stages together.",
+        show_default="the recipe's",
+        rich_help_panel=LENGTH,
+    ),
+]
+EpochsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--epochs",
+        metavar="N",
+        help="Passes of all stages together through the rows, instead of --steps.",
+        rich_help_panel=LENGTH,
+    ),
+]
+ArmOption = Annotated[
+    Arm,
+    typer.Option("--arm", metavar="NAME", help=f"{listed(Arm)}: RiM, and its controls.", rich_help_panel=LENGTH),
+]
+LoraRankOption = Annotated[
+    int | None,
+    typer.Option(
+        "--lora-rank",
+        metavar="N",
+        min=0,
+        help="Train adapters of this rank; 0 trains whole layers.",
+        show_default="the recipe's",
+        rich_help_panel=LENGTH,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="CPU threads.",
+        show_default="all cores",
+        rich_help_panel=RUN,
+    ),
+]
+TensorboardOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write TensorBoard's events too, into DIR and the output's name.",
+        rich_help_panel=RUN,
+    ),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with an interrupted run, where there is one.", rich_help_panel=RUN),
+]
+
+
 def train(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The checkpoint folder to write; must not exist.")],
-    preset: Annotated[
-        str | None, typer.Option(help="The recipe: demo, openmed, gsm8k-aug or gsm8k. [default: demo]")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="A recipe of your own (docs/training.md).")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A transformers folder to start from. [default: from scratch]")
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[=WEIGHT]", help="Rows (.jsonl, .txt, or .gz); repeatable. [default: generated puzzles]"
-        ),
-    ] = None,
-    eval_file: Annotated[
-        str | None,
-        typer.Option(
-            "--eval",
-            metavar="FILE[=ROWS]",
-            help="Rows to score after each stage, the first ROWS (1,000) of them. [default: generated puzzles]",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of all stages together. [default: the recipe's]")
-    ] = None,
-    arm: Annotated[
-        str, typer.Option(help="rim, no-blocks, no-curriculum, curriculum-without-blocks or cot.")
-    ] = "rim",
-    lora_rank: Annotated[
-        int | None, typer.Option(min=0, metavar="R", help="Train adapters of this rank; 0 trains whole layers.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order, puzzles and dropout.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all cores]")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad rows, and count them.")] = False,
-    tensorboard: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write TensorBoard's events too, into DIR/OUT's name.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, where there is one.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    output: OutputOption,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    eval_file: EvalOption = None,
+    skip_bad: SkipBadOption = False,
+    drop_leaked: DropLeakedOption = False,
+    steps: StepsOption = None,
+    epochs: EpochsOption = None,
+    arm: ArmOption = Arm.RIM,
+    lora_rank: LoraRankOption = None,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    tensorboard: TensorboardOption = None,
+    resume: ResumeOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a RiM model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
+    recipe = _recipe(preset, config, lora_rank)  # as all that can be checked, before the heavy imports
+    if config is None and model is None and recipe.scratch is not None:
+        _refuse_own_rows(recipe.name, data, eval_file)
+    if steps is not None and epochs is not None:
+        raise typer.BadParameter("--steps and --epochs exclude each other")
     from rim_edge.extras import require_extra
 
     require_extra("train", "Training")
     if tensorboard is not None:
         require_extra("tensorboard", "--tensorboard")
-    from rim_edge.recipe.arms import find_arm
-    from rim_edge.recipe.inputs import BadRows, parse_data_option, parse_eval_option
-    from rim_edge.training.job import Job, is_finished
+    try:
+        from rim_edge.recipe.inputs import BadRows, LeakedRows, parse_data_option, parse_eval_option
+        from rim_edge.training.job import Job
 
-    recipe = _recipe(preset, config, lora_rank)
-    if config is None and model is None and recipe.scratch is not None:
-        _refuse_own_rows(recipe.name, data, eval_file)
-    job = Job(
-        recipe=recipe,
-        out=out,
-        model=model,
-        data=tuple(parse_data_option(file) for file in data or ()),
-        steps=steps,
-        arm=find_arm(arm),
-        seed=seed,
-        threads=threads,
-        bad_rows=BadRows.SKIP if skip_bad else BadRows.REFUSE,
-        eval=None if eval_file is None else parse_eval_option(eval_file),
-        tensorboard=tensorboard,
-        resume=resume,
-    )
-    if resume and is_finished(job):
-        note(f"{out} is there already: this run is finished, and nothing is left to do")
-        if as_json:
-            print_json({"checkpoint": str(out), "is_finished": True})
-        return
-    _run(job, as_json=as_json)
+        job = Job(
+            recipe=recipe,
+            out=output,
+            model=model,
+            data=tuple(parse_data_option(file) for file in data or ()),
+            steps=steps,
+            epochs=epochs,
+            arm=arm,
+            seed=seed,
+            threads=threads,
+            bad_rows=BadRows.SKIP if skip_bad else BadRows.REFUSE,
+            leaked_rows=LeakedRows.DROP if drop_leaked else LeakedRows.KEEP,
+            eval=None if eval_file is None else parse_eval_option(eval_file),
+            tensorboard=tensorboard,
+            resume=resume,
+        )
+        _run(job, as_json=as_json)
+    except KeyboardInterrupt:  # while training the first one is heard between two steps
+        note(f"interrupted: nothing was trained since {'the last saved state' if resume else 'the start'}")
+        raise
 
 
 def _run(job: Job, *, as_json: bool) -> None:
@@ -102,12 +192,18 @@ def _run(job: Job, *, as_json: bool) -> None:
     from rim_edge.cli.show.training import training_view
     from rim_edge.cli.show.training_summary import result, summarize
     from rim_edge.errors import StoppedError
-    from rim_edge.training.job import run_job
+    from rim_edge.training.run import run_job
     from rim_edge.training.stopping import StopSignals
+    from rim_edge.training.summary import is_finished
 
+    if job.resume and is_finished(job):
+        note(f"{job.out} is there already: this run is finished, and nothing is left to do")
+        if as_json:
+            print_json({"checkpoint": str(job.out), "is_finished": True})
+        return
     console, signals = Console(stderr=True), StopSignals(_stopping)
     try:
-        with training_view(console, job.curriculum) as view:
+        with training_view(console) as view:
             outcome = run_job(job, view, signals)
     except StoppedError as stopped:
         note(str(stopped))
@@ -138,12 +234,12 @@ def _refuse_own_rows(preset: str, data: list[str] | None, eval_file: str | None)
         )
 
 
-def _recipe(preset: str | None, config: Path | None, lora_rank: int | None) -> Recipe:
+def _recipe(preset: Preset | None, config: Path | None, lora_rank: int | None) -> Recipe:
     """Return the recipe that the options name. Raises CurriculumError."""
     from rim_edge.recipe.presets import preset as find_preset
     from rim_edge.recipe.toml import read_recipe
 
     if preset is not None and config is not None:
         raise typer.BadParameter('--preset and --config exclude each other; a file may say preset = "…" itself')
-    recipe = find_preset(preset or "demo") if config is None else read_recipe(config)
+    recipe = find_preset(preset or Preset.DEMO) if config is None else read_recipe(config)
     return recipe if lora_rank is None else recipe.with_rank(lora_rank)

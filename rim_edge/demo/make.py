@@ -54,7 +54,8 @@ With all memory blocks, 95 % Wilson intervals.
 def make_checkpoint(target: Path) -> None:
     """Train the demo preset into a new folder, on one thread so that the result repeats."""
     from rim_edge.recipe.presets import DEMO
-    from rim_edge.training.job import Job, run_job
+    from rim_edge.training.job import Job
+    from rim_edge.training.run import run_job
 
     run_job(Job(DEMO, target, seed=SEED, threads=1))
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rim_runtime.prompt.options import offered_options
-
-from rim_edge.data.files import ReadFile, read_file
+from rim_edge.data.files import ReadFile
 from rim_edge.errors import DataError
 from rim_edge.evaluation.items import ANSWER_TOKENS, Item, items_of
+from rim_edge.evaluation.leaks import Questions
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.puzzles.fresh import fresh_puzzles
-from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile
 
 PUZZLES_SEED = 2_000
 """Seed of the fresh puzzles; training has a random stream of its own."""
@@ -48,45 +46,26 @@ def held_out_puzzles() -> HeldOut:
     )
 
 
-def read_eval_file(file: EvalFile, bad_rows: BadRows) -> ReadFile:
-    """Read a file's first rows. Raises DataError with file, line and reason."""
-    read = read_file(DataFile(file.path), bad_rows)
-    return ReadFile(read.file, read.examples[: file.rows], read.skipped, read.first_bad)
-
-
 def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFile], positions: int) -> HeldOut:
     """Return the items of rows that fit the model, and how many of them are trained on. Raises DataError."""
     items = items_of(read.examples)
-    kept = tuple(item for item in items if _tokens(item, encoder) <= positions)
+    kept = tuple(item for item in items if positions_of(item, encoder) <= positions)
     if not kept:
         raise DataError(f"No row of {read.file.path} fits the model's {positions} positions. Pass another file.")
-    asked = [example.question for file in training for example in file.examples]
-    whole, stems = {_plain(question) for question in asked}, {_stem(question) for question in asked}
-    trained_on = sum(_plain(item.question) in whole for item in kept)
+    trained = Questions.of(example.question for file in training for example in file.examples)
     return HeldOut(
         name=read.file.path.name,
         items=kept,
         skipped=read.skipped,
         first_bad=read.first_bad,
         too_long=len(items) - len(kept),
-        trained_on=trained_on,
-        reworded=sum(_stem(item.question) in stems for item in kept) - trained_on,
+        trained_on=sum(trained.has(item.question) for item in kept),
+        reworded=sum(trained.has_reworded(item.question) for item in kept),
     )
 
 
-def _tokens(item: Item, encoder: ExampleEncoder) -> int:
+def positions_of(item: Item, encoder: ExampleEncoder) -> int:
     """Return the positions that an item takes with all blocks."""
     contract = encoder.contract
     said = 0 if item.letters else ANSWER_TOKENS
     return len(encoder.prompt(item.question)) + len(contract.block) * contract.blocks + len(contract.prefix) + said
-
-
-def _stem(question: str) -> str:
-    """Return a question without its options, in the form that is compared."""
-    options = len(offered_options(question))
-    return _plain("\n".join(question.rstrip().split("\n")[:-options]) if options else question)
-
-
-def _plain(question: str) -> str:
-    """Return a question's text with white space normalized."""
-    return " ".join(question.split())

@@ -12,6 +12,7 @@ import torch
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.errors import CheckpointError
 from rim_runtime.errors import StorageError
+from rim_runtime.machine.json_files import read_json
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -39,7 +40,7 @@ def write_checkpoint(
         model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
     config_file = folder / "config.json"
-    config = json.loads(config_file.read_text(encoding="utf-8"))
+    config = read_json(config_file)
     config |= {"dtype": str(dtype).removeprefix("torch."), "rim": rim.to_config()}
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -6,10 +6,10 @@ Sources: rim-method, sections 5 and 6. Where they are silent the field's docstri
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rim_edge.errors import CurriculumError
-from rim_edge.recipe.bounds import not_negative, positive, share, whole
+from rim_edge.recipe.bounds import SettingError, not_negative, positive, share, shown, text, whole
 from rim_edge.recipe.switches import (
     Alignment,
     Anneal,
@@ -44,8 +44,8 @@ class Stage:
     """Shown in progress and metrics."""
     objective: Objective
     """What it trains."""
-    steps: int
-    """Optimizer steps, at least."""
+    steps: int = field(metadata={"unless": "epochs"})
+    """Optimizer steps, at least; 0 where `epochs` says how long it is."""
     learning_rate: float
     """Peak learning rate of AdamW."""
     schedule: Schedule = Schedule.CONSTANT
@@ -72,10 +72,18 @@ class Stage:
     """What a batch's loss is divided by; the sources do not say."""
     extension: Extension | None = None
     """Whether the stage goes on when its steps are done but its task is not."""
+    epochs: float | None = None
+    """How often it goes through the rows, instead of `steps`; known in steps once the rows are read."""
 
     def __post_init__(self) -> None:
-        place = f"Stage '{self.name}'"
-        whole(place, "steps", self.steps, 1)
+        place = f"curriculum.stages[{shown(self.name)}]"
+        text(place, "name", self.name)
+        if self.epochs is None:
+            whole(place, "steps", self.steps, 1)
+        else:
+            positive(place, "epochs", self.epochs)
+            if self.steps != 0:
+                raise SettingError(place, "steps", shown(self.steps), "either steps or epochs")
         positive(place, "learning_rate", self.learning_rate)
         share(place, "warmup_share", self.warmup_share)
         not_negative(place, "weight_decay", self.weight_decay)
@@ -98,12 +106,10 @@ class Curriculum:
 
     def __post_init__(self) -> None:
         if not self.stages:
-            raise CurriculumError("curriculum: stages is empty, expected at least one.")
+            raise SettingError("curriculum", "stages", "empty", "at least one")
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
-            raise CurriculumError(
-                f"curriculum: the stages are called {names}, expected a name of its own for each."
-            )
+            raise SettingError("curriculum", "stages", f"called {names}", "a name of its own for each")
         whole("curriculum", "batch_size", self.batch_size, 1)
         positive("curriculum", "clip_norm", self.clip_norm)
         for value in self.betas:
@@ -114,8 +120,31 @@ class Curriculum:
         """Optimizer steps of all stages together."""
         return sum(stage.steps for stage in self.stages)
 
+    @property
+    def needs_rows(self) -> bool:
+        """Whether some stage's length is told in epochs."""
+        return any(stage.epochs is not None for stage in self.stages)
+
+    def steps_of(self, epochs: float, rows: int) -> int:
+        """Return the optimizer steps that come nearest to going so often through so many rows, at least one."""
+        positive("curriculum", "epochs", epochs)
+        steps = max(1, round(epochs * rows / self.batch_size))
+        whole("curriculum", "steps", steps, 1)
+        return steps
+
+    def in_steps(self, rows: int) -> Curriculum:
+        """Return the same curriculum with all epochs as steps, for this number of rows."""
+        stages = [
+            stage if stage.epochs is None else replace(stage, steps=self.steps_of(stage.epochs, rows), epochs=None)
+            for stage in self.stages
+        ]
+        return replace(self, stages=tuple(stages))
+
     def scaled(self, steps: int) -> Curriculum:
-        """Return the same curriculum in exactly `steps` steps, in proportion, at least one per stage."""
+        """Return the same curriculum in exactly `steps` steps, in proportion, at least one per stage.
+
+        All its stages must be told in steps. Raises CurriculumError.
+        """
         if steps < len(self.stages):
             raise CurriculumError(
                 f"Got {steps} steps for {len(self.stages)} stages, expected at least one each. "

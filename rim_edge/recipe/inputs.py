@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rim_edge.recipe.bounds import positive, whole
+from rim_edge.recipe.bounds import SettingError, positive, shown, whole
 
 _NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]+")
 
@@ -19,6 +19,15 @@ class BadRows(StrEnum):
     """The first one ends the run before training."""
     SKIP = "skip"
     """They are counted, and the first one is reported."""
+
+
+class LeakedRows(StrEnum):
+    """What happens to training rows whose question is scored as well (test-set contamination)."""
+
+    KEEP = "keep"
+    """They are trained on; the run says how many scored questions are in the training data."""
+    DROP = "drop"
+    """They are left out of training, and counted."""
 
 
 class StepForm(StrEnum):
@@ -44,8 +53,9 @@ class DataFile:
     """What a step is where steps come as text; None: expressions in GSM8K's solutions, lines elsewhere."""
 
     def __post_init__(self) -> None:
+        _usable_path("data", self.path)
         if self.weight is not None:
-            positive(f"data file {self.path.name}", "weight", self.weight)
+            positive("data", "weight", self.weight)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,14 @@ class EvalFile:
     """How many rows are scored, in order; each takes a pass for every number of blocks, after every stage."""
 
     def __post_init__(self) -> None:
+        _usable_path("eval", self.path)
         whole("eval", "rows", self.rows, 1)
+
+
+def _usable_path(place: str, path: Path) -> None:
+    """Raise SettingError for a path that names no file: an empty one, or one with a NUL."""
+    if path == Path() or "\0" in str(path):
+        raise SettingError(place, "path", shown(str(path) if path != Path() else ""), "the path of a file")
 
 
 def parse_data_option(text: str) -> DataFile:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 from rim_export.checkpoint.prompt import RimSettings
 
-from rim_edge.errors import CurriculumError
-from rim_edge.recipe.bounds import positive, whole
+from rim_edge.recipe.bounds import positive, text, whole
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import DataFile, EvalFile
 
@@ -126,10 +126,11 @@ class Recipe:
     """Rows to score after each stage; `--eval` replaces them."""
     scratch: Scratch | None = field(default=None, metadata={"in_file": False})
     """For a model from scratch; None where the recipe needs `--model`."""
+    file: Path | None = field(default=None, compare=False, metadata={"in_file": False})
+    """The TOML file that it was read from, for messages; None for a preset."""
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise CurriculumError("recipe: name is empty, expected some text.")
+        text("", "name", self.name)
 
     def with_rank(self, rank: int) -> Recipe:
         """Return the recipe with adapters of this rank; 0 means whole layers."""

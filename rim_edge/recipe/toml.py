@@ -9,7 +9,7 @@ batch_size = 64
 [[curriculum.stages]]         if given, they replace the preset's
 name = "stage 1"
 objective = "steps"
-steps = 350
+steps = 350                   or epochs = 6
 learning_rate = 1e-4
 
 [[data]]                      paths count from the file's folder
@@ -22,6 +22,7 @@ path = "test.jsonl.gz"
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import tomllib
 import types
 import typing
@@ -31,53 +32,120 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rim_export.checkpoint.prompt import RimSettings
 from rim_runtime.errors import InputError
 
 from rim_edge.errors import CurriculumError
-from rim_edge.recipe.presets import preset
-from rim_edge.recipe.recipe import Recipe
+from rim_edge.recipe.bounds import SettingError, shown
+from rim_edge.recipe.curriculum import Curriculum, Stage
+from rim_edge.recipe.inputs import DataFile, EvalFile
+from rim_edge.recipe.presets import PRESETS, preset
+from rim_edge.recipe.recipe import Limits, Lora, Recipe, Resources
+
+_PRESET = "preset"
 
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises CurriculumError with the file, the key and what was expected."""
+    table = _read_table(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CurriculumError(f"{path} cannot be read ({error}). Pass a TOML file.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise CurriculumError(f"{path} is no TOML ({error}). Mend the file.") from None
-    base = table.pop("preset", None)
-    if base is not None and not isinstance(base, str):
-        raise CurriculumError(f"{path}: preset is {base!r}, expected a name.")
-    table.setdefault("name", path.stem)
-    try:
-        recipe = from_table(Recipe, table, "recipe", None if base is None else preset(base))
+        recipe = _recipe(table, path.stem)
     except InputError as error:
         raise CurriculumError(f"{path}: {error}") from None
     files = tuple(replace(file, path=path.parent / file.path) for file in recipe.data)
     scored = recipe.eval and replace(recipe.eval, path=path.parent / recipe.eval.path)
-    return replace(recipe, data=files, eval=scored)
+    return replace(recipe, data=files, eval=scored, file=path)
 
 
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CurriculumError(f"{path} cannot be read ({error}). Pass a TOML file.") from None
+    except RecursionError:
+        raise CurriculumError(f"{path} is nested too deep, expected a few tables. Mend the file.") from None
+    except ValueError as error:  # tomllib's own error is one; a number of thousands of digits is a plain one
+        raise CurriculumError(f"{path} is no TOML ({error}). Mend the file.") from None
+
+
+def _recipe(table: dict[str, Any], name: str) -> Recipe:
+    base = table.pop(_PRESET, None)
+    if base is not None and not isinstance(base, str):
+        raise SettingError("", _PRESET, shown(base), f"one of: {', '.join(PRESETS)}")
+    whole = None if base is None else preset(base)
+    if whole is None and "curriculum" not in table:
+        _refuse_unknown(Recipe, table, "")
+        raise CurriculumError(
+            f'there is neither a preset nor a curriculum, expected one: preset = "gsm8k" (or {_others("gsm8k")}), '
+            "or stages of your own ([[curriculum.stages]])."
+        )
+    table.setdefault("name", name)
+    return from_table(Recipe, table, "", whole)
+
+
+def _others(name: str) -> str:
+    return ", ".join(other for other in PRESETS if other != name)
+
+
+_TABLES: Mapping[str, type] = types.MappingProxyType(
+    {
+        "[[curriculum.stages]]": Stage,
+        "[curriculum]": Curriculum,
+        "[rim]": RimSettings,
+        "[lora]": Lora,
+        "[limits]": Limits,
+        "[resources]": Resources,
+        "[[data]]": DataFile,
+        "[eval]": EvalFile,
+    }
+)
+"""The tables of a file, for hints."""
 T = TypeVar("T")
 
 
 def from_table(kind: type[T], table: object, place: str, base: T | None = None) -> T:
     """Return an instance of a frozen dataclass. Raises CurriculumError."""
     if not isinstance(table, Mapping):
-        raise CurriculumError(f"{place} is {table!r}, expected a table.")
+        raise CurriculumError(f"{place} is {shown(table)}, expected a table.")
+    _refuse_unknown(kind, table, place)
     hints, fields = typing.get_type_hints(kind), _fields(kind)
-    if unknown := sorted(set(table) - set(fields)):
-        raise CurriculumError(f"{place} has the unknown keys {unknown}, expected only: {', '.join(fields)}.")
     values = {
-        key: _value(hints[key], value, f"{place}.{key}", getattr(base, key, None)) for key, value in table.items()
+        key: _value(hints[key], value, _join(place, key), getattr(base, key, None)) for key, value in table.items()
     }
-    if base is not None:
-        return dataclasses.replace(base, **values)  # type: ignore[type-var]
     missing = [name for name, field in fields.items() if name not in values and _required(field)]
-    if missing:
+    instead = {name: fields[name].metadata.get("unless") for name in missing}
+    values |= {name: 0 for name in missing if instead[name] in values}
+    missing = [_with(name, instead[name]) for name in missing if name not in values]
+    if missing and base is None:
         raise CurriculumError(f"{place} lacks {', '.join(missing)}. Add what is missing.")
-    return kind(**values)
+    try:
+        return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
+    except SettingError as error:
+        raise error.at(place) from None
+
+
+def _refuse_unknown(kind: type, table: Mapping[str, Any], place: str) -> None:
+    known = [*([] if place else [_PRESET]), *_fields(kind)]
+    for key in table:
+        if key not in known:
+            where = f"{place} has" if place else "there is"
+            near = difflib.get_close_matches(key.casefold(), known, 1, 0.7)
+            hint = f"did you mean {near[0]}? Expected" if near else f"{_elsewhere(key)}expected"
+            raise CurriculumError(f"{where} the unknown key {shown(key)}, {hint} only: {', '.join(known)}.")
+
+
+def _elsewhere(key: str) -> str:
+    """Return a hint where a key of this name belongs into another table."""
+    home = next((table for table, kind in _TABLES.items() if key in _fields(kind)), None)
+    return f"it belongs into {home}; " if home else ""
+
+
+def _join(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
+
+
+def _with(name: str, other: str | None) -> str:
+    return f"{name} (or {other})" if other else name
 
 
 def _fields(kind: type) -> dict[str, dataclasses.Field[Any]]:
@@ -105,7 +173,7 @@ def _items(kinds: tuple[Any, ...], value: object, place: str) -> tuple[Any, ...]
     open_end = kinds[-1] is Ellipsis
     if not isinstance(value, list) or not (open_end or len(value) == len(kinds)):
         count = "" if open_end else f" of {len(kinds)}"
-        raise CurriculumError(f"{place} is {value!r}, expected a list{count}.")
+        raise CurriculumError(f"{place} is {shown(value)}, expected a list{count}.")
     wanted = len(value) * kinds[:1] if open_end else kinds
     return tuple(
         _value(kind, item, f"{place}[{index}]", None)
@@ -115,7 +183,7 @@ def _items(kinds: tuple[Any, ...], value: object, place: str) -> tuple[Any, ...]
 
 def _member(kind: type[StrEnum], value: object, place: str) -> StrEnum:
     if value not in list(kind):
-        raise CurriculumError(f"{place} is {value!r}, expected one of: {', '.join(kind)}.")
+        raise CurriculumError(f"{place} is {shown(value)}, expected one of: {', '.join(kind)}.")
     return kind(typing.cast(str, value))
 
 
@@ -125,9 +193,16 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 def _plain(kind: Any, value: object, place: str) -> Any:
     """Check a bool, int, float, str or Path; a float may be given as a whole number, a Path as text."""
     if kind is float and type(value) is int:
-        return float(value)
+        return _as_float(value, place)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if type(value) is not kind:
-        raise CurriculumError(f"{place} is {value!r}, expected {_NAMES[kind]}.")
+        raise CurriculumError(f"{place} is {shown(value)}, expected {_NAMES[kind]}.")
     return value
+
+
+def _as_float(value: int, place: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise CurriculumError(f"{place} is {shown(value)}, expected a number below 1e308.") from None

@@ -17,7 +17,9 @@ from rim_edge.evaluation.held_out import HeldOut
 from rim_edge.evaluation.scores import StageScores
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.training.gather import FileReport
-from rim_edge.training.state import SavedStates, TrainingState
+from rim_edge.training.identity import Identity
+from rim_edge.training.saved_states import SavedStates
+from rim_edge.training.state import TrainingState
 
 METRICS_EVERY = 10
 """Steps between two rows of metrics.jsonl, or points of TensorBoard; the first step of a stage has one too."""
@@ -34,6 +36,8 @@ class RunStart:
     """What the run is scored on."""
     curriculum: Curriculum
     """What is trained, and for how long."""
+    notes: tuple[str, ...] = ()
+    """What was damaged or has changed since an earlier start, and the memory that the run takes."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +144,14 @@ class MetricsFile(Listener):
 class StateSaver(Listener):
     """Saves a run's states."""
 
-    def __init__(self, saved: SavedStates, metrics: Path) -> None:
-        self._saved, self._metrics = saved, metrics
+    def __init__(self, saved: SavedStates, identity: Identity) -> None:
+        self.saved = saved
+        """Where they are saved."""
+        self._identity = identity
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
         """Write the state. Raises StorageError."""
-        self._saved.save(state, weights, self._metrics)
+        self.saved.save(state, weights, self._identity)
 
 
 class TensorBoard(Listener):

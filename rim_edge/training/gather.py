@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rim_edge.data.files import ReadFile
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import ExampleSource, MixtureSource, RowSource
 from rim_edge.errors import DataError
+from rim_edge.evaluation.leaks import Leaks
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.methods.rim.packing import packed_length
 from rim_edge.recipe.curriculum import Curriculum
@@ -29,9 +31,11 @@ class FileReport:
     first_bad: str | None
     """Why the first of them is bad."""
     dropped: Mapping[str, int]
-    """Rows over a limit, by reason."""
+    """Rows that are over a limit, or scored as well, by reason."""
     share: float
     """The share of all examples that are drawn from it."""
+    ignored: tuple[str, ...] = ()
+    """Keys of its rows that hold something and are not read."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,42 @@ class Gathered:
     """Gives the examples."""
     reports: tuple[FileReport, ...]
     """One per file."""
+    longest: int = 0
+    """Tokens of the longest packed row, in the longest of the stages."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that are trained on, of all files together: an epoch."""
+        return sum(report.used for report in self.reports)
 
 
 def gather(
-    files: Sequence[ReadFile], encoder: ExampleEncoder, recipe: Recipe, positions: int, seed: int
+    files: Sequence[ReadFile],
+    encoder: ExampleEncoder,
+    recipe: Recipe,
+    positions: int,
+    seed: int,
+    *,
+    scored: ReadFile | None = None,
+    doing: Callable[[str], None] = lambda text: None,
 ) -> Gathered:
-    """Leave out what is too long, and make one source of what is left.
+    """Leave out what is too long, and what is in the file `scored`, and make one source of what is left.
 
     Raises DataError where nothing is left of a file, and where some files have a weight and others have none.
     """
-    fits = [fitting(file.examples, encoder, recipe.curriculum, recipe.limits, positions) for file in files]
-    for file, fit in zip(files, fits, strict=True):
+    leaks = None if scored is None else Leaks.of(scored)
+    fits: list[Fitting] = []
+    for file in files:
+        name = file.file.path.name
+        clean, leaked = (file.examples, {}) if leaks is None else leaks.left_out(file.examples)
+        fit = fitting(
+            clean, encoder, recipe.curriculum, recipe.limits, positions, _counted(doing, name, len(clean))
+        )
+        fits.append(replace(fit, dropped={**leaked, **fit.dropped}))
         if not fit.examples:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in fit.dropped.items())
-            raise DataError(f"No row of {file.file.path} fits the limits: {reasons}. Raise them ([limits]).")
+            reasons = ", ".join(f"{count} {reason}" for reason, count in fits[-1].dropped.items())
+            remedy = "Raise them ([limits])" if fit.dropped else "Name other rows, or leave --drop-leaked out"
+            raise DataError(f"No row of {file.file.path} fits the limits: {reasons}. {remedy}.")
     parts, given = [fit.examples for fit in fits], _weights(files)
     weights = given or [float(len(part)) for part in parts]
     reports = tuple(
@@ -66,12 +92,21 @@ def gather(
             file.first_bad,
             fit.dropped,
             weight / sum(weights),
+            file.ignored,
         )
         for file, fit, weight in zip(files, fits, weights, strict=True)
     )
+    longest = longest_row([example for part in parts for example in part], encoder, recipe.curriculum)
     if given:
-        return Gathered(MixtureSource(parts, given, seed), reports)
-    return Gathered(RowSource([example for part in parts for example in part], seed), reports)
+        return Gathered(MixtureSource(parts, given, seed), reports, longest)
+    return Gathered(RowSource([example for part in parts for example in part], seed), reports, longest)
+
+
+def _counted(doing: Callable[[str], None], name: str, rows: int) -> Callable[[int], None]:
+    def told(done: int) -> None:
+        doing(f"measuring the rows of {name}: {done:,} of {rows:,}")
+
+    return told
 
 
 def _weights(files: Sequence[ReadFile]) -> list[float]:
@@ -79,9 +114,12 @@ def _weights(files: Sequence[ReadFile]) -> list[float]:
     given = [file.file.weight for file in files if file.file.weight is not None]
     if given and len(given) < len(files):
         raise DataError(f"{len(given)} of {len(files)} data files have a weight, expected all or none of them.")
+    if not math.isfinite(sum(given)):
+        raise DataError("The data files' weights add up to infinity, expected smaller ones: only ratios matter.")
     return given
 
 
+_TOLD_EVERY = 1_000
 _ANSWER_END = 2
 """Tokens after an answer: the closing brace and the end of the turn."""
 
@@ -97,17 +135,39 @@ class Fitting:
 
 
 def fitting(
-    examples: Sequence[Example], encoder: ExampleEncoder, curriculum: Curriculum, limits: Limits, positions: int
+    examples: Sequence[Example],
+    encoder: ExampleEncoder,
+    curriculum: Curriculum,
+    limits: Limits,
+    positions: int,
+    told: Callable[[int], None] = lambda done: None,
 ) -> Fitting:
-    """Leave out what is over the limits, or beyond the model's `positions`."""
+    """Leave out what is over the limits, or beyond the model's `positions`; `told` hears how many are done."""
     kept: list[Example] = []
     dropped: Counter[str] = Counter()
-    for example in examples:
+    for number, example in enumerate(examples):
+        if number % _TOLD_EVERY == 0:
+            told(number)
         if reason := _reason(example, encoder, curriculum, limits, positions):
             dropped[reason] += 1
         else:
             kept.append(example)
     return Fitting(tuple(kept), dict(dropped))
+
+
+def longest_row(examples: Sequence[Example], encoder: ExampleEncoder, curriculum: Curriculum) -> int:
+    """Return the tokens of the longest packed row in any stage; only what may be the longest is tokenized."""
+    longest = 0
+    for example in sorted(examples, key=lambda example: longest_possible(example, encoder), reverse=True):
+        if longest_possible(example, encoder) <= longest:
+            break
+        longest = max(longest, *_lengths(example, encoder, curriculum))
+    return longest
+
+
+def _lengths(example: Example, encoder: ExampleEncoder, curriculum: Curriculum) -> list[int]:
+    block = len(encoder.contract.block)
+    return [packed_length(encoder.sample(example, stage), block) for stage in curriculum.stages]
 
 
 def longest_possible(example: Example, encoder: ExampleEncoder) -> int:

@@ -30,7 +30,7 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise TargetExistsError(
             f"{folder} is in use by another run, expected one run for each output. "
-            "Wait until that run has ended, or choose another --out."
+            "Wait until that run has ended, or choose another --output."
         ) from None
     try:
         yield

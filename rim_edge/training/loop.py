@@ -65,10 +65,10 @@ def train(
     run = _Run(setup, module, listener, stop, time.monotonic())
     with report_out_of_memory(setup.resources):
         for stage in setup.curriculum.stages[len(state.finished) :]:
-            state = _train_stage(run, state)
+            state, optimizer = _train_stage(run, state)
             if (right := score(stage)).counts:
                 state = state.scored(right)
-                _save(setup, listener, state)
+                _save(setup, listener, state, optimizer)
     unshard(setup.model, keep=setup.processes.is_first)
     setup.model.eval()
     return state.finished
@@ -84,15 +84,15 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * max(1, stage.steps - step) / max(1, stage.steps - warmup)
 
 
-def _train_stage(run: _Run, state: TrainingState) -> TrainingState:
-    """Train a stage from where the state stands in it, and return the state after it."""
+def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.optim.Optimizer]:
+    """Train a stage from where the state stands in it, and return the state after it, and its optimizer."""
     started, index, pace = time.monotonic(), len(state.finished), Pace()
     setup, listener = run.setup, run.listener
     stage = setup.curriculum.stages[index]
     optimizer = _optimizer(setup.model, stage, setup.curriculum.betas)
     _restore(optimizer, state)
     set_dropout(setup.model, stage.dropout)
-    while _goes_on(stage, state):
+    while state.goes_on(stage):
         rate, at = learning_rate(stage, state.steps), time.monotonic()
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
@@ -102,19 +102,11 @@ def _train_stage(run: _Run, state: TrainingState) -> TrainingState:
         pace.add(taken.tokens, time.monotonic() - at)
         listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - run.began))
         stops = is_stopped(setup, run.stop)
-        if stops or state.done % setup.resources.save_every == 0 or not _goes_on(stage, state):
+        if stops or state.done % setup.resources.save_every == 0 or not state.goes_on(stage):
             _save(setup, listener, state, optimizer)
         if stops:
             raise StoppedError(f"Stopped after step {state.done:,}.")
-    return state.finish_stage(stage.name, time.monotonic() - started)
-
-
-def _goes_on(stage: Stage, state: TrainingState) -> bool:
-    """Whether the stage has another step: one of its own, or one of its extension."""
-    extension = stage.extension
-    if state.steps < stage.steps or extension is None:
-        return state.steps < stage.steps
-    return state.steps < extension.at_most and state.loss >= extension.loss
+    return state.finish_stage(stage.name, time.monotonic() - started), optimizer
 
 
 def _draw_again(setup: TrainingSetup, state: TrainingState) -> None:
@@ -154,18 +146,21 @@ def _require_finite(name: str, value: float, rate: float) -> None:
 
 
 def _save(
-    setup: TrainingSetup, listener: Listener, state: TrainingState, optimizer: torch.optim.Optimizer | None = None
+    setup: TrainingSetup, listener: Listener, state: TrainingState, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Save this state. Its shards are put together, so every process must call this."""
-    keep, moments = setup.processes.is_first, {} if optimizer is None else optimizer.state_dict()["state"]
+    """Save this state. Its shards are put together, so every process must call this.
+
+    A finished stage keeps its optimizer too, so that it can still be made longer.
+    """
+    keep, moments = setup.processes.is_first, optimizer.state_dict()["state"]
     whole = {number: put_together(values, keep=keep) for number, values in moments.items()}
     weights = {name: parameter.detach() for name, parameter in what_learns(setup.model).items()}
     listener.save(replace(state, optimizer=whole), put_together(weights, keep=keep))
 
 
 def _restore(optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
-    """Give the optimizer its moments of this state, if there are some."""
-    if state.optimizer:
+    """Give the optimizer its moments of this state, if the stage has begun."""
+    if state.steps:
         held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         moments = {number: take_shares(values, held[number]) for number, values in state.optimizer.items()}
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 
 from rim_edge.errors import OutOfMemoryError
-from rim_edge.recipe.recipe import Resources, Sharding
+from rim_edge.recipe.recipe import Resources
+from rim_edge.training.memory import remedies
 
 
 @contextmanager
@@ -23,14 +24,6 @@ def report_out_of_memory(resources: Resources) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         reason = str(error).strip().split("\n")[0]
-        raise OutOfMemoryError(f"Memory ran out ({reason}). {_remedies(resources)}") from None
-
-
-def _remedies(resources: Resources) -> str:
-    passes = "a smaller" if resources.micro_batch else "some"
-    remedies = [f"[resources] {passes} micro_batch", "[limits] fewer tokens"]
-    if not resources.recompute:
-        remedies.insert(1, "recompute = true")
-    if resources.sharding is Sharding.NONE:
-        remedies.append('or, over several GPUs, sharding = "layers"')
-    return f"Go on with --resume and a recipe with {', '.join(remedies)}."
+        raise OutOfMemoryError(
+            f"Memory ran out ({reason}). Go on with --resume and a recipe with {remedies(resources)}."
+        ) from None

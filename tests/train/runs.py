@@ -12,7 +12,8 @@ from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.inputs import DataFile
 from rim_edge.recipe.recipe import Lora, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Objective
-from rim_edge.training.job import Job, run_job
+from rim_edge.training.job import Job
+from rim_edge.training.run import run_job
 from tests.train.hearing import Hearing
 
 CURRICULUM = Curriculum(

@@ -28,7 +28,7 @@ from rim_edge.training.state import RECENT
 if TYPE_CHECKING:
     from rim_edge.evaluation.held_out import HeldOut
     from rim_edge.evaluation.scores import StageScores
-    from rim_edge.recipe.curriculum import Curriculum, Stage
+    from rim_edge.recipe.curriculum import Stage
     from rim_edge.training.gather import FileReport
 
 _REFRESHES_A_SECOND = 4
@@ -40,10 +40,16 @@ _LOSS_WIDTH = len("loss 10.000")
 class View(Listener):
     """Shows a run in the way of its subclass. Both subclasses note the rows that are left out."""
 
+    def __init__(self) -> None:
+        self._progress = RunProgress(())
+
     def begin(self, start: RunStart) -> None:
-        """Say which rows are left out, and how often the others are trained on."""
+        """Say which rows are left out, how often the others are trained on, and what else there is to know."""
+        self._progress = RunProgress(start.curriculum.stages)
         for file in start.files:
             _note_skipped(file.name, file.skipped, file.first_bad)
+            if file.ignored:
+                note(f"{file.name}: ignored keys: {', '.join(file.ignored)}")
             for reason, count in file.dropped.items():
                 note(f"{file.name}: {count} of {file.used + sum(file.dropped.values())} rows left out, {reason}")
         if start.files:
@@ -52,16 +58,18 @@ class View(Listener):
                 note(f"{stage.name}: {stage.steps:,} steps = {_epochs(examples, start.files)}")
         if start.held_out is not None:
             _note_scored(start.held_out)
+        for text in start.notes:
+            note(text)
 
 
 @contextmanager
-def training_view(console: Console, curriculum: Curriculum) -> Iterator[View]:
+def training_view(console: Console) -> Iterator[View]:
     """Give the live view if stderr is a terminal, else plain lines."""
     if not console.is_terminal:
-        yield PlainLines(console, curriculum)
+        yield PlainLines(console)
         return
     with ExitStack() as stack:
-        view = LiveView(console, curriculum, stack)
+        view = LiveView(console, stack)
         yield view
         view.end()
 
@@ -69,9 +77,9 @@ def training_view(console: Console, curriculum: Curriculum) -> Iterator[View]:
 class PlainLines(View):
     """Prints a line at every tenth of the steps, and one after each stage that is scored."""
 
-    def __init__(self, console: Console, curriculum: Curriculum) -> None:
+    def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
-        self._progress = RunProgress(curriculum)
         self._told = 0
 
     def step(self, step: Step) -> None:
@@ -85,7 +93,8 @@ class PlainLines(View):
     def scored(self, scores: StageScores) -> None:
         """Print a stage's accuracies."""
         shares = " ".join(f"{score.accuracy:.1%}" for score in scores.by_blocks)
-        self._say(f"{scores.stage}: right with 0, 1, … blocks: {shares}")
+        asked = scores.by_blocks[-1].n
+        self._say(f"{scores.stage}: right with 0, 1, … blocks, of {asked:,} questions: {shares}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -94,8 +103,8 @@ class PlainLines(View):
 class LiveView(View):
     """A view that is redrawn several times a second with the latest events, from the first one on."""
 
-    def __init__(self, console: Console, curriculum: Curriculum, stack: ExitStack) -> None:
-        self._progress = RunProgress(curriculum)
+    def __init__(self, console: Console, stack: ExitStack) -> None:
+        super().__init__()
         self._scores: dict[str, StageScores] = {}
         self._doing: Spinner | None = None
         self._has_ended = False
@@ -156,9 +165,15 @@ class LiveView(View):
             ProgressBar(progress.total, progress.steps),
             _of(progress.steps, progress.total),
             "" if progress.loss is None else f"loss {progress.loss:.3f}",
-            "" if scores is None else f"right {scores.by_blocks[-1].accuracy:.1%}",
+            "" if scores is None else _right(scores),
             "" if progress.seconds is None else _clock(progress.seconds),
         ]
+
+
+def _right(scores: StageScores) -> str:
+    """Return the accuracy with all blocks, and of how many questions."""
+    score = scores.by_blocks[-1]
+    return f"right {score.accuracy:.1%} of {score.n:,}"
 
 
 def _now(progress: RunProgress) -> list[RenderableType]:
@@ -272,9 +287,9 @@ class StageProgress:
 class RunProgress:
     """The progress of a run, from the steps reported so far."""
 
-    def __init__(self, curriculum: Curriculum) -> None:
-        self._stages = curriculum.stages
-        self._names = [stage.name for stage in curriculum.stages]
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        self._names = [stage.name for stage in stages]
         self._first: dict[str, Step] = {}
         self._last: dict[str, Step] = {}
         self._nll: deque[tuple[float, ...]] = deque(maxlen=RECENT)

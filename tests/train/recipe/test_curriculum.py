@@ -30,7 +30,7 @@ def test_scaled_steps_add_up_and_keep_their_proportion(total):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: stage(0), "Stage 's': steps is 0, expected a whole number of at least 1"),
+        (lambda: stage(0), r"^curriculum\.stages\['s'\]\.steps is 0, expected a whole number of at least 1"),
         (lambda: stage(learning_rate=0.0), "learning_rate is 0.0, expected a number above 0"),
         (lambda: stage(learning_rate=float("nan")), "learning_rate is nan, expected a number above 0"),
         (lambda: stage(warmup_share=1.0), "warmup_share is 1.0, expected a number from 0 to below 1"),
@@ -45,12 +45,32 @@ def test_scaled_steps_add_up_and_keep_their_proportion(total):
         (lambda: Curriculum((stage(),), clip_norm=0.0), "clip_norm is 0.0"),
         (lambda: Curriculum((stage(),), betas=(0.9, 1.0)), "betas is 1.0"),
         (lambda: Curriculum((stage(), stage(name="t"))).scaled(1), "Got 1 steps for 2 stages"),
+        (lambda: stage(1, epochs=2.0), "steps is 1, expected either steps or epochs"),
+        (lambda: stage(0, epochs=float("inf")), "epochs is inf, expected a number above 0"),
+        (
+            lambda: Curriculum((stage(0, epochs=1e18),)).in_steps(64),
+            r"steps is 1000000000000000000, expected a whole number of at most",
+        ),
+        (lambda: stage(name="a\x1b"), "name is .*, expected some text"),
         (lambda: preset("nothing"), "no preset 'nothing', expected one of: demo, openmed"),
     ],
 )
 def test_what_cannot_be_used_is_refused(make, words):
     with pytest.raises(CurriculumError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rows", "steps"),
+    [(6, 7_473, 350), (2, 7_473, 117), (1, 128, 1), (1, 200, 2), (0.001, 5, 1), (3, 128, 3), (0.1, 1_280, 1)],
+)
+def test_epochs_are_steps_once_the_rows_are_known(epochs, rows, steps):
+    curriculum = Curriculum((stage(0, epochs=epochs), stage(7, name="t")), batch_size=128)
+    assert curriculum.needs_rows
+    known = curriculum.in_steps(rows)
+    assert [part.steps for part in known.stages] == [steps, 7]
+    assert not known.needs_rows
+    assert curriculum.steps_of(epochs, rows) == steps
 
 
 def test_the_rate_rises_over_four_percent_and_then_stays_or_falls_to_zero():

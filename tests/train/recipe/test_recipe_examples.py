@@ -1,7 +1,7 @@
 """The recipes in examples/training: read, paid for in memory on paper, and started by commands that exist."""
 
+import json
 import re
-import runpy
 import shlex
 from dataclasses import replace
 
@@ -15,17 +15,18 @@ from rim_edge.model.trainable import add_adapters
 from rim_edge.recipe.recipe import Lora, Recipe, Sharding, Trains
 from rim_edge.recipe.switches import Objective
 from rim_edge.recipe.toml import read_recipe
+from rim_edge.training.memory import Shape
+from rim_edge.training.memory import memory as on_paper
 from tests.places import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples" / "training"
 RECIPES = sorted(EXAMPLES.glob("*.toml"))
 PAGE = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-MEMORY = runpy.run_path(str(EXAMPLES / "memory.py"))
-SHAPE = MEMORY["Shape"](2048, 6144, 28, 2048, 1024, 128, 151_936, tied=True)
+SHAPE = Shape(2048, 6144, 28, 2048, 1024, 128, 151_936, tied=True)
 
 
 def memory(recipe: Recipe, processes: int = 1) -> float:
-    return round(sum(MEMORY["memory"](SHAPE, recipe, processes).values()) / 1e9, 1)
+    return round(sum(on_paper(SHAPE, recipe, processes).values()) / 1e9, 1)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -51,7 +52,7 @@ def test_the_parameters_on_paper_are_those_of_the_model(tmp_path):
         tie_word_embeddings=SHAPE.tied,
     )
     config.to_json_file(tmp_path / "config.json", use_diff=False)
-    assert MEMORY["Shape"].read(tmp_path) == SHAPE
+    assert Shape.of(json.loads((tmp_path / "config.json").read_text())) == SHAPE
     with torch.device("meta"):
         model = Qwen3ForCausalLM(config)
         whole = sum(parameter.numel() for parameter in model.parameters())
@@ -75,10 +76,11 @@ def test_the_memory_that_the_recipes_name_is_what_the_paper_says():
 
 def test_the_pages_commands_and_options_exist():
     """Every option of every `rim-edge` command on the page is one of its verb's."""
-    verbs = typer.main.get_command(app).commands
+    root = typer.main.get_command(app)
+    verbs = {name: root.get_command(typer.Context(root), name) for name in ("train", "eval", "export", "ask")}
     text = PAGE.replace("\\\n", " ")
     found = re.findall(r"^\$ (?:accelerate launch .* -m rim_edge|rim-edge) (\w+) (.*)$", text, re.MULTILINE)
-    assert {verb for verb, _ in found} >= {"train", "eval", "export", "ask"}
+    assert {verb for verb, _ in found} == set(verbs)
     for verb, rest in found:
         known = {name for option in verbs[verb].params for name in option.opts}
         used = {word.partition("=")[0] for word in shlex.split(rest) if re.match("--?[a-z]", word)}

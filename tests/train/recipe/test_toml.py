@@ -91,6 +91,7 @@ def test_a_file_may_change_a_preset(tmp_path):
     assert (recipe.curriculum.batch_size, recipe.lora.rank, recipe.name) == (4, 8, "mine")
 
 
+EPOCHS = '[[curriculum.stages]]\nname = "a"\nobjective = "steps"\nlearning_rate = 1.0\n'
 STAGE = '[[curriculum.stages]]\nname = "a"\nobjective = "steps"\nsteps = 1\nlearning_rate = 1.0\n'
 
 
@@ -98,32 +99,94 @@ STAGE = '[[curriculum.stages]]\nname = "a"\nobjective = "steps"\nsteps = 1\nlear
     ("text", "words"),
     [
         ("= 1", "is no TOML"),
-        ("", "recipe lacks curriculum"),
+        ("", "there is neither a preset nor a curriculum, expected one: preset = "),
+        ('trains = "full"', "(or demo, openmed, gsm8k-aug)"),
         ('preset = "none"', "no preset 'none', expected one of: demo, openmed, gsm8k-aug, gsm8k"),
-        ("preset = 3", "preset is 3, expected a name"),
+        ("preset = 3", "preset is 3, expected one of: demo, openmed"),
         (
-            'preset = "demo"\nscratch = 1',
-            "recipe has the unknown keys ['scratch'], expected only: name, curriculum",
+            'presett = "demo"',
+            "there is the unknown key 'presett', did you mean preset? Expected only: preset, name, ",
         ),
-        ('preset = "demo"\ntrain = "lora"', "unknown keys ['train'], expected only"),
-        ('preset = "demo"\ntrains = "some"', "recipe.trains is 'some', expected one of: lora, full, everything"),
-        ('preset = "demo"\nrim = 3', "recipe.rim is 3, expected a table"),
+        ("", "[[curriculum.stages]]"),
+        ('preset = "demo"\nscratch = 1', "there is the unknown key 'scratch', expected only: preset, name, "),
+        ('preset = "demo"\nfile = "x"', "there is the unknown key 'file', expected only"),
+        ('preset = "demo"\ntrain = "lora"', "the unknown key 'train', did you mean trains?"),
+        ('preset = "demo"\nbatch_size = 4', "'batch_size', it belongs into [curriculum]; expected only"),
+        ('preset = "demo"\nlearning_rate = 4', "'learning_rate', it belongs into [[curriculum.stages]]"),
+        ('preset = "demo"\ntrains = "some"', ": trains is 'some', expected one of: lora, full, everything"),
+        ('preset = "demo"\ntrains = ["lora"]', ": trains is ['lora'], expected one of"),
+        ('preset = "demo"\nname = "a\\u001b[2Jb"', "name is 'a\\x1b[2Jb', expected some text without control"),
+        ('preset = "demo"\nrim = 3', ": rim is 3, expected a table"),
         ('preset = "demo"\n[rim]\nblocks = 0', "rim.blocks is 0, expected a whole number of at least 1"),
-        ('preset = "demo"\n[lora]\nrank = 8.5', "recipe.lora.rank is 8.5, expected a whole number"),
-        ('preset = "demo"\n[lora]\nrank = 0', "lora: rank is 0, expected a whole number of at least 1"),
-        ('preset = "demo"\n[lora]\nscale = true', "recipe.lora.scale is True, expected a number"),
-        ('preset = "demo"\n[limits]\ntokens = 0', "limits: tokens is 0"),
-        ('preset = "demo"\n[resources]\nmicro_batch = 0', "resources: micro_batch is 0"),
-        ('preset = "demo"\n[resources]\nrecompute = 1', "recompute is 1, expected true or false"),
-        ('preset = "demo"\n[curriculum]\nbetas = [0.9]', "recipe.curriculum.betas is [0.9], expected a list of 2"),
-        ('preset = "demo"\n[curriculum]\nstages = 3', "recipe.curriculum.stages is 3, expected a list"),
-        ('[[curriculum.stages]]\nname = "a"', "recipe.curriculum.stages[0] lacks objective, steps, learning_rate"),
-        (STAGE + "lr = 3", "stages[0] has the unknown keys ['lr'], expected only: name, objective, steps"),
+        ('preset = "demo"\n[lora]\nrank = 8.5', ": lora.rank is 8.5, expected a whole number"),
+        ('preset = "demo"\n[lora]\nrank = 0', ": lora.rank is 0, expected a whole number of at least 1"),
+        ('preset = "demo"\n[lora]\nscale = true', ": lora.scale is True, expected a number"),
+        ('preset = "demo"\n[lora]\nscale = nan', ": lora.scale is nan, expected a number above 0"),
+        ('preset = "demo"\n[lora]\nscale = inf', ": lora.scale is inf, expected a number above 0"),
+        ('preset = "demo"\n[limits]\ntokens = 0', ": limits.tokens is 0"),
+        ('preset = "demo"\n[resources]\nmicro_batch = 0', ": resources.micro_batch is 0"),
+        ('preset = "demo"\n[resources]\nrecompute = 1', ": resources.recompute is 1, expected true or false"),
+        (
+            'preset = "demo"\n[curriculum]\nbatch_size = "four"',
+            ": curriculum.batch_size is 'four', expected a whole",
+        ),
+        (
+            'preset = "demo"\n[curriculum]\nbatch_size = -4',
+            ": curriculum.batch_size is -4, expected a whole number",
+        ),
+        ('preset = "demo"\n[curriculum]\nbetas = [0.9]', ": curriculum.betas is [0.9], expected a list of 2"),
+        (
+            'preset = "demo"\n[curriculum]\nbetas = [0.9, nan]',
+            ": curriculum.betas is nan, expected a number from 0",
+        ),
+        ('preset = "demo"\n[curriculum]\nstages = 3', ": curriculum.stages is 3, expected a list"),
+        ('preset = "demo"\n[curriculum]\nstages = []', ": curriculum.stages is empty, expected at least one"),
+        (
+            '[[curriculum.stages]]\nname = "a"',
+            "curriculum.stages[0] lacks objective, steps (or epochs), learning_rate",
+        ),
+        (STAGE + "lr = 3", "curriculum.stages[0] has the unknown key 'lr', expected only: name, objective, steps"),
+        (STAGE + "dropuot = 3", "the unknown key 'dropuot', did you mean dropout? Expected only: name"),
         (STAGE + 'anneal = "cosine"', "stages[0].anneal is 'cosine', expected one of: linear-relative, linear,"),
-        (STAGE + "dropout = 2.0", "Stage 'a': dropout is 2.0, expected a number from 0 to below 1"),
+        (STAGE + "dropout = 2.0", ": curriculum.stages[0].dropout is 2.0, expected a number from 0 to below 1"),
+        (STAGE + "dropout = -inf", ": curriculum.stages[0].dropout is -inf, expected a number from 0"),
+        (STAGE + "epochs = 2", ": curriculum.stages[0].steps is 1, expected either steps or epochs"),
+        (EPOCHS + "epochs = 0", ": curriculum.stages[0].epochs is 0.0, expected a number above 0"),
+        (EPOCHS + "epochs = inf", ": curriculum.stages[0].epochs is inf, expected a number above 0"),
+        (STAGE + "extension = { loss = nan, at_most = 3 }", "stages[0].extension.loss is nan, expected a number"),
+        (STAGE + "weight_decay = 2026-01-01", ".weight_decay is datetime.date(2026, 1, 1), expected a number"),
         (STAGE + "name = 3", "is no TOML"),
-        ('preset = "demo"\n[[data]]\nweight = 1', "recipe.data[0] lacks path"),
-        ('preset = "demo"\n[[data]]\npath = 1', "recipe.data[0].path is 1, expected a path"),
+        ('preset = "demo"\n[[data]]\nweight = 1', ": data[0] lacks path"),
+        ('preset = "demo"\n[[data]]\npath = 1', ": data[0].path is 1, expected a path"),
+        ('preset = "demo"\n[[data]]\npath = ""', ": data[0].path is '', expected the path of a file"),
+        (
+            'preset = "demo"\n[[data]]\npath = "a\\u0000b"',
+            "data[0].path is 'a\\x00b', expected the path of a file",
+        ),
+        (
+            'preset = "demo"\n[[data]]\npath = "x"\nweight = nan',
+            ": data[0].weight is nan, expected a number above 0",
+        ),
+        ('preset = "demo"\n[data]\npath = "x"', ": data is {'path': 'x'}, expected a list"),
+        ('preset = "demo"\n[eval]\npath = "x"\nrows = 0', ": eval.rows is 0, expected a whole number"),
+        # what Python's readers and numbers cannot take
+        (f"a = {'9' * 5_000}", "is no TOML (Exceeds the limit"),
+        (f"a = {'[' * 5_000}", "is nested too deep"),
+        ("a = " + "{a=" * 5_000, "is nested too deep"),
+        (f"[{'.'.join('a' * 5_000)}]", "the unknown key 'a'"),
+        (
+            f'preset = "demo"\n[lora]\nrank = 0x{"f" * 5_000}',
+            "lora.rank is a number of thousands of digits, expected",
+        ),
+        (f'preset = "demo"\n[lora]\nscale = {"9" * 400}', "expected a number below 1e308"),
+        (f'preset = "demo"\n[lora]\nrank = {"9" * 400}', "lora.rank is 999"),
+        (
+            'preset = "demo"\n[resources]\nsave_every = 3_000_000_000',
+            "expected a whole number of at most 2,147,483,647",
+        ),
+        (STAGE.replace("steps = 1", f"steps = {'9' * 400}"), "stages[0].steps is 999"),
+        (STAGE.replace("1.0", f"{'9' * 400}"), "stages[0].learning_rate is 999"),
+        (f"{'k' * 500} = 1", "the unknown key 'kkk"),
     ],
 )
 def test_what_a_file_may_not_say(tmp_path, text, words):
@@ -131,7 +194,50 @@ def test_what_a_file_may_not_say(tmp_path, text, words):
     with pytest.raises(CurriculumError) as caught:
         read_recipe(path)
     assert words in str(caught.value)
-    assert "preset '" in words or str(caught.value).startswith(str(path))
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value)) < len(str(path)) + 400
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_value_a_key_has_there_is_a_recipe_or_one_error(tmp_path, seed):
+    """Every key of every table, with values of every kind."""
+    kinds = [
+        "nan",
+        "-inf",
+        "9" * 400,
+        "-1",
+        "0",
+        "1e400",
+        "true",
+        '"x"',
+        "[]",
+        "[[]]",
+        "{}",
+        "07:32:00",
+        "0xfff",
+        '""',
+    ]
+    for place, line in enumerate(WHOLE.split("\n")):
+        if " = " not in line:
+            continue
+        lines = WHOLE.split("\n")
+        lines[place] = f"{line.split(' = ')[0]} = {kinds[(place + seed * 5) % len(kinds)]}"
+        try:
+            read_recipe(written(tmp_path, "\n".join(lines)))
+        except CurriculumError as error:
+            assert str(error).startswith(f"{tmp_path / 'mine.toml'}")
+
+
+def test_a_byte_order_mark_means_nothing(tmp_path):
+    assert read_recipe(written(tmp_path, '\ufeffpreset = "gsm8k"')).curriculum == GSM8K.curriculum
+
+
+def test_a_stage_may_be_told_in_epochs(tmp_path):
+    curriculum = read_recipe(written(tmp_path, EPOCHS + "epochs = 1.5\n")).curriculum
+    assert curriculum.needs_rows
+    assert [stage.steps for stage in curriculum.in_steps(rows=100).stages] == [2], (
+        "1.5 × 100 rows in batches of 64"
+    )
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):

@@ -27,8 +27,10 @@ from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.inputs import parse_data_option
 from rim_edge.recipe.switches import Objective
 from rim_edge.recipe.toml import read_recipe
-from rim_edge.training.job import Job, run_job
+from rim_edge.training.callbacks import RunStart
+from rim_edge.training.job import Job
 from rim_edge.training.loop import Step
+from rim_edge.training.run import run_job
 from tests.train.hearing import Hearing
 
 LETTERS = {"letters": "ABCDEFGHIJ"}
@@ -172,7 +174,7 @@ def test_elsewhere_than_on_a_terminal_there_are_ten_lines_and_the_table(base, tm
         r"stage 1, step 6; 6 of 14 in all: loss \d+\.\d+, -log p( \d+\.\d\d)+, [\d,]+ tokens/s, 0:00:\d\d left"
     )
     assert re.fullmatch(pattern, steps[3])
-    scored = [line for line in lines if line.startswith("stage 1: right with 0, 1, … blocks: ")]
+    scored = [line for line in lines if line.startswith("stage 1: right with 0, 1, … blocks, of 9 questions: ")]
     assert len(scored[0].split(": ")[2].split()) == BLOCKS + 1
     assert "9 questions, test.jsonl: right, with 95 % Wilson intervals" in lines
     assert any(re.match(r"  3 blocks +\d+\.\d% +\d+\.\d% to \d+\.\d%", line) for line in lines)
@@ -247,14 +249,14 @@ def test_rows_that_are_trained_on_or_too_long_or_bad_are_told(base, tmp_path, ca
     ("given", "words"),
     [
         ("none.jsonl", "There is no file"),
-        ("test.jsonl=0", "eval: rows is 0, expected a whole number of at least 1"),
+        ("test.jsonl=0", "eval.rows is 0, expected a whole number of at least 1"),
     ],
 )
 def test_a_bad_eval_file_is_refused_before_anything_is_trained(base, tmp_path, capsys, given, words):
     with pytest.raises(SystemExit, match="2"):
         options = ("--config", str(base / "mine.toml"), "--model", str(base / "model"))
         data = ("--data", str(base / "rows.jsonl"))
-        main(["train", *options, *data, "--out", str(tmp_path / "out"), "--eval", str(base / given)])
+        main(["train", *options, *data, "--output", str(tmp_path / "out"), "--eval", str(base / given)])
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -294,7 +296,8 @@ def terminal():
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_live_view_fits_and_says_where_the_run_stands(terminal, width):
-    with training_view(terminal, CURRICULUM) as view:
+    with training_view(terminal) as view:
+        view.begin(RunStart((), None, CURRICULUM))
         view.step(step("warm-up", 12, 12, (3.0,)))
         view.step(step("stage 1", 1, 13, (2.0, 1.0)))
         view.step(step("stage 1", 2, 14, (1.0, 0.03, 0.5)))
@@ -307,13 +310,14 @@ def test_the_live_view_fits_and_says_where_the_run_stands(terminal, width):
         assert lines[5].strip() == "-log p by readout  1 1.50  2 0.52  3 0.50"
         view.scored(stage_scores("stage 1", (1, 97), 100))
         view.doing("scoring")
-        assert "right 97.0%" in frame(view, width)[1]
+        assert "right 97.0% of 100" in frame(view, width)[1]
         assert frame(view, width)[-1].split()[1:] == ["scoring"]
     assert len(frame(view, width)) == 3, "the stages stay, what is going on goes"
 
 
 def test_many_readouts_take_two_lines_at_most_and_the_last_one_stays(terminal):
-    with training_view(terminal, CURRICULUM) as view:
+    with training_view(terminal) as view:
+        view.begin(RunStart((), None, CURRICULUM))
         view.step(step("stage 1", 1, 11, tuple(float(place) for place in range(33))))
         shown = frame(view, 80)[5:]
         assert len(shown) <= 3
@@ -322,6 +326,6 @@ def test_many_readouts_take_two_lines_at_most_and_the_last_one_stays(terminal):
 
 def test_who_has_nothing_to_tell_shows_nothing(terminal):
     """As all processes of a run but the first."""
-    with training_view(terminal, CURRICULUM):
+    with training_view(terminal):
         pass
     assert terminal.file.getvalue() == ""

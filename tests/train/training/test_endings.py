@@ -20,10 +20,11 @@ from rim_edge.evaluation.checkpoint_answers import answers_read, open_checkpoint
 from rim_edge.evaluation.items import items_of
 from rim_edge.evaluation.scores import Read, report
 from rim_edge.recipe.inputs import EvalFile
-from rim_edge.training import job as job_module
 from rim_edge.training import loop
-from rim_edge.training.job import run_job
-from rim_edge.training.state import SavedStates
+from rim_edge.training import run as run_module
+from rim_edge.training.identity import Identity
+from rim_edge.training.run import run_job
+from rim_edge.training.saved_states import SavedStates
 from rim_edge.training.stopping import StopRequest
 from tests.train.hearing import Hearing
 from tests.train.runs import STEPS, interrupt, job, losses_of, make_base, weights
@@ -60,7 +61,7 @@ def summary(folder):
 def test_a_disk_that_is_full_at_the_end_costs_no_step(base, whole, tmp_path, monkeypatch):
     given = scored(base, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "write_trained", fail(StorageError("The disk is full.")))
+        patch.setattr(run_module, "write_trained", fail(StorageError("The disk is full.")))
         with pytest.raises(
             StorageError, match=r"full\. The last state is .*step-00000009-scored: go on with --res"
         ):
@@ -76,7 +77,7 @@ def test_a_disk_that_is_full_at_the_end_costs_no_step(base, whole, tmp_path, mon
 def test_an_error_while_a_stage_is_scored_costs_no_step(base, whole, tmp_path, monkeypatch):
     given = scored(base, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "right_answers", fail(RuntimeError("an engine's fault")))
+        patch.setattr(run_module, "right_answers", fail(RuntimeError("an engine's fault")))
         with pytest.raises(RuntimeError, match="fault"):
             run_job(given)
     rest, outcome = losses_of(replace(given, resume=True))
@@ -84,13 +85,13 @@ def test_an_error_while_a_stage_is_scored_costs_no_step(base, whole, tmp_path, m
     assert summary(given.out)["scores"] == summary(whole[1])["scores"]
 
 
-@pytest.mark.parametrize("name", ["draw_accuracy", "_write_summary"])
+@pytest.mark.parametrize("name", ["draw_accuracy", "write_summary"])
 def test_what_lies_beside_the_weights_does_not_cost_them(base, whole, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(job_module, name, fail(RuntimeError("no font")))
+    monkeypatch.setattr(run_module, name, fail(RuntimeError("no font")))
     outcome = run_job(scored(base, tmp_path / "out"))
     assert weights(tmp_path / "out") == weights(whole[1])
-    said = outcome.notes[0] if name == "_write_summary" else outcome.no_picture
-    missing = "training.json" if name == "_write_summary" else "accuracy.svg"
+    said = outcome.notes[0] if name == "write_summary" else outcome.no_picture
+    missing = "training.json" if name == "write_summary" else "accuracy.svg"
     assert said == f"{missing} could not be written (RuntimeError: no font)"
     assert {path.name for path in whole[1].iterdir()} - {path.name for path in outcome.checkpoint.iterdir()} == {
         missing
@@ -149,7 +150,7 @@ def test_signals_stop_the_command(base, tmp_path, monkeypatch, capfd, number, co
 
     (tmp_path / "mine.toml").write_text(CONFIG)
     command = ["train", "--config", str(tmp_path / "mine.toml"), "--model", str(base), "--threads", "1"]
-    command += ["--data", str(base / "rows.jsonl"), "--out", str(tmp_path / "out")]
+    command += ["--data", str(base / "rows.jsonl"), "--output", str(tmp_path / "out")]
     take_step, before = loop.take_step, signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "take_step", signalled)
@@ -182,17 +183,17 @@ def test_a_diverged_run_goes_on_with_a_lower_rate(base, tmp_path, monkeypatch):
     stages = tuple(replace(stage, learning_rate=1e-3) for stage in given.recipe.curriculum.stages)
     lower = replace(given.recipe, curriculum=replace(given.recipe.curriculum, stages=stages))
     assert run_job(replace(given, recipe=lower, resume=True)).resumed_at == 6
-    assert summary(given.out)["learning_rates"] == [
-        {"since": 0, "by_stage": [1e-2, 1e-2]},
-        {"since": 6, "by_stage": [1e-3, 1e-3]},
+    assert summary(given.out)["plans"] == [
+        {"since": 0, "learning_rates": [1e-2, 1e-2], "steps": [4, 4]},
+        {"since": 6, "learning_rates": [1e-3, 1e-3], "steps": [4, 4]},
     ]
 
 
 def test_weights_that_are_not_finite_are_not_saved_as_a_state(base, tmp_path):
-    saved = SavedStates.beside(tmp_path / "out", {})
-    with saved.in_use() as metrics:
+    saved = SavedStates.beside(tmp_path / "out")
+    with saved.in_use():
         with pytest.raises(DivergedError, match="1 of 2 weights of w are not finite"):
-            saved.save(loop.TrainingState(), {"w": torch.tensor([1.0, torch.inf])}, metrics)
+            saved.save(loop.TrainingState(), {"w": torch.tensor([1.0, torch.inf])}, Identity({}, None))
         assert saved.latest() is None
 
 
@@ -241,11 +242,12 @@ def test_a_second_run_on_the_same_output_is_refused(base, tmp_path, resume):
     given = job(base, tmp_path / "out")
     interrupt(given, 5)
     words = r"out\.progress is in use by another run, .* Wait until"
-    with SavedStates.beside(given.out, {}).in_use() as metrics:
-        metrics.write_text("mine")
+    saved = SavedStates.beside(given.out)
+    with saved.in_use():
+        saved.metrics.write_text("mine")
         with pytest.raises(TargetExistsError, match=words):
             run_job(replace(given, resume=resume))
-        assert metrics.read_text() == "mine"
+        assert saved.metrics.read_text() == "mine"
 
 
 def test_a_lock_of_a_dead_process_is_taken_over(base, tmp_path):

@@ -59,9 +59,9 @@ def test_what_is_surely_short_is_not_tokenized_and_the_bound_holds(encoder):
 
 
 def test_limits_are_checked():
-    with pytest.raises(CurriculumError, match="limits: tokens is 0"):
+    with pytest.raises(CurriculumError, match=r"limits\.tokens is 0"):
         Limits(tokens=0)
-    with pytest.raises(CurriculumError, match="limits: steps is -1"):
+    with pytest.raises(CurriculumError, match=r"limits\.steps is -1"):
         Limits(steps=-1)
 
 

@@ -192,7 +192,7 @@ def test_rows_without_a_model_do_not_train_a_toy(tmp_path, rows, capsys, given):
                 "train",
                 "--steps",
                 "3",
-                "--out",
+                "--output",
                 str(tmp_path / "out"),
                 *(word for name in given for word in (name, rows)),
             ]

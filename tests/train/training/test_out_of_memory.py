@@ -9,7 +9,7 @@ from rim_edge.training.out_of_memory import report_out_of_memory
 
 
 def test_the_machine_has_not_enough():
-    said = r"tried to allocate 4503599627370496 .* some micro_batch, recompute = true"
+    said = r"tried to allocate 4503599627370496 .* \[resources\] micro_batch = 4, \[resources\] recompute = true"
     with pytest.raises(OutOfMemoryError, match=said), report_out_of_memory(Resources()):
         torch.empty(2**50)
 
@@ -20,7 +20,7 @@ def test_the_gpu_has_not_enough_and_what_is_done_already_is_not_proposed():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
     assert str(error.value) == (
         "Memory ran out (CUDA out of memory. Tried to allocate 2.00 GiB.). "
-        "Go on with --resume and a recipe with [resources] a smaller micro_batch, [limits] fewer tokens."
+        "Go on with --resume and a recipe with [resources] micro_batch = 1, [limits] fewer tokens."
     )
 
 

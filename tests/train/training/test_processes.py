@@ -15,7 +15,8 @@ from rim_edge.model.checkpoint import write_checkpoint
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from rim_edge.recipe.inputs import DataFile, EvalFile
 from rim_edge.recipe.toml import read_recipe
-from rim_edge.training.job import Job, run_job
+from rim_edge.training.job import Job
+from rim_edge.training.run import run_job
 from tests.train.hearing import Hearing
 
 RUN = """
@@ -23,7 +24,8 @@ import json, sys
 from pathlib import Path
 from rim_edge.training.callbacks import Listener
 from rim_edge.recipe.inputs import DataFile, EvalFile
-from rim_edge.training.job import Job, run_job
+from rim_edge.training.job import Job
+from rim_edge.training.run import run_job
 from rim_edge.recipe.toml import read_recipe
 base, config, out = map(Path, sys.argv[1:4])
 stop, told = int(sys.argv[4]), []

@@ -16,8 +16,9 @@ from rim_edge.errors import CurriculumError
 from rim_edge.recipe.inputs import DataFile
 from rim_edge.recipe.recipe import Trains
 from rim_edge.recipe.toml import read_recipe
-from rim_edge.training.job import Job, run_job
-from tests.train.runs import STEPS, interrupt, job, losses_of, make_base, weights
+from rim_edge.training.job import Job
+from rim_edge.training.run import run_job
+from tests.train.runs import CURRICULUM, STEPS, interrupt, job, losses_of, make_base, weights
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_a_run_that_was_interrupted_is_not_overwritten_by_accident(base, tmp_pat
         run_job(given)
     for other, name in (
         (replace(given, seed=4), "seed"),
-        (replace(given, steps=7), "curriculum"),
+        (replace(given, recipe=replace(given.recipe, curriculum=replace(CURRICULUM, batch_size=3))), "curriculum"),
         (replace(given, recipe=given.recipe.with_rank(3)), "trains"),
     ):
         with pytest.raises(CurriculumError, match=f"saved by a run with another {name}"):
@@ -97,7 +98,7 @@ dropout = 0.1
 def command(base, config, out):
     return [
         *(sys.executable, "-m", "rim_edge", "train", "--config", str(config), "--model", str(base)),
-        *("--data", str(base / "rows.jsonl"), "--out", str(out), "--threads", "1", "--resume", "--json"),
+        *("--data", str(base / "rows.jsonl"), "--output", str(out), "--threads", "1", "--resume", "--json"),
     ]
 
 
@@ -127,7 +128,8 @@ from dataclasses import replace
 from pathlib import Path
 from rim_edge.training.callbacks import Listener
 from rim_edge.recipe.inputs import DataFile
-from rim_edge.training.job import Job, run_job
+from rim_edge.training.job import Job
+from rim_edge.training.run import run_job
 from rim_edge.recipe.toml import read_recipe
 from rim_runtime.errors import StorageError
 base, config, out = map(Path, sys.argv[1:])

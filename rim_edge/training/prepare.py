@@ -1,0 +1,156 @@
+"""From a job to what is trained: files are read, the model is loaded, rows are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.prompt import derive_contract
+
+from rim_edge.data.files import ReadFile, read_file
+from rim_edge.data.puzzle_source import PuzzleSource
+from rim_edge.errors import CurriculumError, DataError
+from rim_edge.evaluation.held_out import HeldOut, held_out_puzzles, hold_out
+from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.model.trainable import TrainableModel, load_trainable
+from rim_edge.recipe.arms import for_arm
+from rim_edge.recipe.curriculum import Curriculum
+from rim_edge.recipe.inputs import DataFile, LeakedRows
+from rim_edge.training.gather import FileReport, Gathered, gather
+from rim_edge.training.job import Job
+from rim_edge.training.memory import Shape, memory, memory_notes
+from rim_edge.training.processes import Processes
+from rim_edge.training.step import TrainingSetup
+
+Doing = Callable[[str], None]
+"""Hears what takes time."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read."""
+
+    files: tuple[ReadFile, ...]
+    """Training data."""
+    scored: ReadFile | None
+    """All rows of the file that is scored."""
+    base: Checkpoint | None
+    """The model to start from."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is trained and scored."""
+
+    trainable: TrainableModel
+    """The model."""
+    setup: TrainingSetup
+    """The run."""
+    reports: tuple[FileReport, ...]
+    """What was read of each file, and what was left out."""
+    held_out: HeldOut | None
+    """What is scored."""
+    notes: tuple[str, ...]
+    """What is said before training: the memory it takes."""
+
+
+def check_inputs(job: Job) -> None:
+    """Refuse a job without data or model, and files that are not there, before anything is read."""
+    recipe = job.recipe
+    if not job.files and recipe.scratch is None:
+        raise DataError(
+            f"{_named(job)} has no data of its own. Pass --data FILE, or write [[data]] into a recipe."
+        )
+    if not job.data:
+        for place, file in enumerate(recipe.data):
+            _refuse_missing(recipe.file, f"data[{place}].path", file.path)
+    if job.eval is None and recipe.eval is not None:
+        _refuse_missing(recipe.file, "eval.path", recipe.eval.path)
+    if job.model is None and recipe.scratch is None:
+        raise CurriculumError(f"{_named(job)} has no model of its own. Pass --model DIR.")
+    if job.leaked_rows is LeakedRows.DROP and job.eval_file is None:
+        raise CurriculumError(
+            "Got --drop-leaked and nothing that is scored, expected a file whose questions are left out of "
+            "training. Pass --eval FILE."
+        )
+
+
+def _named(job: Job) -> str:
+    return str(job.recipe.file) if job.recipe.file else f"The recipe '{job.recipe.name}'"
+
+
+def _refuse_missing(recipe: Path | None, key: str, path: Path) -> None:
+    if recipe is not None and not path.exists():
+        raise DataError(
+            f"{recipe}: {key} names {path}, and there is no such file; paths count from the recipe's folder. "
+            "Mend the path, or name files with --data and --eval."
+        )
+
+
+def read_inputs(job: Job, doing: Doing) -> Inputs:
+    """Read the files, and refuse what could not be exported, before a large model is loaded."""
+    base = None if job.model is None else Checkpoint.open(job.model)
+    files = []
+    for number, file in enumerate(job.files, start=1):
+        doing(f"reading {file.path.name} (file {number} of {len(job.files)})")
+        files.append(read_file(file, job.bad_rows))
+    if job.eval_file is None:
+        return Inputs(tuple(files), None, base)
+    doing(f"reading {job.eval_file.path.name}, which is scored")
+    return Inputs(tuple(files), read_file(DataFile(job.eval_file.path), job.bad_rows), base)
+
+
+def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Prepared:
+    """Load the model, and leave out the rows that do not fit it."""
+    doing(f"loading the model {job.model.name}" if job.model else "making the model")
+    trainable = load_trainable(job.recipe, job.model, job.seed)
+    encoder = ExampleEncoder(trainable.tokenizer, derive_contract(trainable.tokenizer, trainable.rim))
+    positions = trainable.model.config.max_position_embeddings
+    gathered = Gathered(PuzzleSource(job.seed), ())
+    if inputs.files:
+        drop = job.leaked_rows is LeakedRows.DROP
+        gathered = gather(
+            inputs.files,
+            encoder,
+            replace(job.recipe, curriculum=for_arm(job.recipe.curriculum, job.arm)),
+            positions,
+            job.seed,
+            scored=inputs.scored if drop else None,
+            doing=doing,
+        )
+    curriculum = job.curriculum(gathered.rows)
+    setup = TrainingSetup(
+        model=trainable.model,
+        encoder=encoder,
+        source=gathered.source,
+        curriculum=curriculum,
+        padding=trainable.padding,
+        resources=job.recipe.resources,
+        seed=job.seed,
+        processes=processes,
+    )
+    held_out = None if processes.is_sharded else _held_out(job, inputs, encoder, positions)
+    notes = _memory(inputs.base, job, curriculum, processes, gathered.longest)
+    return Prepared(trainable, setup, gathered.reports, held_out, notes)
+
+
+def _held_out(job: Job, inputs: Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
+    """Return what is scored: the file's rows; without one, puzzles where puzzles are trained."""
+    if inputs.scored is None or job.eval_file is None:
+        return None if inputs.files else held_out_puzzles()
+    first = replace(inputs.scored, examples=inputs.scored.examples[: job.eval_file.rows])
+    trained_on = () if job.leaked_rows is LeakedRows.DROP else inputs.files
+    return hold_out(first, encoder, trained_on, positions)
+
+
+def _memory(
+    base: Checkpoint | None, job: Job, curriculum: Curriculum, processes: Processes, longest: int
+) -> tuple[str, ...]:
+    """Return what is said of memory; nothing of a toy from scratch."""
+    if base is None:
+        return ()
+    recipe = replace(job.recipe, curriculum=curriculum)
+    parts = memory(Shape.of(base.config), recipe, processes.count, longest or None)
+    return memory_notes(parts, processes.device, recipe.resources)

@@ -1,0 +1,76 @@
+"""training.json beside the weights: the resolved run, what was read, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from rim_runtime.errors import TargetExistsError
+from rim_runtime.machine.json_files import read_json
+
+from rim_edge.recipe.recipe import Trains
+from rim_edge.training.job import Job, Outcome
+from rim_edge.training.step import TrainingSetup
+
+SUMMARY = "training.json"
+
+
+def write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome) -> None:
+    """Write training.json."""
+    recipe, scores = job.recipe, outcome.scores
+    summary = {
+        "recipe": recipe.name,
+        "arm": job.arm,
+        "model": None if job.model is None else job.model.name,
+        "data": [asdict(report) for report in outcome.data],
+        "leaked_rows": job.leaked_rows,
+        "seed": job.seed,
+        "threads": torch.get_num_threads(),
+        "processes": setup.processes.count,
+        "trains": recipe.trains,
+        "lora": asdict(recipe.lora) if recipe.trains is Trains.LORA else None,
+        "limits": asdict(recipe.limits),
+        "resources": asdict(recipe.resources),
+        "lengths": _lengths(job),
+        "curriculum": asdict(setup.curriculum),
+        "prompt": asdict(setup.encoder.contract),
+        "plans": [asdict(plan) for plan in outcome.plans],
+        "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in outcome.stages],
+        "resumed_at": outcome.resumed_at,
+        "scores": None if scores is None else scores.to_json(),
+        "accuracy_by_blocks": outcome.accuracy_by_blocks,
+    }
+    target.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the output is there already, and was written by this very run.
+
+    Raises TargetExistsError where it was written by a run of other lengths, or where that cannot be found out.
+    """
+    if not job.out.is_dir():
+        return False
+    path = job.out / SUMMARY
+    try:
+        told = read_json(path)
+        same = [told["recipe"], told["arm"], told["seed"]] == [job.recipe.name, job.arm, job.seed]
+        lengths = told["lengths"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TargetExistsError(
+            f"{job.out} already exists, and {path} does not say which run wrote it "
+            f"({type(error).__name__}: {error}). Choose another --output, or delete it first."
+        ) from None
+    if same and lengths != _lengths(job):
+        raise TargetExistsError(
+            f"{job.out} is the result of a finished run of other lengths, and cannot be made longer: its "
+            f"optimizer is gone. Train on from its weights: --model {job.out}, another --output, the missing steps."
+        )
+    return bool(same)
+
+
+def _lengths(job: Job) -> list[object]:
+    """Return the lengths that were asked for, as JSON."""
+    stages = [[stage.steps, stage.epochs] for stage in job.recipe.curriculum.stages]
+    return [job.steps, job.epochs, stages]
