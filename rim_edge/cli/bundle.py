@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rim_edge.cli.options import JsonOption, bundle_names
+from rim_edge.cli.bundle_files import copy, remove
+from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json, progress_line
 from rim_edge.cli.pages import Command, Group, epilog
 from rim_edge.cli.show.numbers import megabytes
@@ -32,7 +33,6 @@ NameArgument = Annotated[
         autocompletion=bundle_names,
     ),
 ]
-OneArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder or name.", autocompletion=bundle_names)]
 OriginArgument = Annotated[
     str,
     typer.Argument(
@@ -60,7 +60,7 @@ def list_(as_json: JsonOption = False) -> None:
 
 
 @bundle.command(cls=Command, epilog=epilog("rim-edge bundle use demo", "rim-edge bundle use path/to/bundle"))
-def use(name: OneArgument, as_json: JsonOption = False) -> None:
+def use(name: BundleArgument, as_json: JsonOption = False) -> None:
     """Make a bundle the one that `ask` uses."""
     from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.names import find_bundle, use_bundle
@@ -139,6 +139,15 @@ def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
     from rim_edge.cli.show.bundle import print_info
 
     print_info(body)
+
+
+bundle.command(
+    cls=Command,
+    epilog=epilog("rim-edge bundle copy demo path/to/copy", "rim-edge bundle copy mine /media/usb/mine --json"),
+)(copy)
+bundle.command(
+    cls=Command, epilog=epilog("rim-edge bundle remove mine", "rim-edge bundle remove path/to/copy --yes --json")
+)(remove)
 
 
 def _load(name: str | None) -> Bundle:
