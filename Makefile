@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 Q ?= There are eight rooms, A to H, with one door out of each. The door in B leads to E. The door in G leads to A. The door in E leads to C. The door in H leads to G. The door in A leads to D. The door in F leads to B. The door in D leads to H. The door in C leads to F. You start in B and walk through three doors. In which room are you?
 
-.PHONY: ask test lint format demo clean
+.PHONY: ask test lint format docs demo clean
 
 ask: $(VENV)/.runs
 	@$(BIN)/rim-edge ask "$(Q)"
@@ -23,6 +23,10 @@ lint: $(VENV)/.develops
 format: $(VENV)/.develops
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+# Write docs/cli.md from the code.
+docs: $(VENV)/.develops
+	PYTHONPATH=. $(BIN)/python docs/write_cli.py
 
 # Train the demo model, export it, and replace what ships inside the package (45 minutes or more on one core).
 demo: $(VENV)/.develops
