@@ -41,7 +41,7 @@ class QuestionFile:
 def read_questions(path: Path) -> QuestionFile:
     """Read a file of rows, in any of the forms of docs/rows.md. Raises RowError with file, line and reason."""
     records = list(read_records(path))
-    counting = counting_of_records(records)
+    counting = counting_of_records(path, records)
     asked: list[LabelledQuestion] = []
     ignored: dict[str, None] = {}
     for record in records:

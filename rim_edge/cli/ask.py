@@ -48,28 +48,39 @@ def ask(
     precision: PrecisionOption = None,
     as_json: JsonOption = False,
     raw: Annotated[bool, typer.Option("--raw", "-r", help="Print the letter only.")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Answer rows of JSON from stdin one by one, a line of JSON each.")
+    ] = False,
 ) -> None:
     """Answer a question.
 
-    Without one, on a terminal, it asks for questions until Ctrl-D.
+    Without one, on a terminal, it asks for questions until Ctrl-D; a pipe holds ONE question, or rows (--jsonl).
     """
     from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.engines.backend import Answers
     from rim_runtime.question import Question
 
+    from rim_edge.cli.asking.text import read_question
     from rim_edge.cli.opening import open_engine
-    from rim_edge.cli.questions import read_question
 
     form = _form(as_json, raw)
+    if jsonl:
+        _refuse_beside_rows(question, choice, raw)
     folder = resolve_bundle(bundle).path
+    if jsonl:
+        from rim_edge.cli.asking.rows import answer_rows
+
+        with open_engine(folder, engine, precision) as opened:
+            raise typer.Exit(answer_rows(opened, sys.stdin.buffer, blocks))
     if question is None and sys.stdin.isatty():
-        from rim_edge.cli.questions import converse
+        from rim_edge.cli.asking.conversation import converse
+        from rim_edge.cli.asking.terminal import reader_for
 
         if choice:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
         with open_engine(folder, engine, precision) as opened:
             tell = Teller(folder, opened.manifest, form)
-            converse(opened, blocks, tell)
+            converse(opened, blocks, tell, reader_for(sys.stdin, sys.stdout))
         return
     asked = Question(read_question(question), choice or ())
     asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
@@ -112,6 +123,12 @@ class Teller:
     def _is_foreign(self, answer: Answer) -> bool:
         """Whether the demo was asked something that is none of its puzzles, on which alone it was certified."""
         return self._clear is ClearLead.DEMO and not self._clear.reached(answer)
+
+
+def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: bool) -> None:
+    given = {"QUESTION": question not in (None, "-"), "--choice": bool(choice), "--raw": raw}
+    for name in (name for name, is_there in given.items() if is_there):
+        raise typer.BadParameter(f"--jsonl and {name} exclude each other: rows come from stdin, answers are JSON")
 
 
 def _form(as_json: bool, raw: bool) -> Form:

@@ -27,7 +27,7 @@ def prompt(
     from rim_runtime.loading.load import load_encoder
     from rim_runtime.question import Question
 
-    from rim_edge.cli.questions import read_question
+    from rim_edge.cli.asking.text import read_question
 
     text = Question(read_question(question), choice or ()).rendered()
     encoder = load_encoder(Bundle.load(resolve_bundle(bundle).path))

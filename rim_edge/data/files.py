@@ -35,7 +35,7 @@ def read_file(file: DataFile, bad_rows: BadRows = BadRows.REFUSE) -> ReadFile:
     """Read a file. Raises DataError with file, line and reason."""
     try:
         records = list(read_records(file.path))
-        counting = counting_of_records(records)
+        counting = counting_of_records(file.path, records)
     except RowError as error:
         raise DataError(str(error)) from None
     examples: list[Example] = []

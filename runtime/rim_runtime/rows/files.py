@@ -1,13 +1,12 @@
 """Files of rows: JSON lines, lists in JSON, or text lines, plain or gzipped, with one set of errors.
 
-Lines are read one by one and never longer than `LONGEST_LINE`, so a damaged or hostile file fills no memory.
+Lines are read one by one and none is longer than `LONGEST_LINE`, so a damaged or hostile file fills no memory.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import stat
 import zlib
@@ -16,20 +15,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Never
+from typing import IO, Any
 
 from rim_runtime.errors import RowError
 from rim_runtime.rows.answers import Answers, Counting, counting_of
+from rim_runtime.rows.lines import BYTE_ORDER_MARK, Line, parse_row, read_lines
 from rim_runtime.rows.row import Row, read_row
 
-LONGEST_LINE = 16 * 2**20
-"""Bytes of the longest line that is read."""
 LONGEST_LIST = 2**28
 """Bytes of the longest JSON list that is read, unpacked."""
 TEXT_LINES = ".txt"
 """The suffix of files whose lines are no JSON."""
 _NAMES = (".jsonl", ".json", ".ndjson", TEXT_LINES, "")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -70,22 +67,18 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises RowError with the file's name where it is not there, is none, is not UTF-8 or is damaged.
     """
     _refuse_what_is_no_file(path)
-    number, empty = 0, True
+    number = 0
     try:
         with _opened(path) as content:
             if kind_of(path) != TEXT_LINES and _starts_a_list(content):
                 yield from _of_list(path, content)
                 return
-            while line := content.readline(LONGEST_LINE + 1):
-                number += 1
-                if number == 1:
-                    line = line.removeprefix(_BYTE_ORDER_MARK)
-                if line.strip():
-                    empty = False
-                    yield _of_line(path, number, line, content)
+            for line in read_lines(content):
+                number = line.number
+                yield _record(path, line)
     except (OSError, EOFError, zlib.error) as error:
         raise RowError(f"{path}, after line {number}: cannot be read ({error}). Get the file anew.") from None
-    if empty:
+    if not number:
         raise RowError(f"{path} is empty, expected rows.")
 
 
@@ -95,7 +88,7 @@ def read_rows(path: Path) -> list[tuple[Row, str | None]]:
     An answer is a letter where the question has options, else a text; None where the row has none.
     """
     records = list(read_records(path))
-    counting = counting_of_records(records)
+    counting = counting_of_records(path, records)
     rows: list[tuple[Row, str | None]] = []
     for record in records:
         try:
@@ -106,9 +99,12 @@ def read_rows(path: Path) -> list[tuple[Row, str | None]]:
     return rows
 
 
-def counting_of_records(records: Iterable[Record]) -> Counting | None:
+def counting_of_records(path: Path, records: Iterable[Record]) -> Counting | None:
     """Return where the numbers that are answers count from. Raises RowError if the file shows both."""
-    return counting_of(_readable(records))
+    try:
+        return counting_of(_readable(records))
+    except RowError as error:
+        raise RowError(f"{path}: {error}") from None
 
 
 def _readable(records: Iterable[Record]) -> Iterator[Answers]:
@@ -117,40 +113,13 @@ def _readable(records: Iterable[Record]) -> Iterator[Answers]:
             yield record.row.answers
 
 
-def parse_row(line: str) -> Any:
-    """Return the JSON value of a line. Raises RowError, also for a key that comes twice."""
-    try:
-        return json.loads(line, object_pairs_hook=_once, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise RowError("no JSON (it is nested too deep).") from None
-    except RowError:
-        raise
-    except ValueError as error:
-        raise RowError(f"no JSON ({error}).") from None
-
-
-def _refuse_constant(name: str) -> Never:
-    raise RowError(f"no JSON ({name} stands in it).")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise RowError(f"the key '{twice}' comes twice, expected it once.")
-    return found
-
-
 def _refuse_what_is_no_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise RowError(
-                f"There is no file {path}, expected rows (.jsonl, .json or .txt, or with .gz)."
-            ) from None
-        raise RowError(f"{path} cannot be opened ({error.strerror}). Give another file.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise RowError(f"There is no file {path}, expected rows (.jsonl, .json or .txt, or with .gz).") from None
+    except (OSError, ValueError) as error:  # the latter: a NUL in its name
+        raise RowError(f"{str(path)!r} cannot be opened ({error}). Give another file.") from None
     if stat.S_ISDIR(mode):
         raise RowError(f"{path} is a folder, expected a file of rows (.jsonl, .json or .txt, or with .gz).")
     if path.resolve() == Path(os.devnull).resolve():
@@ -178,7 +147,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _starts_a_list(content: Any) -> bool:
-    return bytes(content.peek(64)).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"[")
+    return bytes(content.peek(64)).removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"[")
 
 
 def _of_list(path: Path, content: IO[bytes]) -> Iterator[Record]:
@@ -188,30 +157,26 @@ def _of_list(path: Path, content: IO[bytes]) -> Iterator[Record]:
             f"{path} is a list of more than {LONGEST_LIST >> 20} MB, expected less. Write it as .jsonl."
         )
     try:
-        values = parse_row(_decoded(path, read, "").removeprefix("\ufeff"))
+        values = parse_row(_decoded(path, read))
     except RowError as error:
         raise RowError(f"{path}: {error}") from None
     for number, value in enumerate(values, start=1):
         yield Record(f"row {number}", value)
 
 
-def _of_line(path: Path, number: int, line: bytes, content: IO[bytes]) -> Record:
-    place = f"line {number}"
-    if len(line) > LONGEST_LINE:
-        while line and not line.endswith(b"\n"):
-            line = content.readline(LONGEST_LINE)
-        return Record(place, problem=f"it is longer than {LONGEST_LINE >> 20} MB, which is no question.")
-    text = _decoded(path, line, f", {place}").rstrip("\r\n")
-    if kind_of(path) == TEXT_LINES:
-        return Record(place, text)
+def _record(path: Path, line: Line) -> Record:
+    place = f"line {line.number}"
+    if line.content is not None:
+        _decoded(path, line.content, f", {place}")
     try:
-        return Record(place, parse_row(text))
+        return Record(place, line.text() if kind_of(path) == TEXT_LINES else line.value())
     except RowError as error:
         return Record(place, problem=str(error))
 
 
-def _decoded(path: Path, content: bytes, place: str) -> str:
+def _decoded(path: Path, content: bytes, place: str = "") -> str:
+    """Return the content as text. Raises RowError, because more of the file than this place cannot be right."""
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RowError(f"{path}{place}: not UTF-8 at byte {error.start:,} of it. Convert the file.") from None

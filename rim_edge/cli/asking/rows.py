@@ -1,0 +1,62 @@
+"""Rows of JSON in, answers in JSON out, line by line: how programs in other languages keep one engine open.
+
+Each row is answered, and its answer written, before the next one is read. A row that cannot be answered gets an
+error in the place of its answer, and the others go on. docs/rows.md shows both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import IO, TYPE_CHECKING, Any
+
+from rim_edge.cli.output import error_body, exit_code, note, print_json
+
+if TYPE_CHECKING:
+    from rim_runtime.engine import Engine
+    from rim_runtime.rows.lines import Line
+
+
+def answer_rows(engine: Engine, rows: IO[bytes], blocks: int | None) -> int:
+    """Answer rows until they end; return the exit code of the first one that failed, else 0.
+
+    Raises QuestionError for a number of blocks that the model does not have.
+    """
+    from rim_runtime.errors import RimError
+    from rim_runtime.rows.lines import read_lines
+
+    contract = engine.manifest.prompt
+    contract.check_blocks(contract.blocks if blocks is None else blocks)
+    ended, told = 0, set[str]()
+    for line in read_lines(rows):
+        given: dict[str, Any] = {}
+        try:
+            given = _object(line)
+            print_json({**_id(given), **_answer(engine, given, blocks, told)})
+        except RimError as error:
+            ended = ended or exit_code(error)
+            print_json({**_id(given), **error_body(error), "line": line.number})
+    return ended
+
+
+def _object(line: Line) -> dict[str, Any]:
+    from rim_runtime.errors import RowError
+
+    value = line.value()
+    if not isinstance(value, dict):
+        raise RowError(f'found {type(value).__name__}, expected an object: {{"question": …, "options": […]}}.')
+    return value
+
+
+def _answer(engine: Engine, given: dict[str, Any], blocks: int | None, told: set[str]) -> dict[str, Any]:
+    """Return a row's answer; a note names each key that nothing reads, once."""
+    from rim_runtime.rows.row import read_row
+
+    row = read_row(given)
+    if new := [key for key in row.ignored if key not in told]:
+        told.update(new)
+        note(f"ignored keys: {', '.join(new)}")
+    return dataclasses.asdict(engine.ask(row.question.text, row.question.choices, blocks=blocks))
+
+
+def _id(given: dict[str, Any]) -> dict[str, Any]:
+    return {"id": given["id"]} if "id" in given else {}
