@@ -143,7 +143,7 @@ def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
 
 bundle.command(
     cls=Command,
-    epilog=epilog("rim-edge bundle copy demo path/to/copy", "rim-edge bundle copy mine /media/usb/mine --json"),
+    epilog=epilog("rim-edge bundle copy demo path/to/copy", "rim-edge bundle copy mine path/to/mine --json"),
 )(copy)
 bundle.command(
     cls=Command, epilog=epilog("rim-edge bundle remove mine", "rim-edge bundle remove path/to/copy --yes --json")
