@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle import names
+from rim_runtime.bundle.folder import Bundle, Progress
 from rim_runtime.bundle.manifest import Variant
-from rim_runtime.bundle.names import ListedBundle, list_bundles
+from rim_runtime.bundle.names import ListedBundle, default_trouble, list_bundles
 from rim_runtime.engines.gpu_engines import missing_cuda_libraries, plan_requirements
 from rim_runtime.engines.names import GPU_ENGINES, EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
@@ -25,14 +26,22 @@ from rim_runtime.libraries.onnxruntime import (
     refuse_two_wheels,
     telemetry,
 )
+from rim_runtime.loading.trial import Trial, try_engine
 from rim_runtime.machine import gpu
 from rim_runtime.machine.cpu import Cpu, this_cpu
-from rim_runtime.machine.folders import bundles_folder, cache_folder, home_folder
+from rim_runtime.machine.folders import HOME_VARIABLE, bundles_folder, cache_folder, home_folder
 from rim_runtime.machine.gpu import Gpus
 from rim_runtime.tensorrt.plans import refusal
 
 from rim_edge.extras import EXTRAS, ExtraStatus, extra_status
 
+EXTRA_OF = {
+    EngineName.ORT_CPU: "cpu",
+    EngineName.OPENVINO: "openvino",
+    EngineName.ORT_CUDA: "gpu",
+    EngineName.TRT: "trt",
+}
+"""The extra that brings an engine's library."""
 LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt-rtx-cu13", "tensorrt-cu13", "cuda-bindings")
 """Packages that engines run on."""
 
@@ -45,6 +54,20 @@ class FolderStatus:
     """Where it is, or would be made; None where there is no place for it."""
     trouble: str | None
     """Why it cannot be written; None where it can."""
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """One engine: what is there, and whether it answers."""
+
+    name: EngineName
+    """The engine."""
+    available: bool
+    """Whether it can run here; it is not, if it was tried and failed."""
+    reason: str
+    """Its library and version, or why it cannot run and what to do."""
+    trial: Trial | None = None
+    """What came of one question; None where nothing was there to try it on."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +116,14 @@ class Machine:
     """What is wrong if there are several wheels of ONNX Runtime."""
     telemetry: str
     """State of ONNX Runtime's usage reporting in this process."""
-    engines: tuple[EngineStatus, ...]
-    """Every engine, and whether it runs here."""
+    engines: tuple[EngineReport, ...]
+    """Every engine, and whether it answers here."""
     extras: tuple[ExtraStatus, ...]
     """Every extra, and what it lacks."""
     bundles: tuple[BundleStatus, ...]
     """The bundles on this machine."""
     bundles_trouble: str | None
-    """Why the bundles cannot be listed."""
+    """What is wrong with the default bundle, or with the folder of bundles."""
     home: FolderStatus
     """Folder of bundles and state."""
     cache: FolderStatus
@@ -112,11 +135,18 @@ class Machine:
         return _advice(self)
 
 
-def examine() -> Machine:
-    """Examine this machine; what is missing or broken never raises."""
+def examine(progress: Progress | None = None) -> Machine:
+    """Examine this machine and try its engines; what is missing or broken never raises.
+
+    `progress` is called with a line of text before each step that may take a moment.
+    """
+    tell = progress or (lambda text: None)
     wheels = installed_wheels()
+    tell("looking for engines")
     # imports ONNX Runtime, so that the telemetry below is the real one
-    engines = tuple(map(_with_cuda, engine_statuses()))
+    statuses = tuple(map(_with_cuda, engine_statuses()))
+    engines = tuple(_tried(status, _demo(), tell) for status in statuses)
+    tell("looking at the bundles")
     bundles, trouble = _bundles(engines)
     return Machine(
         python=platform.python_version(),
@@ -133,6 +163,32 @@ def examine() -> Machine:
         home=_folder(home_folder),
         cache=_folder(cache_folder),
     )
+
+
+def _demo() -> Bundle | None:
+    """Return the embedded demo, to try engines on; None if it is not here, or not whole."""
+    folder = names.demo_folder()
+    if folder is None:
+        return None
+    try:
+        demo = Bundle.load(folder)
+        demo.verify()
+    except (RimError, OSError):
+        return None
+    return demo
+
+
+def _tried(status: EngineStatus, demo: Bundle | None, tell: Progress) -> EngineReport:
+    """Ask an engine that seems to be here one question of the demo's."""
+    if not status.available or demo is None:
+        return EngineReport(status.name, status.available, status.reason)
+    tell(f"asking {status.name} one question")
+    trial = try_engine(status.name, demo)
+    if trial is None or trial.trouble is None:
+        return EngineReport(status.name, True, status.reason, trial)
+    repair = f'pip install "rim-edge[{EXTRA_OF[status.name]}]"'
+    reason = f"{status.reason} is here and does not answer. {trial.trouble} Run: {repair}"
+    return EngineReport(status.name, False, reason, trial)
 
 
 def _with_cuda(status: EngineStatus) -> EngineStatus:
@@ -162,14 +218,25 @@ def _conflict(wheels: dict[str, str]) -> str | None:
     return None
 
 
-def _bundles(engines: Sequence[EngineStatus]) -> tuple[tuple[BundleStatus, ...], str | None]:
+def _bundles(engines: Sequence[EngineReport]) -> tuple[tuple[BundleStatus, ...], str | None]:
+    return tuple(_bundle(listed, engines) for listed in list_bundles()), _bundles_trouble()
+
+
+def _bundles_trouble() -> str | None:
+    if trouble := default_trouble():
+        return trouble
     try:
-        return tuple(_bundle(listed, engines) for listed in list_bundles()), None
-    except (RimError, OSError) as error:
-        return (), str(error) if isinstance(error, RimError) else f"{bundles_folder()}: {error}"
+        any(bundles_folder().iterdir())
+    except (FileNotFoundError, StorageError):  # none yet, or no place for any, which the folders' rows say
+        return None
+    except OSError as error:
+        return f"{bundles_folder()} cannot be read ({error.strerror})."
+    return None
 
 
-def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStatus:
+def _bundle(listed: ListedBundle, engines: Sequence[EngineReport]) -> BundleStatus:
+    if listed.missing:
+        return BundleStatus(listed, (), "it is gone")
     try:
         bundle = Bundle.load(listed.path)
     except (RimError, OSError) as error:
@@ -177,7 +244,7 @@ def _bundle(listed: ListedBundle, engines: Sequence[EngineStatus]) -> BundleStat
     return BundleStatus(listed, tuple(_readiness(bundle, status) for status in engines), None)
 
 
-def _readiness(bundle: Bundle, status: EngineStatus) -> Readiness:
+def _readiness(bundle: Bundle, status: EngineReport) -> Readiness:
     expected = status.available or has_suited_variant(bundle, status.name)
     here = gpu.look().first if status.name in GPU_ENGINES else None
     variant = choose_variant(bundle, status.name, capability=here.capability if here else None)
@@ -207,6 +274,10 @@ def _advice(machine: Machine) -> tuple[str, ...]:
     told = [machine.conflict] if machine.conflict else []
     if not works:
         told.append(f"No engine works here. The smallest: {CPU_COMMAND}")
+    if machine.bundles_trouble:
+        told.append(machine.bundles_trouble)
+    if machine.home.trouble and machine.home.path:
+        told.append(f"{machine.home.trouble}. Set {HOME_VARIABLE} to a folder that can be written.")
     if machine.gpus.first and not works & {EngineName.TRT, EngineName.ORT_CUDA}:
         told.append(f"The GPU is idle. {reasons[EngineName.ORT_CUDA]}")
     if machine.gpus.trouble and (
@@ -222,8 +293,8 @@ def _folder(find: Callable[[], Path]) -> FolderStatus:
         path = find()
     except StorageError as error:
         return FolderStatus(None, str(error))
-    nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
     try:
+        nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
         if not nearest.is_dir():
             return FolderStatus(path, f"{nearest} is not a folder")
         if not os.access(nearest, os.W_OK | os.X_OK):
@@ -231,4 +302,4 @@ def _folder(find: Callable[[], Path]) -> FolderStatus:
         with tempfile.TemporaryFile(dir=nearest):
             return FolderStatus(path, None)
     except OSError as error:
-        return FolderStatus(path, f"{nearest}: {error.strerror}")
+        return FolderStatus(path, f"{path} cannot be used ({error.strerror})")

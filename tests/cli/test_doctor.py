@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,12 +15,16 @@ from typing import Any
 
 import pytest
 from rim_runtime import Bundle, EngineName, EngineStatus
+from rim_runtime.bundle import names
 from rim_runtime.bundle.folder import save_manifest
 from rim_runtime.bundle.manifest import Compute, Precision
+from rim_runtime.engines import ort_cpu, registry
+from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine import gpu
 from rim_runtime.machine.gpu import Gpu, Gpus
 
 from rim_edge import machine
+from rim_edge.cli import main
 from rim_edge.extras import EXTRAS
 from tests.places import REPOSITORY
 
@@ -33,6 +39,11 @@ def test_json_is_the_contract(run: Run, demo_bundle: Path, own_home: Path) -> No
     ]  # fmt: skip
     assert [engine["name"] for engine in body["engines"]] == ["ort-cpu", "openvino", "ort-cuda", "trt"]
     assert [engine["available"] for engine in body["engines"]] == [True, True, False, False]
+    trials = [engine["trial"] for engine in body["engines"]]
+    assert [trial and (trial["variant"], trial["trouble"]) for trial in trials] == [("fp32", None)] * 2 + [
+        None
+    ] * 2
+    assert trials[0]["ms"] > 0
     assert [extra["name"] for extra in body["extras"]] == list(EXTRAS)
     assert body["onnxruntime"]["conflict"] is None
     assert body["onnxruntime"]["telemetry"] == "off"
@@ -60,7 +71,8 @@ def test_people_see_all_sections(run: Run, demo_bundle: Path) -> None:
     assert "openvino    ✓ openvino 2026." in shown.out
     assert "its usage reporting kept out" in shown.out
     assert "trt         – trt finds no GPU to run on." in shown.out
-    assert "← used by ask" in shown.out
+    assert "(answered in " in shown.out
+    assert "(used by ask)" in shown.out
 
 
 def test_without_onnx_runtime_and_torch(tmp_path: Path) -> None:
@@ -70,7 +82,8 @@ sys.modules.update(dict.fromkeys(["onnxruntime", "openvino", "torch", "onnx"]))
 from rim_edge.cli import main
 main(["doctor", "--json"])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 4, "nothing can answer"
     body = json.loads(done.stdout)
     assert body["engines"][0]["available"] is False
     assert 'pip install "rim-edge[cpu]"' in body["engines"][0]["reason"]
@@ -84,7 +97,98 @@ main(["doctor", "--json"])
 def test_troubles_are_shown_not_raised(run: Run, demo_bundle: Path, own_home: Path, tmp_path: Path) -> None:
     own_home.mkdir()
     (own_home / "state.json").write_text("{")
-    assert "state.json cannot be read" in run("doctor").out
+    shown = run("doctor")
+    assert shown.code == 0
+    assert "state.json cannot be read" in shown.out
+    assert "demo        /" in shown.out, "and the bundles are listed all the same"
+
+
+class OldRuntime:
+    """An onnxruntime that loads no bundle, as 1.20.1 is."""
+
+    __version__ = "1.20.1"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_onnxruntime(), name)
+
+    def InferenceSession(self, *_: object, **__: object) -> None:  # noqa: N802 (its name)
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Unsupported model IR version: 11"), MemoryError()])
+def test_a_library_that_loads_no_bundle_gets_no_tick(
+    run: Run, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    old = OldRuntime(error)
+    for module in (registry, ort_cpu):
+        monkeypatch.setattr(module, "import_onnxruntime", lambda: old)
+    engine = run("doctor", "--json").json["engines"][0]
+    assert engine["available"] is False
+    assert "onnxruntime 1.20.1 cannot load" in engine["trial"]["trouble"]
+    assert engine["reason"].endswith('Run: pip install "rim-edge[cpu]"')
+    shown = run("doctor").out
+    assert "ort-cpu     ✗ onnxruntime 1.20.1 is here and does not answer." in shown
+    assert "✓ ort-cpu" not in shown
+
+
+def test_an_engine_that_answers_wrongly_gets_no_tick(
+    run: Run, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = make_bundle(golden_letter="J")
+    monkeypatch.setattr(names, "demo_folder", lambda: wrong)
+    engine = run("doctor", "--json").json["engines"][0]
+    assert engine["available"] is False
+    assert "answered differently here" in engine["trial"]["trouble"]
+
+
+def test_what_was_not_tried_is_not_ticked(run: Run, demo_bundle: Path, tiny_bundle: Path) -> None:
+    run("bundle", "use", str(tiny_bundle))
+    assert "○ ort-cpu fp32, openvino fp32 (not tried)" in run("doctor").out
+    (demo_bundle / "tokenizer.json").write_text("altered")
+    shown = run("doctor").out
+    assert "ort-cpu     ○ onnxruntime" in shown
+    assert "✓ ort-cpu" not in shown
+
+
+def test_a_default_that_is_gone_is_said(run: Run, demo_bundle: Path, make_bundle: Callable[..., Path]) -> None:
+    gone = make_bundle("gone")
+    run("bundle", "use", str(gone))
+    gone.rename(gone.parent / "elsewhere")
+    shown = run("doctor").out
+    assert "✗ it is gone" in shown
+    assert "There is no bundle" in shown.partition("to do")[2]
+
+
+def test_a_home_that_nobody_may_look_into(run: Run, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = Path("/closed/home")
+    monkeypatch.setenv("RIM_EDGE_HOME", str(closed))
+    stat = Path.stat
+
+    def looked_at(path: Path, **options: bool) -> os.stat_result:
+        if path.is_relative_to(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", looked_at)
+    monkeypatch.setattr(Path, "exists", lambda path: bool(path.stat()))
+    shown = run("doctor")
+    assert shown.code == 0
+    assert f"home        ✗ {closed}: {closed} cannot be used (Permission denied)" in shown.out
+
+
+def test_marks_are_words_where_there_is_only_ascii(demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    stream.flush()
+    told = stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert "ort-cpu     ok: onnxruntime" in told
+    assert "trt         no: trt finds no GPU" in told
+    assert "?" not in told
 
 
 def test_a_home_that_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -92,6 +196,11 @@ def test_a_home_that_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RIM_EDGE_HOME", str(tmp_path / "file"))
     body = run("doctor", "--json").json
     assert body["home"]["trouble"] == f"{tmp_path / 'file'} is not a folder"
+    assert (
+        f"{tmp_path / 'file'} is not a folder. Set RIM_EDGE_HOME to a folder that can be written."
+        in body["advice"]
+    )
+    assert not any("bundle use" in text for text in body["advice"]), "it could not remember the choice"
     assert body["cache"]["trouble"]
 
 
@@ -176,7 +285,7 @@ def test_which_bundle_is_ready_for_which_engine(
     fp8 = dataclasses.replace(manifest.variants[0], name="fp8", precision=Precision.FP8, compute=Compute.FP16)
     save_manifest(demo_bundle, dataclasses.replace(manifest, variants=(fp8, *manifest.variants)))
     shown = run("doctor").out
-    assert "✓ ort-cpu fp32 · openvino fp32\n" in shown
+    assert "✓ ort-cpu fp32, openvino fp32\n" in shown
     assert "– trt: fp8 is there, but the engine cannot run here\n" in shown
     assert "ort-cuda: " not in shown.partition("bundles")[2].partition("folders")[0]
 

@@ -8,12 +8,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from rim_edge.cli.output import console
+from rim_edge.cli.show.marks import Mark
 from rim_edge.cli.show.numbers import count, megabytes
 from rim_edge.cli.show.proof import accuracy, agreement, questions, read_proofs
 
 if TYPE_CHECKING:
     from rim_runtime.bundle.names import ListedBundle
-    from rich.text import Text
 
 _NAMES = 10
 """Cells of the column of names."""
@@ -73,39 +73,31 @@ def print_list(summaries: list[Summary]) -> None:
     facts = {one.listed.name: _facts(one) for one in summaries}
     widths = [max((len(row[place]) for row in facts.values()), default=0) for place in range(3)]
     for one in summaries:
-        mark = ("● ", "green") if one.listed.default else "  "
+        mark = Mark.DEFAULT.on(out) if one.listed.default else "  "
         cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(facts[one.listed.name], widths, strict=True))
         out.print(Text.assemble(
             mark, (f"{one.listed.name:<{names}}  ", "bold"), f"{cells}  ", (str(one.listed.path), "dim")
         ))  # fmt: skip
         if one.trouble:
-            out.print(Text.assemble("  ", " " * (names + 2), ("✗ ", "red"), one.trouble))
+            out.print(Text.assemble(" " * (names + 4), Mark.BAD.before(out, one.trouble)))
 
 
 def _facts(one: Summary) -> tuple[str, str, str]:
     if one.written is None:
-        return "–", "–", "–"
+        return "-", "-", "-"
     return ", ".join(one.precisions), megabytes(one.bytes), one.written.isoformat()
 
 
 def print_info(body: Mapping[str, Any]) -> None:
     """Print what a bundle says about itself, from what `bundle info --json` prints."""
-    out = console()
-    for key, value in _lines(body):
-        for line, text in enumerate(_wrapped(value, out.width - _NAMES) if out.is_terminal else [value]):
-            out.print(_row("" if line else key, text))
-
-
-def _row(key: str, value: str) -> Text:
     from rich.text import Text
 
-    return Text.assemble((f"{key:<{_NAMES}}", "dim"), value)
+    from rim_edge.cli.show.wrap import wrapped
 
-
-def _wrapped(text: str, width: int) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(text, max(width, _NAMES), break_long_words=False, break_on_hyphens=False) or [""]
+    out = console()
+    for key, value in _lines(body):
+        for place, line in enumerate(wrapped(out, value, _NAMES)):
+            out.print(Text.assemble((f"{'' if place else key:<{_NAMES}}", "dim"), line))
 
 
 def _lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -109,7 +109,8 @@ def accuracy(proof: Proof) -> str:
     score = proof.score
     if score is None:
         return f"{proof.variant} {UNKNOWN}: no right answers came with the questions"
-    told = f"{proof.variant} {tenths(score.accuracy)} (95 % interval: {interval(score.interval)}) of {count(score.n, 'question')}"
+    share, ends = tenths(score.accuracy), interval(score.interval)
+    told = f"{proof.variant} {share} (95 % interval: {ends}) of {count(score.n, 'question')}"
     if proof.reference_accuracy is None:
         return told
     return f"{told}; the checkpoint {tenths(proof.reference_accuracy)}"

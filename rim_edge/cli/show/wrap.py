@@ -19,18 +19,23 @@ _WORD = re.compile(r"(?:\d[\d.,]* (?:%|ms|s|MB|GB)\S*|\S+)\s*")
 
 
 def print_wrapped(out: Console, text: Text | str, indent: int = 2) -> None:
-    """Print a text, on a terminal in as many indented lines as its words need.
+    """Print a text, on a terminal in as many indented lines as its words need."""
+    for line in wrapped(out, text, indent):
+        out.print(Text.assemble(" " * indent, line))
+
+
+def wrapped(out: Console, text: Text | str, indent: int) -> list[Text]:
+    """Return the lines of a text beside or after `indent` cells: one in a pipe.
 
     A word that is longer than a line, such as a path, stays whole, so that it can be copied.
     """
     whole = text if isinstance(text, Text) else Text(text)
-    margin = " " * indent
     if not out.is_terminal:
-        out.print(Text.assemble(margin, whole))
-        return
-    for line in whole.divide(_breaks(whole.plain, max(_NARROWEST, out.width - indent))):
+        return [whole]
+    lines = whole.divide(_breaks(whole.plain, max(_NARROWEST, out.width - indent)))
+    for line in lines:
         line.rstrip()
-        out.print(Text.assemble(margin, line))
+    return list(lines)
 
 
 def _breaks(text: str, width: int) -> Iterator[int]:
