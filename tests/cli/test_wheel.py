@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 NOT_RUN = {
-    r"pip install": "needs the network",
+    r"pip install|hf download": "needs the network",
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
