@@ -154,6 +154,8 @@ def _read_rows(file: Path, skip_bad: bool) -> list[Row]:
     read = read_file(DataFile(file), BadRows.SKIP if skip_bad else BadRows.REFUSE)
     if read.skipped:
         note(f"{file.name}: {read.skipped:,} bad rows skipped, the first: {read.first_bad}")
+    if read.ignored:
+        note(f"{file.name}: ignored keys: {', '.join(read.ignored)}")
     return [Row(place, item) for place, item in zip(read.places, items_of(read.examples), strict=True)]
 
 

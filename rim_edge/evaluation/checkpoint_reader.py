@@ -18,7 +18,7 @@ from rim_edge.evaluation.checkpoint_answers import (
     letter_shares,
     open_checkpoint,
 )
-from rim_edge.evaluation.held_out import positions_of
+from rim_edge.evaluation.held_out import fits_positions
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.reading import Kind, Reading, Subject
 from rim_edge.evaluation.shuffled_blocks import shuffled_letters
@@ -52,7 +52,7 @@ class CheckpointReader:
 
     def refusal(self, item: Item) -> str | None:
         """Return why an item cannot be asked; None if it can."""
-        if positions_of(item, self._encoder) > self._positions:
+        if not fits_positions(item, self._encoder, self._positions):
             return f"longer than the model's {self._positions:,} positions"
         return None
 

@@ -49,7 +49,7 @@ def held_out_puzzles() -> HeldOut:
 def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFile], positions: int) -> HeldOut:
     """Return the items of rows that fit the model, and how many of them are trained on. Raises DataError."""
     items = items_of(read.examples)
-    kept = tuple(item for item in items if positions_of(item, encoder) <= positions)
+    kept = tuple(item for item in items if fits_positions(item, encoder, positions))
     if not kept:
         raise DataError(f"No row of {read.file.path} fits the model's {positions} positions. Pass another file.")
     trained = Questions.of(example.question for file in training for example in file.examples)
@@ -64,8 +64,10 @@ def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFil
     )
 
 
-def positions_of(item: Item, encoder: ExampleEncoder) -> int:
-    """Return the positions that an item takes with all blocks."""
+def fits_positions(item: Item, encoder: ExampleEncoder, positions: int) -> bool:
+    """Whether an item with all blocks is within the model's positions; what is far beyond is not even encoded."""
+    if encoder.least_tokens(item.question) > positions:
+        return False
     contract = encoder.contract
-    said = 0 if item.letters else ANSWER_TOKENS
-    return len(encoder.prompt(item.question)) + len(contract.block) * contract.blocks + len(contract.prefix) + said
+    asked = len(encoder.prompt(item.question)) + len(contract.block) * contract.blocks + len(contract.prefix)
+    return asked + (0 if item.letters else ANSWER_TOKENS) <= positions

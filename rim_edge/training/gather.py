@@ -193,6 +193,8 @@ def _reason(
         return f"more than {limits.steps} steps"
     if longest_possible(example, encoder) <= min(limits.tokens, positions):
         return None
+    if sum(map(encoder.least_tokens, (example.question, *example.steps, example.answer))) > limits.tokens:
+        return f"more than {limits.tokens} tokens"
     block = len(encoder.contract.block)
     samples = [encoder.sample(example, stage) for stage in curriculum.stages]
     if max(packed_length(sample, block) for sample in samples) > limits.tokens:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from rim_runtime.prompt.contract import PromptContract
@@ -18,6 +18,8 @@ from rim_edge.data.rows import Example, Span
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Alignment, Objective, Visibility
 
+_NFC_SHRINKS = 3
+"""The largest factor by which NFC normalisation shortens UTF-8 (UAX #15)."""
 _REMEMBERED = 4096
 """Texts whose ids are cached: steps and answers repeat."""
 
@@ -68,6 +70,15 @@ class ExampleEncoder:
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def least_tokens(self, text: str) -> int:
+        """Return a number of tokens that a text has at least, without encoding it: that takes seconds per MB."""
+        return len(text.encode("utf-8", "surrogatepass")) // (_NFC_SHRINKS * self._longest_token)
+
+    @cached_property
+    def _longest_token(self) -> int:
+        """Bytes of the longest token; a character of a byte-level token is one byte."""
+        return max(map(len, self._tokenizer.get_vocab()))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids."""
