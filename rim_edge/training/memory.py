@@ -29,6 +29,8 @@ _KEPT_A_TOKEN = MappingProxyType(
 )
 """Bytes that one layer keeps for its backward pass, a token and a unit of width: counted with torch's
 saved_tensors_hooks on a layer of Qwen3-1.7B (an inner width of 3 × the width, dropout 0.1 on the adapters)."""
+_DROPPED_BYTES = 12
+"""A probability of the attention, where it has dropout on a CPU, whose kernel then keeps them all: measured."""
 _LOGIT_BYTES = 16
 """A logit of a chunk: narrow and wide, its log-softmax, its gradient."""
 _RESERVE = 2e9
@@ -108,10 +110,12 @@ class Shape:
                 return self.body + self.words
 
 
-def memory(shape: Shape, recipe: Recipe, processes: int = 1, longest: int | None = None) -> dict[str, float]:
+def memory(
+    shape: Shape, recipe: Recipe, processes: int = 1, longest: int | None = None, device: str = "cuda"
+) -> dict[str, float]:
     """Return the bytes on each device by what they are for.
 
-    `longest` is the longest packed row, in tokens; None takes the recipe's limit.
+    `longest` is the longest packed row, in tokens; None takes the recipe's limit. `device` is torch's type of it.
     """
     resources = recipe.resources
     adapters = shape.adapters(recipe.lora.rank) if recipe.trains is Trains.LORA else 0
@@ -127,7 +131,7 @@ def memory(shape: Shape, recipe: Recipe, processes: int = 1, longest: int | None
         "bf16 copies of what learns": narrow * learn,
         "bf16 copy of the head": narrow * shape.vocabulary * shape.width,
     }
-    activations = _activations(shape, recipe, processes, longest or recipe.limits.tokens)
+    activations = _activations(shape, recipe, processes, longest or recipe.limits.tokens, device)
     return {name: size for name, size in (parts | activations).items() if size}
 
 
@@ -138,7 +142,7 @@ def _exchange(shape: Shape, learn: int, processes: int, sharded: bool) -> float:
     return _FP32 * (4 * shape.layer if sharded else learn)
 
 
-def _activations(shape: Shape, recipe: Recipe, processes: int, longest: int) -> dict[str, float]:
+def _activations(shape: Shape, recipe: Recipe, processes: int, longest: int, device: str) -> dict[str, float]:
     resources = recipe.resources
     share = -(-recipe.curriculum.batch_size // processes)
     rows = min(resources.micro_batch or share, share)
@@ -146,9 +150,13 @@ def _activations(shape: Shape, recipe: Recipe, processes: int, longest: int) -> 
     trains = Trains.LORA if recipe.trains is Trains.LORA else Trains.FULL
     one = _KEPT_A_TOKEN[trains, resources.arithmetic] * shape.width * tokens
     states = _FP32 * shape.width * tokens
+    kept_layers = 1.5 if resources.recompute else shape.layers + 0.5
+    drops = device == "cpu" and trains is Trains.FULL and any(stage.dropout for stage in recipe.curriculum.stages)
+    heads = shape.queries // shape.head
     return {
         "activations between layers": states * shape.layers if resources.recompute else 0,
-        "activations within layers": 1.5 * one if resources.recompute else one * (shape.layers + 0.5),
+        "activations within layers": kept_layers * one,
+        "attention with dropout": kept_layers * _DROPPED_BYTES * heads * rows * longest**2 if drops else 0,
         "mask": (1 + _FP32) * rows * longest**2,
         "a chunk of logits": _LOGIT_BYTES * min(CHUNK_LOGITS, tokens * shape.vocabulary),
     }

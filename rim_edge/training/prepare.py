@@ -152,5 +152,6 @@ def _memory(
     if base is None:
         return ()
     recipe = replace(job.recipe, curriculum=curriculum)
-    parts = memory(Shape.of(base.config), recipe, processes.count, longest or None)
+    device = processes.device.type
+    parts = memory(Shape.of(base.config), recipe, processes.count, longest or None, device)
     return memory_notes(parts, processes.device, recipe.resources)

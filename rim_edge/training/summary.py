@@ -65,7 +65,7 @@ def is_finished(job: Job) -> bool:
     if same and lengths != _lengths(job):
         raise TargetExistsError(
             f"{job.out} is the result of a finished run of other lengths, and cannot be made longer: its "
-            f"optimizer is gone. Train on from its weights: --model {job.out}, another --output, the missing steps."
+            f"optimizer is gone. Train on from its weights: --model {job.out}, another --output, what is missing."
         )
     return bool(same)
 

@@ -175,7 +175,7 @@ def test_elsewhere_than_on_a_terminal_there_are_ten_lines_and_the_table(base, tm
     )
     assert re.fullmatch(pattern, steps[3])
     scored = [line for line in lines if line.startswith("stage 1: right with 0, 1, … blocks, of 9 questions: ")]
-    assert len(scored[0].split(": ")[2].split()) == BLOCKS + 1
+    assert len(scored[0].split(": ")[2].split(", ")) == BLOCKS + 1
     assert "9 questions, test.jsonl: right, with 95 % Wilson intervals" in lines
     assert any(re.match(r"  3 blocks +\d+\.\d% +\d+\.\d% to \d+\.\d%", line) for line in lines)
     assert lines[-2:] == [f"picture: {tmp_path / 'out' / 'accuracy.svg'}", f"checkpoint: {tmp_path / 'out'}"]
@@ -306,11 +306,11 @@ def test_the_live_view_fits_and_says_where_the_run_stands(terminal, width):
         assert re.fullmatch(r"✓ warm-up ━+ +12/12 +loss 0\.432 +0:00:02 *", lines[0]), "longer than it was to be"
         assert re.fullmatch(r"● stage 1 ━\S* *━* +2/20 +loss 0\.432 +0:00:04 *", lines[1])
         assert re.fullmatch(r"  all +━+\S* *━* +14/42 *", lines[3])
-        assert lines[4].strip() == "12,345 tokens/s (10% padding)   rate 5.00e-04   0:00:56 left"
+        assert lines[4].strip() == "12,345 tokens/s (10 % padding)   rate 5.00e-04   0:00:56 left"
         assert lines[5].strip() == "-log p by readout  1 1.50  2 0.52  3 0.50"
         view.scored(stage_scores("stage 1", (1, 97), 100))
         view.doing("scoring")
-        assert "right 97.0% of 100" in frame(view, width)[1]
+        assert "right 97.0 % of 100" in frame(view, width)[1]
         assert frame(view, width)[-1].split()[1:] == ["scoring"]
     assert len(frame(view, width)) == 3, "the stages stay, what is going on goes"
 

@@ -101,7 +101,7 @@ def test_the_paper_is_a_bound_that_is_not_far_from_what_torch_takes(encoder, tra
     longest = max(
         packed_length(encoder.sample(example, stage), len(encoder.contract.block)) for example in examples
     )
-    on_paper = memory(Shape.of(config.to_dict()), told, longest=longest)
+    on_paper = memory(Shape.of(config.to_dict()), told, longest=longest, device="cpu")
     gc.collect()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
         model = Qwen3ForCausalLM(config)
@@ -110,7 +110,8 @@ def test_the_paper_is_a_bound_that_is_not_far_from_what_torch_takes(encoder, tra
         freeze_vocabulary(model, [1, 2, 3])
         train(TrainingSetup(model, encoder, RowSource(examples, 0), told.curriculum, 0, resources))
     taken = peak(measured)
-    assert 0.75 < sum(on_paper.values()) / taken < 1.5, (taken, on_paper)
+    ratio = sum(on_paper.values()) / taken
+    assert 1 < ratio < 1.6, (taken, on_paper)
 
 
 def peak(measured):
