@@ -2,21 +2,28 @@
 
     python examples/many.py path/to/bundle questions.jsonl
 
-Each line is {"question": text, "options": [text, …], "answer": letter}; options may stand in the text instead.
+Rows may have any of the forms in docs/rows.md: ours, MedQA's, MedMCQA's, MMLU's, ARC's, ….
 """
 
-import json
 import sys
 from pathlib import Path
 
-from rim_runtime import Engine, Question
+from rim_runtime import Engine, RimError, read_rows
 
-bundle, file = sys.argv[1:]
-rows = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
-questions = [Question(row["question"], row.get("options", ())) for row in rows]
 
-with Engine.load(bundle, progress=lambda text: print(text, file=sys.stderr)) as engine:
-    answers = engine.ask_many(questions)
+def main(bundle: str, file: str) -> None:
+    """Ask every row, and compare letters where a row has one."""
+    rows = read_rows(Path(file))
+    with Engine.load(bundle, progress=lambda text: print(text, file=sys.stderr)) as engine:
+        answers = engine.ask_many([row.question for row, _ in rows])
+    letters = [(right, answer.letter) for (_, right), answer in zip(rows, answers, strict=True) if right]
+    print(f"{sum(right == letter for right, letter in letters)} of {len(letters)} right")
 
-right = sum(row["answer"] == answer.letter for row, answer in zip(rows, answers, strict=True))
-print(f"{right} of {len(rows)} right")
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: many.py path/to/bundle questions.jsonl")
+    try:
+        main(*sys.argv[1:])
+    except RimError as error:
+        sys.exit(" ".join([f"error: {error}", *getattr(error, "__notes__", ())]))

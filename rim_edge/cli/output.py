@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,11 +56,11 @@ def exit_code(error: BaseException) -> int:
 def error_body(error: BaseException) -> dict[str, Any]:
     """Return an error as programs read it: `{"error": {"code", "kind", "message"}}`.
 
-    `code` is the exit code; `kind` is the name of the error's class: QuestionTooLongError is "question-too-long".
+    `code` is the exit code, `kind` the error's class (`kind_of`).
     """
-    name = type(error).__name__.removesuffix("Error")
-    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
-    return {"error": {"code": exit_code(error), "kind": kind, "message": error_text(error)}}
+    from rim_runtime.errors import kind_of
+
+    return {"error": {"code": exit_code(error), "kind": kind_of(error), "message": error_text(error)}}
 
 
 def console() -> Console:

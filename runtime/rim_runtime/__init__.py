@@ -30,14 +30,19 @@ from rim_runtime.errors import (
     QuestionError,
     QuestionTooLongError,
     RimError,
+    RowError,
     SelfTestError,
     StorageError,
     TargetExistsError,
     UnavailableError,
+    kind_of,
 )
 from rim_runtime.prompt.contract import Prompt, PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question
+from rim_runtime.rows.files import read_rows
+from rim_runtime.rows.lines import parse_row
+from rim_runtime.rows.row import Row, read_row
 from rim_runtime.testing import FakeBackend, FakeCall
 
 __all__ = [
@@ -72,9 +77,15 @@ __all__ = [
     "QuestionError",
     "QuestionTooLongError",
     "RimError",
+    "Row",
+    "RowError",
     "SelfTestError",
     "StorageError",
     "TargetExistsError",
     "UnavailableError",
     "engine_statuses",
+    "kind_of",
+    "parse_row",
+    "read_row",
+    "read_rows",
 ]

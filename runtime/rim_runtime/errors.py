@@ -25,6 +25,8 @@ below RimError into its exit code.
 
 from __future__ import annotations
 
+import re
+
 
 class RimError(Exception):
     """Root of all errors raised on purpose; the message says what was found, what was expected and what to do."""
@@ -121,3 +123,8 @@ class EngineClosedError(EngineFailedError):
         super().__init__(
             "This engine is closed, expected an open one. Load it again, or ask inside its 'with' block."
         )
+
+
+def kind_of(error: BaseException) -> str:
+    """Return an error's class as programs read it: QuestionTooLongError is "question-too-long"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()

@@ -9,6 +9,9 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.places import REPOSITORY
 
@@ -29,10 +32,28 @@ def test_ask(tiny_bundle: Path) -> None:
 def test_many(tiny_bundle: Path, tmp_path: Path) -> None:
     rows = [
         {"question": "Which?\nA: a\nB: b", "answer": "A"},
-        {"question": "Q", "options": ["x", "y"], "answer": "B"},
+        {"question": "Q", "options": {"A": "x", "B": "y"}, "answer": "B"},
+        {"question": "Q", "choices": ["x", "y"], "answer": 1, "subject": "s"},
+        {"question": "Q", "choices": ["x", "y"]},
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert run("many.py", tiny_bundle, tmp_path / "rows.jsonl").endswith(" of 2 right\n")
+    assert run("many.py", tiny_bundle, tmp_path / "rows.jsonl").endswith(" of 3 right\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("many.py", (), "usage: many.py path/to/bundle questions.jsonl\n"),
+        ("many.py", ("nowhere", "nowhere.jsonl"), "error: There is no file nowhere.jsonl"),
+        ("service.py", (), "usage: service.py path/to/bundle PORT\n"),
+    ],
+)
+def test_wrong_use_is_said_in_a_line(name: str, arguments: tuple[str, ...], says: str) -> None:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_test_example() -> None:
@@ -51,14 +72,26 @@ def test_service(tiny_bundle: Path) -> None:
         try:
             assert service.stdout
             address = service.stdout.readline().split()[-1]
-            assert post(address, {"question": "Which?", "choices": ["a", "b"]})["choice"] in ("a", "b")
-            assert "The question is empty" in post(address, {"question": ""})["error"]
-            assert "question" in post(address, {})["error"]
+            for options in ({"options": ["a", "b"]}, {"choices": {"A": "a", "B": "b"}}, {"A": "a", "B": "b"}):
+                assert post(address, {"question": "Which?", **options})["choice"] in ("a", "b")
+            for body, kind, message in BAD_BODIES:
+                error = post(address, body)["error"]
+                assert error["kind"] == kind
+                assert message in error["message"]
         finally:
             service.terminate()
 
 
-def post(address: str, body: object) -> dict[str, str]:
+BAD_BODIES: list[tuple[object, str, str]] = [
+    ({}, "row", "'question' is None, expected some text"),
+    ([], "row", "found list, expected an object"),
+    ({"question": "Which?", "option": ["a", "b"]}, "row", "the key 'option', expected 'options'"),
+    ({"question": "Which?\nA. a\nC. b"}, "question", "which letters it offers is not clear"),
+    ({"question": "x" * 600}, "question-too-long", "at most 512"),
+]
+
+
+def post(address: str, body: object) -> Any:
     request = urllib.request.Request(address, json.dumps(body).encode())
     try:
         with urllib.request.urlopen(request, timeout=30) as reply:
@@ -66,5 +99,4 @@ def post(address: str, body: object) -> dict[str, str]:
     except urllib.error.HTTPError as error:
         with error:
             content = error.read()
-    found: dict[str, str] = json.loads(content)
-    return found
+    return json.loads(content)
