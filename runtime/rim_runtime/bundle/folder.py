@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
-from rim_runtime.bundle.external_data import external_locations
+from rim_runtime.bundle.external_data import check_locations
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
-from rim_runtime.machine.json_files import parse_json, read_json
+from rim_runtime.machine.json_files import parse_json
+from rim_runtime.machine.open_file import OpenFile
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
@@ -112,9 +113,12 @@ class Bundle:
 
     def _check_size(self, name: str, entry: FileEntry) -> None:
         path = self.path / name
-        if not path.is_file():
-            raise BundleCorruptError(f"{path} is missing, its manifest lists it. Copy the bundle again.")
-        size = path.stat().st_size
+        try:
+            if not path.is_file():
+                raise BundleCorruptError(f"{path} is missing, its manifest lists it. Copy the bundle again.")
+            size = path.stat().st_size
+        except OSError as error:
+            raise _unreadable(path, error) from None
         if size != entry.bytes:
             raise BundleCorruptError(
                 f"{path} has {size:,} bytes, its manifest says {entry.bytes:,}. Copy the bundle again."
@@ -127,39 +131,42 @@ class Bundle:
                 progress(name)
             self.verify_file(name)
         for variant in self.manifest.variants:
-            self.check_locations(variant)
+            check_locations(self.read_file(variant.graph), self.path / variant.graph, variant.data)
 
     def verify_file(self, name: str) -> None:
         """Hash one file of the manifest. Raises BundleCorruptError if the hash differs."""
-        expected = self.manifest.files[name].sha256
         try:
-            found = sha256_file(self.path / name)
+            found = self.open_file(name).sha256()
         except OSError as error:
-            raise BundleCorruptError(
-                f"{self.path / name} cannot be read ({error.strerror}). Check its permissions, or copy it again."
-            ) from None
+            raise _unreadable(self.path / name, error) from None
+        self.check_hash(name, found)
+
+    def open_file(self, name: str) -> OpenFile:
+        """Open a file of the folder. Raises BundleCorruptError if it cannot be read."""
+        try:
+            return OpenFile(self.path / name)
+        except OSError as error:
+            raise _unreadable(self.path / name, error) from None
+
+    def read_file(self, name: str, opened: OpenFile | None = None) -> bytes:
+        """Return the content of a file of the manifest, opened already or not, after its hash was checked.
+
+        Raises BundleCorruptError if it cannot be read or the hash differs.
+        """
+        try:
+            content = (opened or self.open_file(name)).read()
+        except OSError as error:
+            raise _unreadable(self.path / name, error) from None
+        self.check_hash(name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def check_hash(self, name: str, found: str) -> None:
+        """Raise BundleCorruptError unless this is the SHA-256 that the manifest has for a file."""
+        expected = self.manifest.files[name].sha256
         if found != expected:
             raise BundleCorruptError(
                 f"{self.path / name} was altered: its SHA-256 is {found[:12]}…, its manifest says "
                 f"{expected[:12]}…. Copy or export the bundle again."
-            )
-
-    def check_locations(self, variant: Variant) -> None:
-        """Check that a variant's graph reads its weights only from the variant's data file.
-
-        Raises BundleCorruptError.
-        """
-        path = self.path / variant.graph
-        try:
-            others = external_locations(path.read_bytes()) - {variant.data}
-        except (OSError, ValueError) as error:
-            raise BundleCorruptError(
-                f"{path} cannot be read ({error}). Copy or export the bundle again."
-            ) from None
-        if others:
-            raise BundleCorruptError(
-                f"{path} reads its weights from {', '.join(map(repr, sorted(others)))}, expected {variant.data!r} "
-                "alone. Do not use this bundle."
             )
 
     def variant(self, precision: Precision | None = None, dialects: Sequence[Dialect] = tuple(Dialect)) -> Variant:
@@ -179,23 +186,26 @@ class Bundle:
         return min(found, key=lambda variant: dialects.index(variant.dialect))
 
     def golden_questions(self) -> tuple[GoldenQuestion, ...]:
-        """Read `golden.jsonl`. Raises BundleCorruptError."""
+        """Read `golden.jsonl`, its hash checked. Raises BundleCorruptError."""
         path = self.path / GOLDEN
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut inside a question
+            lines = self.read_file(GOLDEN).decode("utf-8").split("\n")  # splitlines would cut inside a question
             golden = tuple(GoldenQuestion.from_json(line) for line in lines if line)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise BundleCorruptError(f"{path} cannot be read ({error!r}). Export the bundle again.") from None
         if not golden:
             raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
         return golden
 
     def certificate(self) -> Mapping[str, Any]:
-        """Read `certificate.json`: how each variant compares with the checkpoint. Raises BundleCorruptError."""
+        """Read `certificate.json`, its hash checked: how each variant compares with the checkpoint.
+
+        Raises BundleCorruptError.
+        """
         path = self.path / CERTIFICATE
         try:
-            body = read_json(path)
-        except (OSError, ValueError) as error:
+            body = parse_json(self.read_file(CERTIFICATE).decode("utf-8"))
+        except ValueError as error:
             raise BundleCorruptError(f"{path} cannot be read ({error}). Export the bundle again.") from None
         if not isinstance(body, dict):
             raise BundleCorruptError(f"{path} is {body!r}, expected a JSON object. Export the bundle again.")
@@ -207,6 +217,12 @@ class Bundle:
         listed = {MANIFEST, *self.manifest.files}
         names = sorted(path.name for path in self.path.iterdir() if path.name not in listed)
         return tuple(map(without_control_characters, names))
+
+
+def _unreadable(path: Path, error: OSError) -> BundleCorruptError:
+    return BundleCorruptError(
+        f"{path} cannot be read ({error.strerror}). Check its permissions, or copy it again."
+    )
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:

@@ -5,13 +5,16 @@ Graphs are compiled at every load: a blob that OpenVINO 2026.4 had saved and loa
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 
 from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.integrity import GraphFiles, read_graph
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.engines.backend import MANY, EngineOptions, Floats, Ints
+from rim_runtime.engines.external_weights import weights_are_elsewhere, whole_graph
 from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
 from rim_runtime.errors import EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.openvino import import_openvino
@@ -34,8 +37,10 @@ class OpenVinoBackend:
     name = "openvino"
     batch_tokens = CPU_BATCH_TOKENS
 
-    def __init__(self, bundle: Bundle, variant: Variant, use: EngineOptions = MANY) -> None:
-        """Compile a variant.
+    def __init__(
+        self, bundle: Bundle, variant: Variant, use: EngineOptions = MANY, files: GraphFiles | None = None
+    ) -> None:
+        """Compile a variant; without `files`, what is in the bundle's folder is taken unchecked.
 
         Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the
         graph is not ours) and InputError (threads).
@@ -45,7 +50,7 @@ class OpenVinoBackend:
         self.precision: Precision = variant.precision
         self.fingerprint = f"openvino {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
         self._graph = Graph.of(bundle, variant)
-        self._compiled: Any = _compile(library, self._graph.path, use.threads)
+        self._compiled: Any = _compile(library, files or read_graph(bundle, variant), use.threads)
         self._graph.check_interface(_types(self._compiled.inputs), _types(self._compiled.outputs))
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
@@ -65,17 +70,23 @@ class OpenVinoBackend:
         self._compiled = None
 
 
-def _compile(library: Any, graph: str, threads: int | None) -> Any:
+def _compile(library: Any, files: GraphFiles, threads: int | None) -> Any:
+    if weights_are_elsewhere(files):
+        raise EngineUnavailableError(
+            f"openvino reads large weights through no links: {files.location} leads to {files.data.path}, "
+            f"expected a file beside {files.graph.path}. Copy the bundle without links, or use the engine ort-cpu."
+        )
     cores = threads or this_cpu().cores
     settings = SETTINGS | ({"INFERENCE_NUM_THREADS": str(cores)} if cores else {})
     try:
         core = library.Core()
-        model = core.read_model(graph)
+        graph = whole_graph(files)
+        model = core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
         _repeat_key_heads(library, model)
         return core.compile_model(model, "CPU", settings)
     except Exception as error:  # its errors have no other common base
         raise EngineUnavailableError(
-            f"openvino {library.__version__} cannot load {graph} ({first_line(error)}). "
+            f"openvino {library.__version__} cannot load {files.graph.path} ({first_line(error)}). "
             "Use another engine or precision, or install the version this release is tested with."
         ) from error
 

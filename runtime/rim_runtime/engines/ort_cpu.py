@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.integrity import GraphFiles, read_graph
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.engines.backend import MANY, Answers, EngineOptions, Floats, Ints
+from rim_runtime.engines.external_weights import add_weights
 from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
 from rim_runtime.errors import EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
@@ -42,8 +44,10 @@ class OrtCpuBackend:
     name = "ort-cpu"
     batch_tokens = CPU_BATCH_TOKENS
 
-    def __init__(self, bundle: Bundle, variant: Variant, use: EngineOptions = MANY) -> None:
-        """Open a session on a variant.
+    def __init__(
+        self, bundle: Bundle, variant: Variant, use: EngineOptions = MANY, files: GraphFiles | None = None
+    ) -> None:
+        """Open a session on a variant; without `files`, what is in the bundle's folder is taken unchecked.
 
         Raises MissingExtraError, EngineUnavailableError (the session cannot be made), BundleCorruptError (the
         graph is not ours) and InputError (threads).
@@ -55,7 +59,8 @@ class OrtCpuBackend:
         said = ", ".join([variant.name, *(f"{key}={value}" for key, value in entries.items())])
         self.fingerprint = f"onnxruntime {library.__version__} CPU, {this_cpu().fingerprint}, {said}"
         self._graph = Graph.of(bundle, variant)
-        self._session: Any = _open_session(library, self._graph.path, use.threads, entries)
+        files = files or read_graph(bundle, variant)
+        self._session: Any = _open_session(library, files, use.threads, entries)
         self._graph.check_interface(*map(_types, (self._session.get_inputs(), self._session.get_outputs())))
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
@@ -85,7 +90,7 @@ def _session_entries(library: Any, precision: Precision, answers: Answers) -> di
     return entries
 
 
-def _open_session(library: Any, graph: str, threads: int | None, entries: Mapping[str, str]) -> Any:
+def _open_session(library: Any, files: GraphFiles, threads: int | None, entries: Mapping[str, str]) -> Any:
     options = library.SessionOptions()
     options.log_severity_level = 3  # errors only: warnings are for those who make graphs
     options.intra_op_num_threads = threads or this_cpu().cores or 0  # 0: its own count of physical cores
@@ -94,10 +99,11 @@ def _open_session(library: Any, graph: str, threads: int | None, entries: Mappin
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     try:
-        return library.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        model = add_weights(options, files)
+        return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no other common base
         raise EngineUnavailableError(
-            f"onnxruntime {library.__version__} cannot load {graph} ({first_line(error)}). "
+            f"onnxruntime {library.__version__} cannot load {files.graph.path} ({first_line(error)}). "
             "Install the version this release is tested with, or export the bundle again."
         ) from error
 

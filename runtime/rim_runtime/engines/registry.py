@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.integrity import GraphFiles, read_graph
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.names import EngineName
@@ -34,7 +35,7 @@ class _Entry:
     """Whether the library is installed, without importing it: importing may take longer than answering."""
     require: Callable[[], str]
     """Returns what would run; raises UnavailableError before any slow work."""
-    open: Callable[[Bundle, Variant, EngineOptions, Progress | None], Backend]
+    open: Callable[[Bundle, Variant, EngineOptions, Progress | None, GraphFiles], Backend]
 
 
 def _openvino_version() -> str:
@@ -48,14 +49,18 @@ def _onnxruntime_version() -> str:
 
 
 # Engines are imported where they are opened, because most loads need only one.
-def _open_openvino(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
+def _open_openvino(
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+) -> Backend:
     from rim_runtime.engines.openvino import OpenVinoBackend
 
-    return OpenVinoBackend(bundle, variant, use)
+    return OpenVinoBackend(bundle, variant, use, files)
 
 
-def _open_ort_cpu(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
-    return OrtCpuBackend(bundle, variant, use)
+def _open_ort_cpu(
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+) -> Backend:
+    return OrtCpuBackend(bundle, variant, use, files)
 
 
 def _require_ort_cuda() -> str:
@@ -64,7 +69,9 @@ def _require_ort_cuda() -> str:
     return require_ort_cuda()
 
 
-def _open_ort_cuda(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
+def _open_ort_cuda(
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+) -> Backend:
     from rim_runtime.engines.gpu_engines import open_ort_cuda
 
     return open_ort_cuda(bundle, variant, progress)
@@ -76,7 +83,9 @@ def _require_trt() -> str:
     return require_trt()
 
 
-def _open_trt(bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None) -> Backend:
+def _open_trt(
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+) -> Backend:
     from rim_runtime.engines.gpu_engines import open_trt
 
     return open_trt(bundle, variant, progress)
@@ -101,10 +110,19 @@ def require_engine(name: EngineName) -> str:
 
 
 def open_backend(
-    name: EngineName, bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None = None
+    name: EngineName,
+    bundle: Bundle,
+    variant: Variant,
+    use: EngineOptions,
+    progress: Progress | None = None,
+    files: GraphFiles | None = None,
 ) -> Backend:
-    """Load a variant on an engine. Raises UnavailableError, BundleCorruptError or InputError."""
-    return _ENTRIES[name].open(bundle, variant, use, progress)
+    """Load a variant on an engine; without `files`, what is in the bundle's folder is taken unchecked.
+
+    GPU engines read files by their names: whoever checked them compares them afterwards. Raises UnavailableError,
+    BundleCorruptError or InputError.
+    """
+    return _ENTRIES[name].open(bundle, variant, use, progress, files or read_graph(bundle, variant))
 
 
 def engine_statuses() -> tuple[EngineStatus, ...]:

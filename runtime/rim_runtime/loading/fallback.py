@@ -69,7 +69,7 @@ def open_best(context: LoadContext) -> OpenedEngine:
         assert last is not None
         raise last
     for variant in context.candidates.cpu.values():
-        context.check(variant)
+        context.files(variant)
     opened = _open_cpu(context)
     return replace(opened, notes=(*told, *opened.notes))
 
@@ -81,7 +81,7 @@ def _open_gpu(name: EngineName, context: LoadContext) -> OpenedEngine:
     failed = context.records.recall("failures", *facts)
     if isinstance(failed, str):
         raise SelfTestError(failed)
-    context.check(variant)
+    context.files(variant)
     try:
         return open_tested(name, context)
     except SelfTestError as error:

@@ -7,11 +7,12 @@ schema version → manifest's hash → files' hashes → engine opened → golde
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rim_runtime.bundle.folder import TOKENIZER, Bundle, Progress
-from rim_runtime.bundle.integrity import check_file
+from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
 from rim_runtime.bundle.manifest import Manifest, Variant, parse_precision
 from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.names import parse_engine
@@ -50,19 +51,17 @@ def load_parts(
         check_file(bundle, file, records, progress)
     encoder = load_encoder(bundle)
 
-    def check(variant: Variant) -> None:
-        for file in (variant.graph, variant.data):
-            check_file(bundle, file, records, progress)
-        bundle.check_locations(variant)
+    @functools.cache
+    def files(variant: Variant) -> GraphFiles:
+        return check_graph(bundle, variant, records, progress)
 
-    opened = _open(LoadContext(bundle, candidates, encoder, use, records, progress, check))
+    opened = _open(LoadContext(bundle, candidates, encoder, use, records, progress, files))
     return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
 
 
 def _open(context: LoadContext) -> OpenedEngine:
     names = (*context.candidates.gpu, *context.candidates.cpu)
     if len(names) == 1:
-        context.check(context.variant(names[0]))
         opened = open_tested(names[0], context)
         return replace(opened, notes=(*context.candidates.stepped_over, *opened.notes))
     # imported late: most machines have one engine and start faster without it
@@ -73,14 +72,14 @@ def _open(context: LoadContext) -> OpenedEngine:
 
 def load_encoder(bundle: Bundle) -> PromptEncoder:
     """Return the encoder of a bundle, its tokenizer's hash checked. Raises BundleCorruptError."""
-    bundle.verify_file(TOKENIZER)
-    manifest = bundle.manifest
-    return PromptEncoder.load(manifest.prompt, bundle.path / TOKENIZER, manifest.limits.question_tokens)
+    manifest, tokenizer = bundle.manifest, bundle.read_file(TOKENIZER)
+    limit = manifest.limits.question_tokens
+    return PromptEncoder.from_json(manifest.prompt, tokenizer, limit, str(bundle.path / TOKENIZER))
 
 
 def _common_files(manifest: Manifest) -> list[str]:
-    """Return the files that belong to no variant and are no plan; those are checked before they are opened."""
-    own = {file for variant in manifest.variants for file in (variant.graph, variant.data)}
+    """Return the files that are checked first; tokenizer, graphs and plans are checked where they are read."""
+    own = {TOKENIZER} | {file for variant in manifest.variants for file in (variant.graph, variant.data)}
     return [file for file in manifest.files if file not in own | {plan.file for plan in manifest.plans}]
 
 

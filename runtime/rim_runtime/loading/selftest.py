@@ -14,6 +14,7 @@ import numpy as np
 
 from rim_runtime.answer import read_letters
 from rim_runtime.bundle.folder import Bundle, GoldenQuestion, Progress
+from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.engines.backend import Backend, EngineOptions, Floats
 from rim_runtime.engines.names import EngineName
@@ -55,16 +56,24 @@ class LoadContext:
     """What is remembered of earlier loads."""
     progress: Callable[[str], None] | None
     """Called with a text when something takes long."""
-    check: Callable[[Variant], None]
-    """Hashes a variant's files; to be called before it is opened. Raises BundleCorruptError."""
+    files: Callable[[Variant], GraphFiles]
+    """Checks a variant's files, the first time, and returns what to open. Raises BundleCorruptError."""
 
     def variant(self, name: EngineName) -> Variant:
         """Return the variant that an engine would run."""
         return (self.candidates.gpu | self.candidates.cpu)[name]
 
     def open(self, name: EngineName) -> Backend:
-        """Open one of the engines, untested."""
-        return open_backend(name, self.bundle, self.variant(name), self.use, self.progress)
+        """Open one of the engines, untested, on files that were checked."""
+        variant = self.variant(name)
+        files = self.files(variant)
+        backend = open_backend(name, self.bundle, variant, self.use, self.progress, files)
+        try:
+            files.require_unchanged()
+        except BundleCorruptError:
+            backend.close()
+            raise
+        return backend
 
 
 @dataclass(frozen=True)

@@ -28,22 +28,28 @@ class PromptEncoder:
 
     @classmethod
     def load(cls, contract: PromptContract, tokenizer_file: Path, question_limit: int) -> PromptEncoder:
-        """Read `tokenizer.json`.
+        """Read `tokenizer.json`. Raises OSError, and what `from_json` raises."""
+        return cls.from_json(contract, tokenizer_file.read_bytes(), question_limit, str(tokenizer_file))
+
+    @classmethod
+    def from_json(
+        cls, contract: PromptContract, tokenizer: bytes, question_limit: int, where: str
+    ) -> PromptEncoder:
+        """Take the content of `tokenizer.json`; `where` names the file in errors.
 
         Raises BundleCorruptError if it cannot be read, has added tokens, or would cut or pad a question.
         """
-        with _tokenizer_errors(f"{tokenizer_file} is no tokenizer that can be read"):
-            tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        if tokenizer.truncation or tokenizer.padding:
+        with _tokenizer_errors(f"{where} is no tokenizer that can be read"):
+            made = Tokenizer.from_buffer(tokenizer)
+        if made.truncation or made.padding:
             raise BundleCorruptError(
-                f"{tokenizer_file} cuts or pads what it encodes, expected neither. Export the bundle again."
+                f"{where} cuts or pads what it encodes, expected neither. Export the bundle again."
             )
-        if tokenizer.get_added_tokens_decoder():
+        if made.get_added_tokens_decoder():
             raise BundleCorruptError(
-                f"{tokenizer_file} has added tokens, so a question could turn into control tokens. "
-                "Export the bundle again."
+                f"{where} has added tokens, so a question could turn into control tokens. Export the bundle again."
             )
-        return cls(contract, tokenizer, question_limit)
+        return cls(contract, made, question_limit)
 
     def encode(self, question: str) -> tuple[int, ...]:
         """Return the ids of the question segment.

@@ -1,0 +1,60 @@
+"""A file that is opened once, so that what is hashed, read and mapped is one and the same file."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import weakref
+from pathlib import Path
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # never wait for a pipe's writer
+
+
+class OpenFile:
+    """A regular file, held open as long as this object lives. Its name may stand for another file later."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file; links are followed. Raises OSError."""
+        self._handle = os.open(path, _FLAGS)
+        weakref.finalize(self, os.close, self._handle)
+        status = os.fstat(self._handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        self.size, self.identity = status.st_size, _identity(status)
+        self.path = path.resolve()
+        """Its path without links."""
+
+    @property
+    def changed_ns(self) -> int:
+        """When it last changed, content or name, in nanoseconds since 1970; on Windows when it was made."""
+        return self.identity[-1]
+
+    @property
+    def device(self) -> int:
+        """The device it is on."""
+        return self.identity[0]
+
+    def read(self) -> bytes:
+        """Return its content. Raises OSError."""
+        with os.fdopen(os.dup(self._handle), "rb") as file:
+            file.seek(0)
+            return file.read()
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of its content, hexadecimal. Raises OSError."""
+        with os.fdopen(os.dup(self._handle), "rb") as file:
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def is_unchanged(self) -> bool:
+        """Whether it was not written since it was opened, and its path still stands for it."""
+        try:
+            return _identity(os.fstat(self._handle)) == _identity(self.path.lstat()) == self.identity
+        except OSError:
+            return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
