@@ -42,7 +42,7 @@ def _line(axis: Any, label: str, by_blocks: tuple[Score, ...], place: int) -> No
 
 
 def _baseline(axis: Any, majority: Score) -> None:
-    label = f"most frequent answer, {majority.accuracy:.1%}"
+    label = f"most frequent answer, {100 * majority.accuracy:.1f} %"
     axis.axhline(100 * majority.accuracy, color=_TEXT, linewidth=1.2, linestyle="--", label=label)
 
 

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rim_edge.cli.output import note
+from rim_edge.cli.show.numbers import clock, percent, tenths
 from rim_edge.training.callbacks import Listener, RunStart, Step
 from rim_edge.training.state import RECENT
 
@@ -92,7 +93,7 @@ class PlainLines(View):
 
     def scored(self, scores: StageScores) -> None:
         """Print a stage's accuracies."""
-        shares = " ".join(f"{score.accuracy:.1%}" for score in scores.by_blocks)
+        shares = ", ".join(tenths(score.accuracy) for score in scores.by_blocks)
         asked = scores.by_blocks[-1].n
         self._say(f"{scores.stage}: right with 0, 1, … blocks, of {asked:,} questions: {shares}")
 
@@ -166,14 +167,14 @@ class LiveView(View):
             _of(progress.steps, progress.total),
             "" if progress.loss is None else f"loss {progress.loss:.3f}",
             "" if scores is None else _right(scores),
-            "" if progress.seconds is None else _clock(progress.seconds),
+            "" if progress.seconds is None else clock(progress.seconds),
         ]
 
 
 def _right(scores: StageScores) -> str:
     """Return the accuracy with all blocks, and of how many questions."""
     score = scores.by_blocks[-1]
-    return f"right {score.accuracy:.1%} of {score.n:,}"
+    return f"right {tenths(score.accuracy)} of {score.n:,}"
 
 
 def _now(progress: RunProgress) -> list[RenderableType]:
@@ -184,7 +185,7 @@ def _now(progress: RunProgress) -> list[RenderableType]:
     pace = Text.assemble(
         (f"{step.tokens_per_second:,.0f}", "bold"),
         f" tokens/s ({_padding(step)} padding)   rate {step.learning_rate:.2e}   ",
-        (_clock(progress.seconds_left), "bold"),
+        (clock(progress.seconds_left), "bold"),
         " left",
     )
     return [pace, _readouts(progress.nll)]
@@ -208,7 +209,7 @@ def _shade(nll: float) -> tuple[str, str]:
 
 def _plain(progress: RunProgress, step: Step) -> str:
     nll = " ".join(f"{value:.2f}" for value in progress.nll)
-    pace = f"{step.tokens_per_second:,.0f} tokens/s, {_clock(progress.seconds_left)} left"
+    pace = f"{step.tokens_per_second:,.0f} tokens/s, {clock(progress.seconds_left)} left"
     return (
         f"{step.stage}, step {step.step:,}; {step.done:,} of {progress.total:,} in all: "
         f"loss {step.recent_loss:.3f}, -log p {nll}, {pace}"
@@ -216,17 +217,11 @@ def _plain(progress: RunProgress, step: Step) -> str:
 
 
 def _padding(step: Step) -> str:
-    return f"{step.padding / (step.tokens + step.padding):.0%}"
+    return percent(step.padding / (step.tokens + step.padding))
 
 
 def _of(done: int, total: int) -> str:
     return f"{done:,}/{total:,}"
-
-
-def _clock(seconds: float) -> str:
-    """Return a time as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _note_scored(held_out: HeldOut) -> None:

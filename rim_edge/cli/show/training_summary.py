@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rim_edge.cli.output import note
+from rim_edge.cli.show.numbers import count, interval, seconds, tenths
 
 if TYPE_CHECKING:
     from rim_edge.evaluation.scores import RunScores, StageScores
@@ -38,7 +39,7 @@ def summarize(console: Console, outcome: Outcome) -> None:
     """Print how the stages ended, the scores, and where the files are."""
     if not console.is_terminal:  # on a terminal the last view already shows it
         for stage in outcome.stages:
-            _say(console, f"{stage.name}: {stage.steps} steps, loss {stage.loss:.3f}, {stage.seconds:.0f} s")
+            _say(console, f"{stage.name}: {stage.steps:,} steps, loss {stage.loss:.3f}, {seconds(stage.seconds)}")
     if (scores := outcome.scores) is not None:
         for part in (scores.letters, scores.open) if scores.letters and scores.open else (scores,):
             name = scores.name if part is scores else f"{part.name} of {scores.name}"
@@ -57,8 +58,8 @@ def _table(scores: RunScores) -> Table:
     table.add_row("", *(f"after {stage.stage}" for stage in scores.stages))
     for blocks in range(max(len(stage.by_blocks) for stage in scores.stages)):
         cells = [_cell(stage, blocks) for stage in scores.stages]
-        table.add_row(f"  {blocks} blocks" if blocks != 1 else "  1 block", *cells)
-    table.add_row("  most frequent answer", f"{scores.majority.accuracy:>6.1%}")
+        table.add_row(f"  {count(blocks, 'block')}", *cells)
+    table.add_row("  most frequent answer", f"{tenths(scores.majority.accuracy):>7}")
     return table
 
 
@@ -66,8 +67,7 @@ def _cell(stage: StageScores, blocks: int) -> str:
     if blocks >= len(stage.by_blocks):
         return ""
     score = stage.by_blocks[blocks]
-    low, high = score.interval
-    return f"{score.accuracy:>6.1%}   {low:.1%} to {high:.1%}"
+    return f"{tenths(score.accuracy):>7}   {interval(score.interval)}"
 
 
 def _say(console: Console, text: str) -> None:

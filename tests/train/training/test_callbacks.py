@@ -136,7 +136,7 @@ def test_the_scores_are_those_of_the_checkpoint(base, watched):
 def test_the_picture_shows_both_stages_and_what_to_beat(watched):
     text = (watched / "out" / "accuracy.svg").read_text()
     words = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
-    assert {"after stage 1", "after stage 2", "most frequent answer, 50.0%", "memory blocks"} <= set(words)
+    assert {"after stage 1", "after stage 2", "most frequent answer, 50.0 %", "memory blocks"} <= set(words)
     assert "8 questions, test.jsonl; 95 % Wilson bands" in words
     assert "dc:date" not in text, "no time stamp"
 
@@ -177,7 +177,7 @@ def test_elsewhere_than_on_a_terminal_there_are_ten_lines_and_the_table(base, tm
     scored = [line for line in lines if line.startswith("stage 1: right with 0, 1, … blocks, of 9 questions: ")]
     assert len(scored[0].split(": ")[2].split(", ")) == BLOCKS + 1
     assert "9 questions, test.jsonl: right, with 95 % Wilson intervals" in lines
-    assert any(re.match(r"  3 blocks +\d+\.\d% +\d+\.\d% to \d+\.\d%", line) for line in lines)
+    assert any(re.match(r"  3 blocks +\d+\.\d % +\d+\.\d to \d+\.\d %", line) for line in lines)
     assert lines[-2:] == [f"picture: {tmp_path / 'out' / 'accuracy.svg'}", f"checkpoint: {tmp_path / 'out'}"]
 
 
