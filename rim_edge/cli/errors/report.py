@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from rim_edge.cli.output import error_body, error_text, exit_code, print_json
+from rim_edge.cli.output import error_body, error_text, exit_code, print_json, wrapped
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -44,7 +44,7 @@ def fail(error: Exception, *, as_json: bool) -> int:
 def complain(message: str) -> None:
     """Print an error's text; nobody may read it any more, and the exit code still tells."""
     with suppress(OSError, ValueError):
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(wrapped(f"error: {message}"), file=sys.stderr, flush=True)
 
 
 def _tell(error: Exception, message: str, as_json: bool) -> int:
