@@ -16,8 +16,8 @@ from rim_edge.cli.app import app
 PAGE = Path(__file__).parent / "cli.md"
 INTRODUCTION = """# The command line
 
-This page is written from the code (`make docs`), and a test compares the two. `rim-edge VERB --help` says the same.
-`rim-edge --install-completion` makes the shell complete verbs, options, choices and the names of bundles.
+This page is written from the code (`make docs`), and a test compares the two. `rim-edge VERB --help` says the
+same. `rim-edge --install-completion` makes the shell complete verbs, options, choices and the names of bundles.
 
 Answers go to stdout, all else to stderr. Under `--json` stdout is one line of JSON, errors included
 ([json.md](json.md)). Values in capitals are yours to fill in: N is a number, TEXT any text, FILE and DIR paths,
@@ -55,7 +55,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "bundle info": _HASHED,
     "bundle copy": _HASHED,
     "bundle remove": {},
-    "doctor": {},
+    "doctor": {4: "no engine answers here"},
 }
 """Verb to what its exit codes 3 and 4 mean; all verbs have the others."""
 

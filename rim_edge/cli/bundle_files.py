@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rim_edge.cli.errors.usage import UsageError
+from rim_edge.cli.errors.usage import NotConfirmedError, UsageError
 from rim_edge.cli.options import BundleArgument, JsonOption
 from rim_edge.cli.output import console, note, print_json, progress_line
 from rim_edge.cli.show.numbers import megabytes
@@ -47,12 +47,11 @@ def remove(name: BundleArgument, yes: YesOption = False, as_json: JsonOption = F
     """Remove a bundle's folder; asks first."""
     from rim_runtime.bundle.names import find_bundle, name_of
     from rim_runtime.bundle.removal import removable, remove_bundle
-    from rim_runtime.errors import RimError
 
     bundle = removable(find_bundle(name))
     called = name_of(bundle.path)
     if not yes and not _confirmed(bundle):
-        raise RimError("Nothing was removed: the answer was not yes.")
+        raise NotConfirmedError("Nothing was removed: the answer was not yes.")
     was_default = remove_bundle(bundle)
     default = _default_now() if was_default else None
     if as_json:

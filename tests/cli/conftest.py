@@ -14,6 +14,7 @@ import pytest
 from rim_runtime.bundle import names
 
 from rim_edge.cli import main
+from tests.cli.schemas import check_output
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             main(arguments)
         captured = capsys.readouterr()
         code = stopped.value.code
+        check_output(arguments, captured.out)
         return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return run_command

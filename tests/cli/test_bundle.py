@@ -17,6 +17,8 @@ from rim_runtime.bundle.manifest import FileEntry, Plan, Profile
 from rim_runtime.bundle.names import Origin, resolve_bundle
 from rim_runtime.bundle.trust import is_trusted
 
+from tests.places import DEMO_PACKAGE
+
 Run = Callable[..., Any]
 MakeBundle = Callable[..., Path]
 
@@ -306,6 +308,6 @@ def test_plans_that_were_built_here_are_trusted(
     manifest = Bundle.load(with_plan).manifest
     made = rim_export.ExportReport(with_plan, manifest, Certificate("none", 8, 0.02, ()), (), 1.0)
     monkeypatch.setattr(rim_export, "export", lambda *_, **__: made)
-    exported = run("export", "--model", str(tmp_path), "-o", str(tmp_path / "new"), "--json")
+    exported = run("export", "--model", str(DEMO_PACKAGE / "checkpoint"), "-o", str(tmp_path / "new"), "--json")
     assert exported.code == 0, exported.err
     assert is_trusted(manifest)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import typer
-from rim_runtime.errors import InputError
+from rim_runtime.errors import InputError, RimError
 
 _NUMBERS = {int: "a whole number", float: "a number"}
 _TEXT_VERBS = ("ask", "prompt")
@@ -19,6 +19,10 @@ _TEXT_VERBS = ("ask", "prompt")
 
 class UsageError(InputError):
     """The command line is not understood: an unknown option, a word that is no choice, two that clash."""
+
+
+class NotConfirmedError(RimError):
+    """The user was asked, and did not say yes."""
 
 
 def usage_error(found: typer.TyperException) -> UsageError:

@@ -59,7 +59,9 @@ class PromptContract:
         Raises QuestionError unless it is a whole number from 0 to K, of whatever type (numpy has its own).
         """
         count = _whole_number(blocks)
-        if count is None or not 0 <= count <= self.blocks:
+        if count is None or count < 0:
+            raise QuestionError(f"Got {blocks!r} blocks, expected a whole number from 0 to {self.blocks}.")
+        if count > self.blocks:
             raise QuestionError(
                 f"Got {blocks!r} blocks, this model has 0 to {self.blocks}. "
                 "Choose fewer, or export it with more (--blocks)."
