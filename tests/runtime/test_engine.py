@@ -84,7 +84,7 @@ BAD_QUESTIONS: list[tuple[str, Callable[[Engine], object], str]] = [
     ("a choice of two lines", lambda e: e.ask(STEM, ["a", "b\nC: c"]), "Choice 2 is 'b\\nC: c'"),
     ("options twice", lambda e: e.ask("x\nA: a\nB: b", ["a", "b"]), "Use one of the two"),
     ("too many blocks", lambda e: e.ask(STEM, blocks=9), "Got 9 blocks, this model has 0 to 8"),
-    ("negative blocks", lambda e: e.ask(STEM, blocks=-1), "Got -1 blocks, this model has 0 to 8"),
+    ("negative blocks", lambda e: e.ask(STEM, blocks=-1), "Got -1 blocks, expected a whole number from 0 to 8"),
     ("half a block", lambda e: e.ask(STEM, blocks=0.5), "Got 0.5 blocks"),  # type: ignore[arg-type]
 ]
 
