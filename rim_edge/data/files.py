@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rim_runtime.errors import RowError
 from rim_runtime.rows.answers import Counting
-from rim_runtime.rows.files import TEXT_LINES, Record, counting_of_records, kind_of, read_records
+from rim_runtime.rows.files import TEXT_LINES, Record, counting_of_records, read_records, suffix_of
 
 from rim_edge.data.rows import Example, example_of_line, example_of_row
 from rim_edge.errors import DataError
@@ -60,7 +60,7 @@ def read_file(file: DataFile, bad_rows: BadRows = BadRows.REFUSE) -> ReadFile:
 
 def _example(record: Record, counting: Counting | None, file: DataFile, ignored: dict[str, None]) -> Example:
     """Return a record's example, and add the keys that nothing reads to `ignored`."""
-    if kind_of(file.path) == TEXT_LINES:
+    if suffix_of(file.path) == TEXT_LINES:
         return example_of_line(record.text(), file.steps)
     row = record.row
     ignored.update(dict.fromkeys(row.ignored))

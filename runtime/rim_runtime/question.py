@@ -70,7 +70,7 @@ def as_choices(given: Iterable[str] | Mapping[str, str]) -> tuple[str, ...]:
         raise _no_list(given) from None
     if not all(isinstance(choice, str) for choice in choices):
         raise _no_list(given if isinstance(given, Mapping | Sequence) else choices)
-    return choices
+    return tuple(str.__str__(choice) for choice in choices)  # texts of other libraries become plain ones
 
 
 def _no_list(found: object) -> QuestionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
@@ -220,3 +221,57 @@ def test_the_fake_engine_records_what_it_was_asked() -> None:
     assert first.letter_logits == again.letter_logits
     assert first.letter_logits != engine.ask("Why not?").letter_logits
     assert first.letter_logits != engine.ask("Why?", blocks=0).letter_logits
+
+
+UNREAD = [
+    "Which?\n1. x\n2. y", "Which?\n1) x\n2) y\n3) z", "Which?\n(1) x\n(2) y", "Which?\n0: x\n1: y",
+    "Which?\n① x\n② y", "Which?\ni. x\nii. y\niii. z", "Which?\nI) x\nII) y", "Which?\nOption A: x\nOption B: y",
+    "Which?\nChoice 1 - x\nChoice 2 - y", "Which?\nA- x\nB- y", "Which?\nA/ x\nB/ y", "Which?\nA> x\nB> y",
+    "Which?\nA, x\nB, y", "Which?\nA; x\nB; y", "Which?\n| A | x |\n| B | y |", "Which?\n<A> x\n<B> y",
+    'Which?\n"A": x\n"B": y', "Which?\nA = x\nB = y", "Which?\nA x\nB y\nC z", "Which?\nA\tx\nB\ty",
+    "Which?\nA\nLiver\nB\nHeart", "Which?\n### A: x\n### B: y", "Which?\n[ ] A: x\n[ ] B: y", "Which?\nА) x\nБ) y",
+    "Which?\nА: x\nВ: y", "Which?\nα) x\nβ) y", "Which?\n甲、x\n乙、y", "Which?\n- x\n- y\n- z",
+    "Which?\n• x\n• y", "Which? 1) x 2) y 3) z", "Which? A.x B.y C.z", "Which one a) x b) y",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNREAD)
+def test_a_list_in_a_form_that_is_not_read_is_refused_not_answered_over_ten_letters(text: str) -> None:
+    with pytest.raises(
+        QuestionError, match=r"seems to end in options, marked .*, and they are not read like that"
+    ):
+        fake_engine().ask(text)
+    assert fake_engine().ask(text, ["Liver", "Heart"]).choice in ("Liver", "Heart")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A man has:\n1. fever\n2. cough\nWhat is it?", "Doses:\n1 tablet\n2 tablets", "Values:\n1.5 mg\n2.5 mg",
+        "The patient: 1) fever 2) cough. Diagnosis?", "A man coughs.\nI saw him.", "Labs:\n- Na 140\n- K 4",
+        "What is f(a) + f(b)?",
+        "What is (x - a)(x - b) + (x - a)(x - c)?",
+        "Of (group A) some and of (group B) others?", "Hepatitis A or hepatitis B?",
+        "On day 1: fever. On day 2: cough.",
+    ],
+)  # fmt: skip
+def test_texts_that_only_hold_lists_are_asked(text: str) -> None:
+    assert read_options(text) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["Q\nＡ：x\nＢ：y", "Q\n（Ａ）x\n（Ｂ）y", "Q\nＡ． x\nＢ． y", "Q\r\n\tA:\tx\r\n\tB:\ty\r\n"]
+)
+def test_full_width_signs_tabs_and_other_line_ends_are_read(text: str) -> None:
+    assert read_options(text) == {"A": "x", "B": "y"}
+
+
+def test_texts_of_other_libraries_become_plain_texts() -> None:
+    class Organ(str, Enum):  # noqa: UP042 (its str() is its name)
+        LIVER = "Liver"
+        HEART = "Heart"
+
+    for choices in (np.array(["Liver", "Heart"]), [np.str_("Liver"), np.str_("Heart")], Organ):
+        question = Question("Which?", choices)
+        assert question.rendered() == "Which?\nA: Liver\nB: Heart"
+        assert {type(choice) for choice in question.choices} == {str}

@@ -9,20 +9,22 @@ text that the model sees does not change.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rim_runtime.errors import QuestionError
+from rim_runtime.prompt.unread_options import unread_list
 
 LETTERS = "ABCDEFGHIJ"
 """All letters that a readout can answer (the card: up to ten options)."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _AT_LINE_START = re.compile(
-    r"""\s* (?: [-*•]\s+ )? [*_]{0,2}          # a bullet, bold
-        (?: [(\[（] \s* ([A-Za-z]) \s* [)\]）] [.:]?  # (A)  [A]
-          | ([A-Za-z]) \s? [.:)\]．：）、] [):]?      # A.  A:  A)  A .
-          | ([A-Za-z]) \s+ [-–—] (?=\s)               # A - text
+    r"""\s* (?: [-*•]\s+ )? [*_]{0,2}                  # a bullet, bold
+        (?: [(\[（] \s* ([A-Za-zＡ-Ｚａ-ｚ]) \s* [)\]）] [.:]?  # (A)  [A]
+          | ([A-Za-zＡ-Ｚａ-ｚ]) \s? [.:)\]．：）、] [):]?      # A.  A:  A)  A .
+          | ([A-Za-zＡ-Ｚａ-ｚ]) \s+ [-–—] (?=\s)       # A - text
         ) [*_]{0,2} \s* (.*)""",
     re.VERBOSE,
 )
@@ -51,10 +53,21 @@ def read_options(question: str) -> dict[str, str]:
 
     The card's form comes first. Others are `A.`, `A)`, `(A)`, `a:` and the like, with empty lines or wrapped lines
     between them, or all on the last line. Raises QuestionError if lines look like options, but it is not clear
-    which letters they offer: a letter is missing or comes twice, there are more than ten, or text follows them.
+    which letters they offer: a letter is missing or comes twice, there are more than ten, text follows them, or
+    they are marked in another way (1., 2., …).
     """
-    if exact := offered_options(question):
-        return exact
+    found = offered_options(question) or _lettered(question)
+    if not found and (marks := unread_list(question)):
+        raise QuestionError(
+            f"The question seems to end in options, marked {marks}, and they are not read like that. End it with "
+            "one line an option ('A: text', 'B: text', …) or give the options as a list of choices; if they are "
+            "none, put the question after them."
+        )
+    return found
+
+
+def _lettered(question: str) -> dict[str, str]:
+    """Return the options of a question in one of the other forms."""
     lines = [line.strip() for line in question.split("\n") if line.strip()]
     if not lines:
         return {}
@@ -131,7 +144,8 @@ def _marked(line: str) -> _Marked | None:
     if not found:
         return None
     *letters, text = found.groups()
-    return _Marked(next(filter(None, letters)).upper(), text.strip(" *_"))
+    letter = unicodedata.normalize("NFKC", next(filter(None, letters))).upper()  # a full-width Ａ is an A
+    return _Marked(letter, text.strip(" *_"))
 
 
 def _last(marked: Sequence[_Marked | None], letter: str) -> int | None:

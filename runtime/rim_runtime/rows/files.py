@@ -56,7 +56,7 @@ class Record:
         return str(self.value)
 
 
-def kind_of(path: Path) -> str:
+def suffix_of(path: Path) -> str:
     """Return the suffix that says what a file holds; `.gz` is none."""
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
@@ -70,7 +70,7 @@ def read_records(path: Path) -> Iterator[Record]:
     number = 0
     try:
         with _opened(path) as content:
-            if kind_of(path) != TEXT_LINES and _starts_a_list(content):
+            if suffix_of(path) != TEXT_LINES and _starts_a_list(content):
                 yield from _of_list(path, content)
                 return
             for line in read_lines(content):
@@ -124,7 +124,7 @@ def _refuse_what_is_no_file(path: Path) -> None:
         raise RowError(f"{path} is a folder, expected a file of rows (.jsonl, .json or .txt, or with .gz).")
     if path.resolve() == Path(os.devnull).resolve():
         raise RowError(f"{path} is empty, expected rows.")
-    if stat.S_ISREG(mode) and kind_of(path) not in _NAMES:
+    if stat.S_ISREG(mode) and suffix_of(path) not in _NAMES:
         raise RowError(
             f"{path} is called neither .jsonl, .json nor .txt (nor any with .gz). Convert or rename it."
         )
@@ -169,7 +169,7 @@ def _record(path: Path, line: Line) -> Record:
     if line.content is not None:
         _decoded(path, line.content, f", {place}")
     try:
-        return Record(place, line.text() if kind_of(path) == TEXT_LINES else line.value())
+        return Record(place, line.text() if suffix_of(path) == TEXT_LINES else line.value())
     except RowError as error:
         return Record(place, problem=str(error))
 

@@ -12,6 +12,7 @@ from rim_edge.data.rows import Example
 from rim_edge.errors import CurriculumError, DataError
 from rim_edge.recipe.inputs import BadRows, DataFile, StepForm, parse_data_option
 from tests.places import SHARED
+from tests.public_forms import FORMS, RENDERED
 
 DATA = SHARED
 GOOD = {"question": "Why?", "steps": ["a", "b"], "answer": "4"}
@@ -39,6 +40,14 @@ def test_rows_become_examples(tmp_path, name):
 def test_options_may_be_an_object(tmp_path):
     row = {"question": "Which?", "options": {"A": "x", "B": "y"}, "answer": "A"}
     assert examples(written(tmp_path / "rows.jsonl", row))[0].question == "Which?\nA: x\nB: y"
+
+
+def test_every_public_form_is_the_same_example(tmp_path):
+    read = read_file(DataFile(written(tmp_path / "rows.jsonl", *FORMS.values())))
+    assert {(example.question, example.answer) for example in read.examples} == {(RENDERED, "C")}
+    assert len(read.examples) == len(FORMS)
+    assert read.ignored == ()
+    assert read_file(DataFile(written(tmp_path / "more.jsonl", {**GOOD, "passage": "p"}))).ignored == ("passage",)
 
 
 SOLVED = {"question": "How many?", "answer": "He has 2*3=<<2*3=6>>6.\nSo 6+994=<<6+994=1000>>1,000.\n#### 1,000"}
@@ -168,7 +177,7 @@ def test_a_weight_stands_behind_the_file(tmp_path):
     assert parse_data_option("rows.jsonl") == DataFile(Path("rows.jsonl"))
     assert parse_data_option("a=b.jsonl") == DataFile(Path("a=b.jsonl"))
     assert parse_data_option(str(odd)) == DataFile(odd)
-    with pytest.raises(CurriculumError, match=r"data file rows.jsonl: weight is -1.0, expected a number above 0"):
+    with pytest.raises(CurriculumError, match=r"weight is -1.0, expected a number above 0"):
         parse_data_option("rows.jsonl=-1")
 
 
