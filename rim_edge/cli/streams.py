@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+_PLAINER = "rim_edge.plainer"
+_SIGNS = {"·": "-", "…": "...", "×": "x", "–": "-", "→": "->", "›": ">", "█": "#", "━": "-", "●": "*", "≥": ">="}
+"""What our own texts hold beyond ASCII, in ASCII."""
 
 
 def open_missing_streams() -> io.StringIO:
@@ -30,10 +35,18 @@ def open_missing_streams() -> io.StringIO:
 
 
 def show_all_characters() -> None:
-    """Let a terminal without Unicode show ? instead of failing."""
+    """Let a terminal without Unicode show plainer signs, or a question mark, instead of failing."""
+    codecs.register_error(_PLAINER, _plainer)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=_PLAINER)
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Return what is shown instead of the characters that cannot be, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_SIGNS.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
 def drop_unwritten() -> None:

@@ -179,15 +179,26 @@ def test_a_home_that_nobody_may_look_into(run: Run, demo_bundle: Path, monkeypat
     assert f"home        ✗ {closed}: {closed} cannot be used (Permission denied)" in shown.out
 
 
-def test_marks_are_words_where_there_is_only_ascii(demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("doctor",), ["ort-cpu     ok: onnxruntime", "trt         no: trt finds no GPU"]),
+        (("bundle", "list"), ["* demo"]),
+        (("bundle", "info"), ["8 x (2 memory tokens + 2)"]),
+        (("ask", "Which.", "-c", "this", "-c", "that"), [" - 8 blocks - ort-cpu - fp32 - "]),
+    ],
+    ids=["doctor", "list", "info", "ask"],
+)
+def test_signs_are_words_where_there_is_only_ascii(
+    demo_bundle: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], words: list[str]
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
     with pytest.raises(SystemExit):
-        main(["doctor"])
+        main(command)
     stream.flush()
     told = stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
-    assert "ort-cpu     ok: onnxruntime" in told
-    assert "trt         no: trt finds no GPU" in told
+    assert all(word in told for word in words)
     assert "?" not in told
 
 
