@@ -41,8 +41,8 @@ class Answers:
     """Whether the row says that its answer is a letter though it has no options."""
 
     def numbers(self) -> list[int]:
-        """Return the numbers in it of which the form does not say where they count from."""
-        if self.counting is not None or not self.options.texts:
+        """Return the numbers in it that number an option."""
+        if not self.options.texts:
             return []
         return [number for key, value in self.given.items() if (number := _number(self, key, value)) is not None]
 
@@ -81,17 +81,32 @@ def answers_of(row: Mapping[str, Any], options: Options) -> Answers:
 def counting_of(answers: Iterable[Answers]) -> Counting | None:
     """Return where the numbers of a file count from: it has a 0, or one as large as the number of options.
 
-    None where it has neither. Raises RowError where it has both.
+    None where it has neither. Raises RowError where it has both, and where its form counts from 0 and it does not.
     """
-    numbers = [(number, len(answer.options.texts)) for answer in answers for number in answer.numbers()]
-    zero = any(number == 0 for number, _ in numbers)
-    last = next((found for found in numbers if found[0] == found[1]), None)
+    given = list(answers)
+    zero, last = _ends(answer for answer in given if answer.counting is None)
     if zero and last:
         raise RowError(
-            f"its answers are numbers, and one is 0 and one is {last[0]} of {last[1]} options, expected numbers "
-            "from 0 or numbers from 1. Write letters."
+            f"its answers are numbers, and one is 0 and one is {last} of {last} options, expected numbers from 0 "
+            "or numbers from 1. Write letters."
+        )
+    formed_zero, formed_last = _ends(answer for answer in given if answer.counting is Counting.FROM_0)
+    if formed_last and not formed_zero:
+        raise RowError(
+            f"its answers are numbers, and one is {formed_last} of {formed_last} options and none is 0, expected "
+            "numbers from 0 beside 'choices' or in 'answer_index'. Write letters."
         )
     return Counting.FROM_0 if zero else Counting.FROM_1 if last else None
+
+
+def _ends(answers: Iterable[Answers]) -> tuple[bool, int | None]:
+    """Return whether a number is 0, and one that is as large as the number of its options."""
+    zero, last = False, None
+    for answer in answers:
+        numbers, count = answer.numbers(), len(answer.options.texts)
+        zero = zero or 0 in numbers
+        last = count if count in numbers else last
+    return zero, last
 
 
 def text_answer(answers: Answers, question: str) -> str | None:

@@ -145,3 +145,11 @@ def test_a_file_shows_where_its_numbers_count_from(tmp_path: Path) -> None:
     with pytest.raises(RowError, match=r"both.jsonl: its answers are numbers, and one is 0 and one is 4 of 4"):
         numbered(tmp_path / "both.jsonl", 2, 0, 4)
     assert read_row({**MEDMCQA, "cop": 2}).answer(Counting.FROM_1) == "B"
+
+
+def test_a_file_that_counts_otherwise_than_its_form_is_refused_as_a_whole(tmp_path: Path) -> None:
+    """Else the rows within range would be scored one option too far, and only the last ones be refused."""
+    path = tmp_path / "mmlu.jsonl"
+    path.write_text("".join(json.dumps(FORMS["MMLU"] | {"answer": number}) + "\n" for number in (1, 4, 2)))
+    with pytest.raises(RowError, match=r"mmlu.jsonl: its answers are numbers, and one is 4 of 4 .* and none is 0"):
+        read_rows(path)
