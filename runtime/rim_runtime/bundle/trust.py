@@ -1,7 +1,7 @@
 """The list of bundles whose plans may be loaded on this machine: a TensorRT plan is code.
 
 A bundle is identified by its manifest's hash, which changes with every file it lists. The list is kept in the
-home folder. If it cannot be read, no bundle is trusted.
+home folder. If it cannot be read, or others could have written it, no bundle is trusted.
 """
 
 from __future__ import annotations
@@ -12,19 +12,33 @@ from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.errors import InputError, StorageError
 from rim_runtime.machine.folders import trust_file
 from rim_runtime.machine.json_files import read_json
+from rim_runtime.machine.ownership import written_by_others
 from rim_runtime.machine.storage import write_file
 
 
 def is_trusted(manifest: Manifest) -> bool:
     """Whether exactly this bundle is trusted on this machine."""
     try:
-        return manifest.sha256 in _read()
+        return manifest.sha256 in _read() and why_not_kept() is None
     except (InputError, StorageError):
         return False
 
 
+def why_not_kept() -> str | None:
+    """Return why the list does not count on this machine, and what to do; None if it counts."""
+    try:
+        return written_by_others(trust_file())
+    except StorageError as error:
+        return str(error)
+
+
 def trust(manifest: Manifest) -> None:
-    """Trust a bundle from now on. Raises InputError (the list cannot be read) and StorageError."""
+    """Trust a bundle from now on.
+
+    Raises InputError (the list cannot be read) and StorageError (it cannot be written, or others could write it).
+    """
+    if why := why_not_kept():
+        raise StorageError(why)
     _write(_read() | {manifest.sha256: manifest.name})
 
 

@@ -85,13 +85,8 @@ def _common_files(manifest: Manifest) -> list[str]:
 
 def _notes(records: Records) -> tuple[str, ...]:
     notes = []
-    if records.folder is None:
+    if records.trouble:
         notes.append(f"{records.trouble} Until then the bundle is tested at every load.")
-    elif records.trouble:
-        notes.append(
-            f"The cache folder {records.folder} cannot be written ({records.trouble}), so the bundle is tested "
-            "at every load. Set RIM_EDGE_HOME to a folder that can."
-        )
     if telemetry() is Telemetry.HOST:
         notes.append(
             "onnxruntime was imported before rim_runtime with its usage reporting on, which cannot be undone. "

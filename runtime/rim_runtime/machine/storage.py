@@ -1,21 +1,32 @@
 """Atomic writing: a folder or a file appears whole, or not at all.
 
 Folders are written as a hidden sibling, synced to the disk, then renamed. If the disk refuses, a StorageError
-names the path, and the sibling is deleted.
+names the path, and the sibling is deleted. While one is written it is locked, so a second process is refused at
+once, and what a killed process left behind is known by its lock that nobody holds (not on Windows, where folders
+cannot be locked).
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rim_runtime.errors import RimError, StorageError, TargetExistsError
+from rim_runtime.machine.locks import Lock, lock_abandoned, make_and_lock
+from rim_runtime.machine.ownership import make_folder
+
+_UNFINISHED = "rim-edge-unfinished"
+_ABANDONED_S = 60.0
+"""Age in seconds from which a half-written file counts as left by a process that was killed."""
 
 
 def refuse_existing(target: Path) -> None:
@@ -30,23 +41,38 @@ def refuse_existing(target: Path) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling folder to fill; it becomes `target` when the block ends without an error.
 
-    Raises TargetExistsError before anything is written, and StorageError if the disk refuses.
+    Raises TargetExistsError before anything is written, where the target exists or another process is writing it,
+    and StorageError if the disk refuses.
     """
     refuse_existing(target)
     with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        make_folder(target.parent)
+        work, lock = _begin(target)
     try:
         with storage_errors(target):
             yield work
             _sync_tree(work)
-            work.chmod(0o755)  # mkdtemp makes it private
+            work.chmod(0o755)  # it was private
             refuse_existing(target)
             work.rename(target)
             _sync_folder(target.parent)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+    finally:
+        if lock:
+            lock.release()
+
+
+def clear_unfinished(folder: Path) -> tuple[Path, ...]:
+    """Remove the unfinished folders in a folder whose processes are gone, and return their paths."""
+    removed = []
+    for path in sorted(folder.glob(f".*.{_UNFINISHED}")) if folder.is_dir() else ():
+        if lock := lock_abandoned(path):
+            _remove(path)
+            removed.append(path)
+            lock.release()
+    return tuple(removed)
 
 
 def write_file(path: Path, text: str) -> None:
@@ -57,7 +83,8 @@ def write_file(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write or replace one file atomically. Raises StorageError."""
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        _clear_halves(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -112,3 +139,35 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _begin(target: Path) -> tuple[Path, Lock | None]:
+    """Make and lock the folder that becomes the target; one that a killed process left is emptied first."""
+    if sys.platform == "win32":
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)), None
+    work = target.with_name(f".{target.name}.{_UNFINISHED}")
+    lock = make_and_lock(work)
+    if lock is None:
+        raise TargetExistsError(
+            f"{target} is being written by another process, expected one at a time. "
+            "Wait until it has ended, or choose another path."
+        )
+    for left in work.iterdir():
+        _remove(left)
+    return work, lock
+
+
+def _clear_halves(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote this file; writing it takes a moment."""
+    for half in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        with suppress(OSError):
+            if time.time() - half.lstat().st_mtime > _ABANDONED_S:
+                half.unlink()
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder with what it holds, or a file; no link is followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rim_runtime.errors import TargetExistsError
+from rim_runtime.errors import StorageError, TargetExistsError
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.json_files import read_json
+from rim_runtime.machine.ownership import written_by_others
 from rim_runtime.machine.storage import new_folder
 
 PLAN, ENTRY = "engine.plan", "entry.json"
@@ -35,9 +36,14 @@ PlanBytes = bytes | memoryview
 
 
 def recall_plan(facts: Facts) -> bytes | None:
-    """Return the plan that was built here for exactly these facts; None if there is none, or it was altered."""
+    """Return the plan that was built here for exactly these facts.
+
+    None if there is none, if it was altered, or if others could have written it: a plan is code.
+    """
     try:
         folder = _folder(facts)
+        if any(map(written_by_others, (folder / ENTRY, folder / PLAN))):
+            return None
         entry = read_json(folder / ENTRY)
         content = (folder / PLAN).read_bytes()
     except (OSError, ValueError):
@@ -52,9 +58,11 @@ def recall_plan(facts: Facts) -> bytes | None:
 def keep_plan(facts: Facts, content: PlanBytes) -> None:
     """Keep a plan instead of the one before for its graph and GPU; remove the oldest over the limit.
 
-    Raises StorageError.
+    Raises StorageError, also where others could write the folder.
     """
     folder = _folder(facts)
+    if why := written_by_others(folder):
+        raise StorageError(why)
     _remove(folder)
     entry = json.dumps({"facts": facts, "sha256": hash_plan(content)}, indent=1)
     with suppress(TargetExistsError), new_folder(folder) as work:  # another process was faster

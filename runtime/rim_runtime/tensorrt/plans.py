@@ -14,7 +14,7 @@ from typing import Any
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Plan, Profile, Variant
-from rim_runtime.bundle.trust import is_trusted
+from rim_runtime.bundle.trust import is_trusted, why_not_kept
 from rim_runtime.errors import BundleCorruptError, StorageError
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.tensorrt.plan_cache import PlanBytes, hash_plan, keep_plan, recall_plan
@@ -92,6 +92,8 @@ def refusal(bundle: Bundle, plan: Plan, here: PlanRequirements) -> str | None:
         return f"it was built for {plan.platform}, this is {here.platform}"
     if here.target not in plan.targets:
         return f"it was built for {', '.join(plan.targets)}, this GPU is {here.target}"
+    if why := why_not_kept():
+        return why.rstrip(".")
     if not is_trusted(bundle.manifest):
         return f"this machine was not told to trust it; if you do: rim-edge bundle trust {bundle.path}"
     return None
