@@ -23,8 +23,10 @@ if TYPE_CHECKING:
         HeadroomError,
         TargetError,
         UnsupportedModelError,
+        VariantRefusedError,
     )
     from rim_export.pipeline import ExportReport, export
+    from rim_export.preflight import check_request
     from rim_export.settings import Activations, ExportOptions, RangeMethod, default_precision
 
 __all__ = [
@@ -43,6 +45,8 @@ __all__ = [
     "TargetError",
     "UnsupportedModelError",
     "VariantCertificate",
+    "VariantRefusedError",
+    "check_request",
     "default_precision",
     "export",
 ]
@@ -59,8 +63,10 @@ _HOMES = {
         "HeadroomError",
         "TargetError",
         "UnsupportedModelError",
+        "VariantRefusedError",
     ),
     "rim_export.pipeline": ("ExportReport", "export"),
+    "rim_export.preflight": ("check_request",),
     "rim_export.settings": ("Activations", "ExportOptions", "RangeMethod", "default_precision"),
 }
 

@@ -7,6 +7,7 @@ InputError
 └── CalibrationError                    the calibration questions cannot be used
 CheckError
 ├── CertificateError                    a variant does not answer like the checkpoint
+│   └── VariantRefusedError             too many letters changed, or too few are clear
 ├── HeadroomError                       its activations come too close to fp16's largest number
 └── GraphRuleError                      a graph is not legal for the engine it was made for
 UnavailableError
@@ -14,6 +15,9 @@ UnavailableError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rim_runtime.errors import CheckError, InputError, UnavailableError
 
@@ -36,6 +40,15 @@ class CalibrationError(InputError):
 
 class CertificateError(CheckError):
     """A variant's answers differ from the checkpoint's by more than is allowed."""
+
+
+class VariantRefusedError(CertificateError):
+    """A variant changes too many letters, or leaves too few golden questions."""
+
+    def __init__(self, message: str, trials: Sequence[Mapping[str, Any]]) -> None:
+        """`trials` holds every attempt as in a report (certification/trials.py)."""
+        super().__init__(message)
+        self.trials = tuple(trials)
 
 
 class HeadroomError(CheckError):

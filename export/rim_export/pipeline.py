@@ -1,4 +1,4 @@
-"""Export as a list of verbs: open → convert → carry files over → choose recipes → prove variants → build plans."""
+"""Export as a list of verbs: check → carry files → convert → choose recipes → prove variants → build plans."""
 
 from __future__ import annotations
 
@@ -11,24 +11,33 @@ from typing import Any
 from rim_runtime.bundle.folder import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.bundle.manifest import Limits, Manifest, Source
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
-from rim_runtime.machine.storage import new_folder, refuse_existing
+from rim_runtime.machine.storage import new_folder
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.bundle_files import carry_license_and_card, tool_versions, write_tokenizer
+from rim_export.certification.attempts import Tolerance
 from rim_export.certification.certificate import Certificate
-from rim_export.certification.evaluation import CertificateQuestions, check_prompts, read_certificate_questions
-from rim_export.certification.widening import ProvenVariants, Tolerance, prove_variants
+from rim_export.certification.evaluation import check_prompts
+from rim_export.certification.trials import write_report
+from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
-from rim_export.errors import CheckpointError
+from rim_export.errors import CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
+from rim_export.preflight import check_request
 from rim_export.progress import Progress, silent
-from rim_export.questions import CERTIFICATE_SET
+from rim_export.question_sets import (
+    CalibrationSet,
+    CertificateQuestions,
+    read_calibration,
+    read_certificate_questions,
+)
+from rim_export.questions import CALIBRATION_SET, CERTIFICATE_SET
 from rim_export.settings import ExportOptions
 from rim_export.tensorrt.plans import BuiltPlans, PlanRequest, build_plans, check_plan_request
 from rim_export.variant_writer import VariantWriter
-from rim_export.variants import choose_recipes
+from rim_export.variants import ChosenRecipes, choose_recipes
 from rim_export.weights.model_weights import ModelWeights
 
 
@@ -57,24 +66,23 @@ def export(
 ) -> ExportReport:
     """Export a checkpoint folder, or a hub id from the hub's cache, to a new bundle folder at `target`.
 
-    Raises TargetExistsError, CheckpointError and its subclasses, CertificateError (nothing is written then) and
-    StorageError.
+    Raises what `check_request` raises, and CertificateError and its subclasses: nothing is written then, except
+    `options.report`.
     """
     started = time.perf_counter()
     target, options, tell = Path(target), options or ExportOptions(), progress or silent
-    plan_request = _check_early(target, options)
-    source = _open(model, options)
-    weights, unbound = _convert(source, options, tell)
+    checkpoint = check_request(model, target, options)
+    plan_request = _check_tools(options)
+    source = _read(checkpoint, options)
     with new_folder(target) as folder:
         encoder = _carry_files(source, folder)
-        questions = read_certificate_questions(options.certify or CERTIFICATE_SET, encoder)
-        check_prompts(source.tokenizer, encoder, questions.asked)
+        questions, measured_on = _read_questions(source, encoder, options)
         bundle = Bundle(folder, _draft(source, options.name or target.name, tell))
-        chosen = choose_recipes(weights, encoder, options, questions.asked, tell)
-        tolerance = Tolerance(options.max_flips, options.keep_going)
+        weights, unbound = _convert(source, options, tell)
+        chosen = choose_recipes(weights, options, measured_on, tell)
         writer = VariantWriter(unbound, weights, bundle, tell)
-        proven = prove_variants(writer, encoder, questions.asked, chosen.recipes, tolerance)
-        certificate = _write_proof(bundle, questions, proven, tolerance)
+        proven = _prove(writer, encoder, questions, chosen, options)
+        certificate = _write_proof(bundle, questions, proven, options)
         built = build_plans(bundle, proven.variants, plan_request, tell)
         manifest = _write_manifest(bundle, proven, built)
     notes = (*source.notes, *questions.notes, *chosen.notes, *proven.notes, *built.notes)
@@ -93,19 +101,40 @@ class _Source:
     notes: tuple[str, ...]
 
 
-def _check_early(target: Path, options: ExportOptions) -> PlanRequest | None:
-    """Refuse early what would fail at the end, and return which plans are requested."""
-    refuse_existing(target)
+def _check_tools(options: ExportOptions) -> PlanRequest | None:
+    """Import what answers and what builds, and return which plans are requested."""
     import_onnxruntime()  # every variant is asked
     return check_plan_request(options)
 
 
-def _open(model: str | Path, options: ExportOptions) -> _Source:
-    checkpoint = Checkpoint.open(model)
+def _read(checkpoint: Checkpoint, options: ExportOptions) -> _Source:
     rim, notes = _settings(checkpoint, options)
     tokenizer = checkpoint.load_tokenizer()
     contract, letters = derive_contract(tokenizer, rim), letter_ids(tokenizer)
+    _check_ids(checkpoint, contract, letters)
     return _Source(checkpoint, tokenizer, contract, letters, _limits(checkpoint, contract, options), notes)
+
+
+def _check_ids(checkpoint: Checkpoint, contract: PromptContract, letters: Mapping[str, int]) -> None:
+    """Raise CheckpointError if the prompt's own tokens are beyond the rows of the embedding table."""
+    rows = int(checkpoint.config["vocab_size"])
+    own = (*contract.head, *contract.tail, *contract.block, *contract.prefix, *letters.values())
+    if max(own) >= rows:
+        raise CheckpointError(
+            f"The tokenizer's ids of the prompt reach {max(own)}, the embedding table has {rows} rows: the model "
+            "was not resized when tokens were added. Train it with its RiM tokens: rim-edge train"
+        )
+
+
+def _read_questions(
+    source: _Source, encoder: PromptEncoder, options: ExportOptions
+) -> tuple[CertificateQuestions, CalibrationSet | None]:
+    """Return the certificate's questions, and those to measure activations on if a recipe needs it."""
+    questions = read_certificate_questions(options.certify or CERTIFICATE_SET, encoder)
+    check_prompts(source.tokenizer, encoder, questions.asked)
+    if not options.calibrates:
+        return questions, None
+    return questions, read_calibration(options.calibration or CALIBRATION_SET, encoder, questions.asked)
 
 
 def _convert(source: _Source, options: ExportOptions, tell: Progress) -> tuple[ModelWeights, UnboundGraph]:
@@ -137,12 +166,37 @@ def _draft(source: _Source, name: str, tell: Progress) -> Manifest:
     )
 
 
+def _prove(
+    writer: VariantWriter,
+    encoder: PromptEncoder,
+    questions: CertificateQuestions,
+    chosen: ChosenRecipes,
+    options: ExportOptions,
+) -> ProvenVariants:
+    """Write and prove the variants; write the report that was asked for, whether they pass or not."""
+    tolerance = Tolerance(options.max_flips, options.keep_going, options.closer)
+    try:
+        proven = prove_variants(writer, encoder, questions.asked, chosen.recipes, tolerance)
+    except VariantRefusedError as refused:
+        if options.report:
+            write_report(options.report, questions.name, options.max_flips, refused.trials, str(refused))
+            refused.add_note(f"What every attempt answered is in {options.report}.")
+        else:
+            refused.add_note("To see which answers changed, add --report FILE.")
+        raise
+    if options.report:
+        write_report(options.report, questions.name, options.max_flips, proven.trials)
+    return proven
+
+
 def _write_proof(
-    bundle: Bundle, questions: CertificateQuestions, proven: ProvenVariants, tolerance: Tolerance
+    bundle: Bundle, questions: CertificateQuestions, proven: ProvenVariants, options: ExportOptions
 ) -> Certificate:
     """Write the golden questions and the certificate."""
     blocks = bundle.manifest.prompt.blocks
-    certificate = Certificate(questions.name, blocks, tolerance.max_flips, proven.comparisons)
+    certificate = Certificate(
+        questions.name, blocks, options.max_flips, proven.comparisons, questions_sha256=questions.sha256
+    )
     golden = "".join(f"{row.to_json()}\n" for row in proven.golden)
     (bundle.path / GOLDEN).write_text(golden, encoding="utf-8")
     (bundle.path / CERTIFICATE).write_text(certificate.to_json(), encoding="utf-8")

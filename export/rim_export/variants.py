@@ -12,19 +12,12 @@ from dataclasses import dataclass
 
 import torch
 from rim_runtime.bundle.manifest import Compute, Precision
-from rim_runtime.prompt.encoder import PromptEncoder
 
-from rim_export.measure.calibration import (
-    CalibrationSet,
-    ObservedLayer,
-    activation_ranges,
-    observe,
-    read_calibration,
-)
+from rim_export.measure.calibration import ObservedLayer, activation_ranges, observe
 from rim_export.measure.headroom import Headroom, headroom
 from rim_export.measure.smoothing import search_smoothing, smoothed
 from rim_export.progress import Progress
-from rim_export.questions import CALIBRATION_SET, LabelledQuestion
+from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.fp8 import round_range
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
@@ -45,19 +38,14 @@ class ChosenRecipes:
 
 @torch.no_grad()
 def choose_recipes(
-    weights: ModelWeights,
-    encoder: PromptEncoder,
-    options: ExportOptions,
-    certified: Sequence[LabelledQuestion],
-    tell: Progress,
+    weights: ModelWeights, options: ExportOptions, questions: CalibrationSet | None, tell: Progress
 ) -> ChosenRecipes:
-    """Return the recipes of the options' precision; measure activations if one needs it.
+    """Return the recipes of the options' precision; measure activations on the questions, if there are any.
 
-    Raises QuestionFileError and CalibrationError.
+    Raises CalibrationError if an activation is not finite.
     """
-    if not options.calibrates:
+    if questions is None:
         return _plain(options)
-    questions = read_calibration(options.calibration or CALIBRATION_SET, encoder, certified)
     layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
     chosen = _for_gpus(options, layers) if options.for_gpus else _for_cpus(options, layers)
     return ChosenRecipes(chosen.recipes, (*_calibration_notes(options, questions), *chosen.notes))
@@ -79,8 +67,7 @@ def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> Chosen
         return ChosenRecipes(RECIPES[Precision.FP8](Measured(ranges)))
     assert INT8.emulate is not None
     smoothing = search_smoothing(layers, INT8.emulate)
-    strengths = ", ".join(f"{strength:g}" for strength in smoothing.strengths)
-    return ChosenRecipes((smoothed(INT8, smoothing),), (f"Smoothing strengths by layer: {strengths}.",))
+    return ChosenRecipes((smoothed(INT8, smoothing),), (_smoothing_note(smoothing.strengths),))
 
 
 def _for_gpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
@@ -109,6 +96,13 @@ def _calibration_notes(options: ExportOptions, questions: CalibrationSet) -> tup
     foreign = options.certify is not None and options.calibration is None
     hint = " They are medical: give --calibration for another field." if foreign else ""
     return (measured + hint, *questions.notes)
+
+
+def _smoothing_note(strengths: Sequence[float]) -> str:
+    if not any(strengths):
+        return "Smoothing was not used: in every layer, int8 without it errs least."
+    listed = ", ".join(f"{strength:g}" for strength in strengths)
+    return f"Smoothing strengths by layer (0: int8 without smoothing errs least): {listed}."
 
 
 def _compute(room: Headroom) -> tuple[Compute, str]:

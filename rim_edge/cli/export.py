@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,8 @@ from rim_runtime.bundle.manifest import Dialect, Head, Precision
 from rim_runtime.engines.names import EngineName
 
 from rim_edge.cli.options import MODEL, EngineOption, JsonOption, listed
-from rim_edge.cli.output import console, note, print_json
+from rim_edge.cli.output import note, print_json
+from rim_edge.cli.show.export import export_body, print_export
 
 if TYPE_CHECKING:
     from rim_export import ExportReport
@@ -135,6 +138,15 @@ CertifyOption = Annotated[
         rich_help_panel=PROOF,
     ),
 ]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write what every attempt answered and which answers changed (JSON), refused or not.",
+        rich_help_panel=PROOF,
+    ),
+]
 CalibrationOption = Annotated[
     Path | None,
     typer.Option(
@@ -205,6 +217,7 @@ def export(
     max_flips: MaxFlipsOption = 0.02,
     keep_going: KeepGoingOption = False,
     certify: CertifyOption = None,
+    report: ReportOption = None,
     calibration: CalibrationOption = None,
     activations: ActivationsOption = Activations.TENSOR,
     ranges: RangesOption = RangeMethod.MAX,
@@ -217,17 +230,17 @@ def export(
     from rim_runtime.bundle.names import is_own
     from rim_runtime.engines.registry import require_engine
     from rim_runtime.machine.folders import bundles_folder
-    from rim_runtime.machine.storage import refuse_existing
 
     from rim_edge.extras import require_extra
 
+    started = time.perf_counter()
     require_extra("export", "Exporting")
     require_engine(EngineName.ORT_CPU)  # the variant is checked by answering
     import rim_export
 
     source = model or DEFAULT_MODEL
     folder = output or bundles_folder() / Path(source).absolute().name
-    refuse_existing(folder)
+    _refuse_own(folder)
     options = rim_export.ExportOptions(
         precision=precision or rim_export.default_precision(engine),
         engine=engine,
@@ -240,6 +253,7 @@ def export(
         max_flips=max_flips,
         keep_going=keep_going,
         certify=certify,
+        report=report,
         calibration=calibration,
         activations=activations,
         ranges=ranges,
@@ -247,11 +261,26 @@ def export(
         dialect=dialect,
         smooth=smooth,
     )
+    rim_export.check_request(source, folder, options)  # seconds before torch is imported
     with _progress() as progress:
-        report = rim_export.export(source, folder, options, progress=progress)
+        done = rim_export.export(source, folder, options, progress=progress)
+    done = replace(done, seconds=time.perf_counter() - started)  # imports and checks included
     if engine is EngineName.OPENVINO:
         note("the certificate is ort-cpu's; openvino has to pass the golden questions when it first loads this")
-    _finish(report, as_default=is_own(folder), as_json=as_json)
+    _finish(done, as_default=is_own(folder), as_json=as_json)
+
+
+def _refuse_own(folder: Path) -> None:
+    """Raise TargetExistsError, which says how to use it, if the target is already one of the user's bundles."""
+    from rim_runtime.bundle.folder import MANIFEST
+    from rim_runtime.bundle.names import is_own
+    from rim_runtime.errors import TargetExistsError
+
+    if is_own(folder) and (folder / MANIFEST).is_file():
+        raise TargetExistsError(
+            f"{folder} already exists, expected a new path. To use it: rim-edge bundle use {folder.name}. To "
+            f"export again, choose another place (--output), or first: rim-edge bundle remove {folder.name}"
+        )
 
 
 def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
@@ -265,50 +294,9 @@ def _finish(report: ExportReport, *, as_default: bool, as_json: bool) -> None:
     for text in report.notes:
         note(text)
     if as_json:
-        print_json(_body(report, as_default))
+        print_json(export_body(report, as_default=as_default))
     else:
-        _print(report, as_default)
-
-
-def _body(report: ExportReport, as_default: bool) -> dict[str, object]:
-    import dataclasses
-
-    return {
-        "name": report.manifest.name,
-        "path": str(report.bundle.absolute()),
-        "default": as_default,
-        "precision": report.manifest.variants[0].precision,
-        "plans": [dataclasses.asdict(plan) for plan in report.manifest.plans],
-        "bytes": sum(entry.bytes for entry in report.manifest.files.values()),
-        "seconds": report.seconds,
-        "notes": report.notes,
-        "certificate": dataclasses.asdict(report.certificate),
-    }
-
-
-def _print(report: ExportReport, as_default: bool) -> None:
-    from rich.text import Text
-
-    out = console()
-    size = sum(entry.bytes for entry in report.manifest.files.values()) / 1e6
-    head = Text.assemble(
-        "\n  ", (report.manifest.name, "bold green"), f"   {size:,.1f} MB in {report.seconds:,.0f} s\n"
-    )
-    out.print(head)
-    for variant in report.certificate.variants:
-        same = variant.n - variant.flips
-        out.print(f"  {variant.variant} answers {same:,} of {variant.n:,} questions like the checkpoint")
-        low, high = variant.flips_interval
-        out.print(f"  with 95 % confidence it changes {low:.1%} to {high:.1%} of the letters")
-        if variant.accuracy is not None and variant.reference_accuracy is not None:
-            right = f"right on {variant.accuracy:.1%} of {variant.labelled:,}"
-            out.print(f"  {right} with a known answer; the checkpoint on {variant.reference_accuracy:.1%}")
-        if variant.wide_layers:
-            out.print(f"  layers kept wide: {', '.join(map(str, variant.wide_layers))}")
-    out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
-    path = "" if as_default else f" --bundle {report.bundle}"
-    told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'
-    out.print(f"  {told}\n")
+        print_export(report, as_default=as_default)
 
 
 @contextmanager

@@ -60,11 +60,13 @@ def test_the_path_from_a_checkpoint_to_an_answer(run: Run, checkpoint: Path, own
     target = own_home / "bundles" / "tiny-rim"
     assert (body["name"], body["path"], body["default"]) == ("tiny-rim", str(target), True)
     assert body["certificate"]["variants"][0]["flips"] == 0
+    assert body["answers_here"] == dict.fromkeys(body["answers_here"], "fp32")
+    assert "ort-cpu" in body["answers_here"]
     answered = run("ask", "Where am I?", "--json")
     assert (answered.json["bundle"], answered.json["blocks"], answered.err) == ("tiny-rim", 4, "")
     again = run("export", "--model", str(checkpoint))
     assert (again.code, again.out) == (2, "")
-    assert f"{target} already exists, expected a new path" in again.err
+    assert f"{target} already exists, expected a new path. To use it: rim-edge bundle use tiny-rim" in again.err
 
 
 def test_an_export_elsewhere_leaves_the_default_alone(
@@ -84,6 +86,7 @@ def test_an_export_elsewhere_leaves_the_default_alone(
             target, Bundle.load(target).manifest, certificate, ("assumed the card",), 2.0
         )
 
+    monkeypatch.setattr(rim_export, "check_request", lambda *_: None, raising=False)
     monkeypatch.setattr(rim_export, "export", fake_export, raising=False)
     target = tmp_path / "mine"
     done = run(
@@ -104,9 +107,10 @@ def test_an_export_elsewhere_leaves_the_default_alone(
     assert asked["model"] == "some/model"
     assert asked["options"] == rim_export.ExportOptions(blocks=2, head=Head.FULL, max_flips=1.0, keep_going=True)
     assert "  fp32 answers 19 of 20 questions like the checkpoint\n" in done.out
-    assert "  with 95 % confidence it changes 0.1% to 24.9% of the letters\n" in done.out
+    assert "  it changes 0.1 to 24.9 % of the letters (95 % interval)\n" in done.out
     assert "  layers kept wide: 3, 7\n" in done.out
-    assert "  right on 80.0% of 20 with a known answer; the checkpoint on 90.0%\n" in done.out
+    assert "  right on 80.0 % of 20 with a known answer; the checkpoint on 90.0 %\n" in done.out
+    assert "  What answers here: fp32 on " in done.out
     assert f'Ask it: rim-edge ask "…" --bundle {target}' in done.out
     assert run("ask", "Where am I?", "--json").json["bundle"] == "demo-bundle"
 
@@ -132,9 +136,9 @@ def test_the_options_defaults_are_those_of_the_dataclass() -> None:
 
 ROWS = 20 * ['{"question": "Where am I?", "options": ["here", "there"]}\n']
 BAD_CALIBRATION: dict[str, tuple[str, str]] = {
-    "empty": ("", "has 0 calibration questions"),
+    "empty": ("", "is empty, expected rows"),
     "one row": (ROWS[0], "1 are left, expected at least 8"),
-    "wrong fields": ('{"prompt": "Why?"}\n', 'line 1: no "question" text'),
+    "wrong fields": ('{"text": "Why?"}\n', "line 1: 'question' is None"),
 }
 
 
@@ -148,7 +152,7 @@ def test_calibration_files_that_cannot_be_used(run: Run, checkpoint: Path, tmp_p
     assert (failed.code, failed.out) == (2, "")
     assert "rows.jsonl" in failed.err
     assert message in failed.err
-    assert not list(target.parent.iterdir())
+    assert not target.parent.exists()
 
 
 @pytest.mark.slow

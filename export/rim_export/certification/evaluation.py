@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,27 +25,14 @@ from rim_export.errors import CertificateError
 from rim_export.measure.reference import run_reference
 from rim_export.measure.streamed import TOKENS_AT_ONCE
 from rim_export.progress import Progress
-from rim_export.questions import LabelledQuestion, QuestionFileError, fits, read_questions
+from rim_export.questions import LabelledQuestion
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.weights.model_weights import ModelWeights
 
-LEAST_QUESTIONS = 12
 GOLDEN_POOL = 32
 """Golden questions are chosen from this many candidates, which the certificate leaves out."""
 WIDENED_EACH_RUN = frozenset({Precision.FP8})
 """Precisions whose weights the CPU engine widens in every run; asked in batches, to widen them less often."""
-
-
-@dataclass(frozen=True)
-class CertificateQuestions:
-    """Questions to certify on."""
-
-    name: str
-    """Their file's name."""
-    asked: tuple[LabelledQuestion, ...]
-    """The questions."""
-    notes: tuple[str, ...]
-    """What was left out, for the user to know."""
 
 
 @dataclass(frozen=True)
@@ -82,23 +68,6 @@ class VariantEvaluation:
     """Its comparison with the checkpoint, on the certificate's questions."""
     seconds: float
     """Mean time per answer, on this machine."""
-
-
-def read_certificate_questions(path: Path, encoder: PromptEncoder) -> CertificateQuestions:
-    """Read the questions to certify on; those that the bundle does not accept are left out, with a note.
-
-    Raises QuestionFileError (the file or a row is bad, or fewer than twelve questions are left).
-    """
-    rows = read_questions(path)
-    fitting = tuple(question for question in rows if fits(question.text, encoder))
-    if len(fitting) < LEAST_QUESTIONS:
-        raise QuestionFileError(
-            f"{len(fitting)} of {len(rows)} certificate questions fit the limit of {encoder.question_limit} "
-            f"tokens, expected at least {LEAST_QUESTIONS}. Give more or shorter ones with --certify."
-        )
-    missing = len(rows) - len(fitting)
-    notes = (f"{missing} certificate questions are over the limit and were left out.",) if missing else ()
-    return CertificateQuestions(path.name, fitting, notes)
 
 
 def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[LabelledQuestion]) -> None:

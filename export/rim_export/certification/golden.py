@@ -69,6 +69,5 @@ def _too_few(good: NDArray[np.bool_], clear: Mapping[str, NDArray[np.bool_]]) ->
     counts = ", ".join(f"{name} {int(found.sum())}" for name, found in clear.items())
     return (
         f"Only {int(good.sum())} of {len(good)} candidate questions are answered like the checkpoint with a clear "
-        f"margin ({counts}), expected at least {LEAST}. Nothing was written. Keep costly layers wider with "
-        "--keep-going, give more questions with --certify, or export at a wider precision."
+        f"margin ({counts}), expected at least {LEAST}. Nothing was written."
     )

@@ -11,56 +11,23 @@ from rim_runtime.bundle.folder import GoldenQuestion
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.prompt.encoder import PromptEncoder
 
+from rim_export.certification.attempts import Attempt, Attempts, Tolerance
 from rim_export.certification.certificate import VariantCertificate
 from rim_export.certification.comparison import costliest
 from rim_export.certification.evaluation import (
     Evaluation,
-    VariantEvaluation,
     clear_candidates,
     evaluate_variant,
     golden_questions,
     prepare_evaluation,
 )
-from rim_export.certification.golden import CLEAR_MARGIN, LEAST
+from rim_export.certification.golden import LEAST
+from rim_export.certification.refusal import too_few_golden, too_many_flips
+from rim_export.certification.trials import Trial, trials_of
+from rim_export.errors import CertificateError, VariantRefusedError
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes.recipe import Recipe
 from rim_export.variant_writer import VariantWriter
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """When a variant is good enough."""
-
-    max_flips: float
-    """Largest share of flips, 0..1."""
-    keep_going: bool
-    """Whether to try again with the costliest layers wider, for flips and for golden questions alike."""
-
-    @property
-    def clear_margin(self) -> float:
-        """Margin of a golden question in mean logit errors; 0 if every letter may change.
-
-        That is allowed for checkpoints with random weights, which have no clear margins.
-        """
-        return 0.0 if self.max_flips == 1.0 else CLEAR_MARGIN
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A variant as written once, and its results."""
-
-    recipe: Recipe
-    """The recipe it was written by."""
-    variant: Variant
-    """Its manifest entry; the last attempt's files are in the bundle's folder."""
-    result: VariantEvaluation
-    """Its results."""
-    data_bytes: int
-    """Size of its weights."""
-
-
-Attempts = tuple[Attempt, ...]
-"""One recipe's attempts: first with all layers narrow, then with more and more layers wide. The last counts."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +42,8 @@ class ProvenVariants:
     """Golden questions that all of them answer with a clear margin."""
     notes: tuple[str, ...]
     """Which layers were kept wide, why, and what that cost, for the user to know."""
+    trials: tuple[Trial, ...]
+    """Every attempt, those that failed as well."""
 
 
 def prove_variants(
@@ -86,38 +55,65 @@ def prove_variants(
 ) -> ProvenVariants:
     """Write a variant by each recipe into the bundle's folder, and evaluate it until it passes.
 
-    Raises CertificateError if one flips too often or leaves too few golden questions (with `keep_going`: even
-    with every layer wide), or if logits are not finite.
+    Raises VariantRefusedError if one flips too often or leaves too few golden questions (with `keep_going`: even
+    with every layer wide), and CertificateError if logits are not finite.
     """
     evaluation = prepare_evaluation(writer.weights, encoder, questions, recipes, writer.tell)
-    passed = []
+    passed: list[Attempts] = []
     for recipe in recipes:
-        first = (_attempt(writer, evaluation, recipe, ()),)
-        passed.append(_until_it_passes(writer, evaluation, first, tolerance))
+        attempts = _until_it_passes(writer, evaluation, (_attempt(writer, evaluation, recipe, ()),), tolerance)
+        passed.append(attempts)
+        _require_few_flips(evaluation, passed, recipes, tolerance)
     proven = _until_golden_questions_are_left(writer, evaluation, passed, tolerance)
+    _require_few_flips(evaluation, proven, recipes, tolerance)
+    golden = _golden(evaluation, proven, recipes, tolerance)
     last = [attempts[-1] for attempts in proven]
     return ProvenVariants(
         variants=tuple(one.variant for one in last),
         comparisons=tuple(one.result.comparison for one in last),
-        golden=golden_questions(
-            evaluation, {one.variant.name: one.result for one in last}, tolerance.clear_margin
-        ),
+        golden=golden,
         notes=(
             *_reason(evaluation, passed, proven, tolerance),
             *(note for attempts in proven for note in _cost(attempts)),
         ),
+        trials=trials_of(evaluation, proven),
     )
 
 
 def _until_it_passes(
     writer: VariantWriter, evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance
 ) -> Attempts:
-    """Widen a variant until it flips rarely enough. Raises CertificateError if it may not or cannot be widened."""
-    while attempts[-1].result.comparison.flip_share > tolerance.max_flips:
-        if not tolerance.keep_going or not _can_widen(evaluation, attempts):
-            attempts[-1].result.comparison.check(tolerance.max_flips)
+    """Widen a variant until it flips rarely enough, or until it may not or cannot be widened further."""
+    while tolerance.keep_going and not _passes(attempts, tolerance) and _can_widen(evaluation, attempts):
         attempts = _widened(writer, evaluation, attempts)
     return attempts
+
+
+def _passes(attempts: Attempts, tolerance: Tolerance) -> bool:
+    return attempts[-1].result.comparison.flip_share <= tolerance.max_flips
+
+
+def _require_few_flips(
+    evaluation: Evaluation, variants: Sequence[Attempts], recipes: Sequence[Recipe], tolerance: Tolerance
+) -> None:
+    """Raise VariantRefusedError if a variant still flips too often."""
+    for attempts in variants:
+        if not _passes(attempts, tolerance):
+            why = too_many_flips(attempts, tolerance, recipes)
+            raise VariantRefusedError(why, trials_of(evaluation, variants))
+
+
+def _golden(
+    evaluation: Evaluation, variants: Sequence[Attempts], recipes: Sequence[Recipe], tolerance: Tolerance
+) -> tuple[GoldenQuestion, ...]:
+    """Choose the golden questions. Raises VariantRefusedError if too few are left."""
+    last = {attempts[-1].variant.name: attempts[-1].result for attempts in variants}
+    try:
+        return golden_questions(evaluation, last, tolerance.clear_margin)
+    except CertificateError as error:
+        worst = min(variants, key=lambda attempts: _clear(evaluation, attempts, tolerance).sum())
+        why = too_few_golden(str(error), worst, tolerance, recipes)
+        raise VariantRefusedError(why, trials_of(evaluation, variants)) from None
 
 
 def _until_golden_questions_are_left(

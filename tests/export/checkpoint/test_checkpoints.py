@@ -14,9 +14,11 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 import rim_export
+from rim_export import preflight
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 from rim_runtime.errors import InputError, RimError, RowError, StorageError, TargetExistsError
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from rim_edge.demo.make import CHECKPOINT, HERE
@@ -201,6 +203,17 @@ def test_weights_with_a_layer_too_few(damaged: Path, tmp_path: Path) -> None:
     assert "layers.3" in refused(damaged, tmp_path, CheckpointError)
 
 
+def test_a_table_that_ends_before_the_tokens_of_the_prompt(damaged: Path, tmp_path: Path) -> None:
+    """Tokens were added, the model was not resized: all of it fits together but for the ids."""
+    weights = load_file(damaged / "model.safetensors")
+    table = weights["model.embed_tokens.weight"]
+    weights["model.embed_tokens.weight"] = table[: len(table) - 3].contiguous()
+    save_file(weights, damaged / "model.safetensors")
+    edit_config(damaged, vocab_size=len(table) - 3)
+    message = refused(damaged, tmp_path, CheckpointError)
+    assert f"reach {len(table) - 1}, the embedding table has {len(table) - 3} rows" in message
+
+
 def test_no_room_for_a_question(damaged: Path, tmp_path: Path) -> None:
     message = refused(damaged, tmp_path, CheckpointError, max_length=30)
     assert "30 tokens" in message
@@ -222,7 +235,8 @@ def test_bad_max_flips(max_flips: float) -> None:
     ("content", "says"),
     [
         ("", "is empty, expected rows"),
-        ('{"question": "Why?"}\n', "1 of 1"),
+        ('{"question": "Why?"}\n', "has 1 certificate questions, 1 different ones, expected at least 12"),
+        (96 * '{"question": "Why?"}\n', "has 96 certificate questions, 1 different ones"),
         ("{", "line 1: no JSON"),
         ('{"text": "Why?"}\n', "line 1: 'question' is None"),
         ('{"question": "Why?", "options": {"B": "x", "A": "y"}}\n', "in order"),
@@ -260,7 +274,7 @@ def test_a_disk_that_is_full_while_the_graph_is_written(tmp_path: Path, monkeypa
     not hasattr(os, "geteuid") or os.geteuid() != 0,
     reason="mounting a small disk needs root: a disk that is really full is NOT tested here",
 )
-def test_full_disk(tied_checkpoint: Any, tmp_path: Path) -> None:
+def test_full_disk(tied_checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -270,6 +284,9 @@ def test_full_disk(tied_checkpoint: Any, tmp_path: Path) -> None:
         said = mounted.stderr.decode().strip()
         pytest.skip(f"this machine mounts no tmpfs, a disk that is really full is NOT tested here: {said}")
     try:
+        with pytest.raises(StorageError, match="The disk is too full: 0 MB are free"):
+            rim_export.export(tied_checkpoint.path, disk / "bundle", rim_export.ExportOptions(max_flips=1.0))
+        monkeypatch.setattr(preflight, "estimated_bytes", lambda *_: 0)  # so that it fills up while it is written
         with pytest.raises(StorageError, match="The disk is full") as caught:
             rim_export.export(tied_checkpoint.path, disk / "bundle", rim_export.ExportOptions(max_flips=1.0))
         assert "nothing was written" in str(caught.value)

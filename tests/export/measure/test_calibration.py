@@ -12,12 +12,12 @@ import pytest
 import rim_export
 import torch
 from rim_export.errors import CalibrationError
-from rim_export.measure.calibration import observe, read_calibration
+from rim_export.measure.calibration import observe
+from rim_export.question_sets import CalibrationSet, check_question_files, read_calibration
 from rim_export.questions import (
     CALIBRATION_SET,
     CERTIFICATE_SET,
     LabelledQuestion,
-    QuestionFileError,
     read_questions,
 )
 from rim_runtime.bundle.manifest import Dialect, Precision
@@ -72,7 +72,11 @@ BAD: dict[str, tuple[list[Any], type[RimError], str]] = {
     "one row": (ROWS[:1], CalibrationError, "1 are left, expected at least 8"),
     "wrong fields": ([{"text": "Why?"}], RowError, "line 1: 'question' is None"),
     "wrong options": ([*ROWS, {"question": "Why?", "options": 3}], RowError, "line 21: 'options' is 3"),
-    "all long": (9 * [{"question": "x" * 500}], CalibrationError, "9 are over the limit of 100 tokens"),
+    "all long": (
+        [{"question": letter * 500} for letter in "abcdefghi"],
+        CalibrationError,
+        "9 are over the limit of 100 tokens",
+    ),
     "all certified": (ROWS[:2] * 9, CalibrationError, "18 are the certificate's"),
 }
 
@@ -81,8 +85,25 @@ BAD: dict[str, tuple[list[Any], type[RimError], str]] = {
 def test_files_that_cannot_be_used(case: str, encoder: PromptEncoder, tmp_path: Path) -> None:
     rows, error, message = BAD[case]
     certified = [LabelledQuestion(f"What is {number}?\nA: odd\nB: even", None) for number in (0, 1)]
+    file = write(tmp_path / "rows.jsonl", rows)
     with pytest.raises(error, match=message):
-        read_calibration(write(tmp_path / "rows.jsonl", rows), encoder, certified if "certified" in case else [])
+        read_calibration(file, encoder, certified if "certified" in case else [])
+
+
+def test_repeated_questions_count_once(encoder: PromptEncoder, tmp_path: Path) -> None:
+    found = read_calibration(write(tmp_path / "rows.jsonl", [*ROWS, *ROWS[:5]]), encoder, [])
+    assert (len(found.texts), found.notes) == (20, ("5 calibration questions come again and were left out.",))
+    with pytest.raises(CalibrationError, match="1 are left, expected at least 8"):
+        read_calibration(write(tmp_path / "again.jsonl", 30 * ROWS[:1]), encoder, [])
+
+
+@pytest.mark.parametrize("case", [case for case in BAD if case != "all long"])
+def test_most_are_refused_before_there_is_a_tokenizer(case: str, tmp_path: Path) -> None:
+    rows, error, message = BAD[case]
+    others = [{"question": f"Who is {number}?"} for number in range(12)]
+    certify = write(tmp_path / "certify.jsonl", [*(ROWS[:2] if "certified" in case else []), *others])
+    with pytest.raises(error, match=message):
+        check_question_files(certify, write(tmp_path / "rows.jsonl", rows))
 
 
 def test_no_json_and_no_file(encoder: PromptEncoder, tmp_path: Path) -> None:
@@ -115,7 +136,6 @@ def test_questions_that_give_no_numbers_are_named(damaged: Path, tmp_path: Path)
 def test_what_is_measured(tied_checkpoint: TinyCheckpoint) -> None:
     """Ranges and channels are those of the activations in transformers' own run."""
     from rim_export.checkpoint.folder import Checkpoint
-    from rim_export.measure.calibration import CalibrationSet
     from rim_export.weights.model_weights import ModelWeights
     from rim_runtime.bundle.manifest import Head
 

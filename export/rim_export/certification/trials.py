@@ -1,0 +1,70 @@
+"""What every attempt answered, for people to look at: each one's certificate, and the answers that changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rim_runtime.machine.storage import write_file
+from rim_runtime.prompt.options import LETTERS
+
+from rim_export.certification.attempts import Attempt, Attempts
+from rim_export.certification.comparison import letters_of, margins, offered_columns
+from rim_export.certification.evaluation import Evaluation
+
+SCHEMA_VERSION = 1
+Trial = Mapping[str, Any]
+"""One attempt as it stands in a report: wide layers, certificate, changed answers."""
+
+
+def trials_of(evaluation: Evaluation, variants: Sequence[Attempts]) -> tuple[Trial, ...]:
+    """Return all attempts of these variants, in the order in which they were made for each."""
+    return tuple(_trial(evaluation, attempt) for attempts in variants for attempt in attempts)
+
+
+def write_report(
+    path: Path, questions: str, max_flips: float, trials: Sequence[Trial], refusal: str | None = None
+) -> None:
+    """Write the report of an export; `refusal` says why it was refused, None that it passed.
+
+    Raises StorageError.
+    """
+    body = {
+        "schema_version": SCHEMA_VERSION,
+        "passed": refusal is None,
+        "refusal": refusal,
+        "questions": questions,
+        "max_flips": max_flips,
+        "attempts": trials,
+    }
+    write_file(path, json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+
+
+def _trial(evaluation: Evaluation, attempt: Attempt) -> Trial:
+    certificate = dataclasses.asdict(attempt.result.comparison)
+    return {"certificate": certificate, "changed": _changed(evaluation, attempt)}
+
+
+def _changed(evaluation: Evaluation, attempt: Attempt) -> list[dict[str, Any]]:
+    """Return the certificate's questions on which the letters differ, with both leads in logits."""
+    pool = evaluation.pool
+    asked, reference = evaluation.questions[pool:], evaluation.reference[pool:]
+    logits = attempt.result.logits[pool:]
+    masks = np.stack([offered_columns(question.text) for question in asked])
+    theirs, ours = letters_of(reference, masks), letters_of(logits, masks)
+    their_leads, our_leads = margins(reference, masks), margins(logits, masks)
+    return [
+        {
+            "question": asked[row].text,
+            "answer": asked[row].answer,
+            "checkpoint": LETTERS[int(theirs[row])],
+            "checkpoint_lead": round(float(their_leads[row]), 4),
+            "variant": LETTERS[int(ours[row])],
+            "variant_lead": round(float(our_leads[row]), 4),
+        }
+        for row in map(int, np.flatnonzero(theirs != ours))
+    ]

@@ -1,0 +1,55 @@
+"""How large a bundle becomes, estimated from the headers of the checkpoint's files before anything is written."""
+
+from __future__ import annotations
+
+import math
+
+from rim_runtime.bundle.manifest import Dialect, Head, Precision
+from rim_runtime.engines.names import EngineName
+
+from rim_export.checkpoint.folder import Checkpoint
+from rim_export.settings import ExportOptions, dialects_of
+
+_MATRICES = {
+    Precision.FP32: 4.0,
+    Precision.BF16: 2.0,
+    Precision.FP16: 2.0,
+    Precision.INT8: 1.0,
+    Precision.FP8: 1.0,
+    Precision.INT4: 0.5,
+    Precision.NVFP4: 0.5625,
+}
+"""Bytes of a matrix's weight; int4's scales are counted by block."""
+_TABLE = {Precision.INT8: 1.0, Precision.INT4: 0.5625}
+"""Bytes of a weight of the embedding table; in the other precisions it has the checkpoint's dtype, or 16 bits."""
+_TABLE_ELSEWHERE = 2.0
+_SCALE = {Dialect.ORT: 2.0, Dialect.PORTABLE: 4.0}
+"""int4: bytes of a block's scale."""
+
+
+def estimated_bytes(checkpoint: Checkpoint, options: ExportOptions) -> int:
+    """Return about how many bytes the bundle's files take, plans included; rather too few than too many."""
+    table, matrices = _weights(checkpoint, options.head)
+    forms = (options.dialect,) if options.dialect else dialects_of(options.precision)
+    if not options.for_gpus:
+        of_table = _TABLE.get(options.precision, _TABLE_ELSEWHERE) * table
+        return sum(int(matrices * _a_weight(options, form) + of_table) for form in forms)
+    for_cpus = int(matrices * _MATRICES[Precision.INT8] + table * _TABLE[Precision.INT8])
+    ours = int(matrices * _a_weight(options, Dialect.PORTABLE) + table * _TABLE_ELSEWHERE)
+    copies = 2 if options.engine is EngineName.TRT else 1  # a plan holds the weights again
+    return for_cpus + copies * ours
+
+
+def _weights(checkpoint: Checkpoint, head: Head) -> tuple[int, int]:
+    """Return the numbers of weights in the embedding table, and in the matrices of the products."""
+    config, files = checkpoint.config, checkpoint.weights
+    table = int(config["vocab_size"]) * int(config["hidden_size"])
+    layers = [name for name in files.tensors if ".layers." in name]
+    matrices = sum(math.prod(files.shape(name) or ()) for name in layers)
+    return table, matrices + (table if head is Head.FULL else 0)
+
+
+def _a_weight(options: ExportOptions, form: Dialect) -> float:
+    """Return the bytes of a matrix's weight, its share of a scale included."""
+    scales = _SCALE[form] / options.block_size if options.precision is Precision.INT4 else 0.0
+    return _MATRICES[options.precision] + scales
