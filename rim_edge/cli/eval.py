@@ -91,14 +91,14 @@ def evaluate(
     Rows that cannot be asked (too long; for a bundle, open ones) are left out, counted and named. Ctrl-C shows the
     scores of what was asked so far.
     """
-    from rim_runtime.machine.storage import refuse_existing, write_file
+    from rim_runtime.machine.storage import write_file
 
     from rim_edge.cli.show.evaluation import Scored, print_scored
     from rim_edge.evaluation.asking import Asked, select
 
     _refuse_what_excludes_each_other(bundle, engine, model, device, chain)
     if save is not None:
-        refuse_existing(save)
+        _require_room_for(save)
     rows = _read_rows(file, skip_bad)[:limit]
     with _reader(bundle, engine, precision, model, device, chain) as reader:
         budgets = parse_blocks(blocks, reader.blocks)
@@ -108,12 +108,12 @@ def evaluate(
         _ask(asked, reader, budgets, seed)
         scored = Scored(reader.subject, file, len(rows), selection.left_out, asked)
     if asked.readings:
-        if save is not None:
-            write_file(save, asked.lines())
         if as_json:
             print_json(scored.to_json())
         else:
             print_scored(scored)
+        if save is not None:
+            write_file(save, asked.lines())
     if not asked.is_whole:
         raise KeyboardInterrupt
 
@@ -142,6 +142,19 @@ def _refuse_what_excludes_each_other(
         raise typer.BadParameter("--device needs --model: a bundle is scored on an engine (--engine)")
     if model is None and chain is not None:
         raise typer.BadParameter("--chain needs --model: a bundle answers in one pass and writes nothing")
+
+
+def _require_room_for(target: Path) -> None:
+    """Refuse a file that exists or cannot be written, before hours of work."""
+    from tempfile import TemporaryFile
+
+    from rim_runtime.machine.storage import refuse_existing, storage_errors
+
+    refuse_existing(target)
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=target.parent):
+            pass
 
 
 def _read_rows(file: Path, skip_bad: bool) -> list[Row]:

@@ -159,7 +159,7 @@ def test_a_checkpoint_is_scored_in_the_arithmetic_that_is_named(run: Run, puzzle
     assert narrow["shuffled_blocks"]["n"] == 20
 
 
-def test_each_row_can_be_saved(run: Run, mixed: Path, tmp_path: Path) -> None:
+def test_each_row_can_be_saved(run: Run, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "saved.jsonl"
     options = ("--bundle", "demo", "--blocks", "3..4", "--save", str(target), "--json")
     told = run("eval", str(mixed), *options).json
@@ -171,6 +171,10 @@ def test_each_row_can_be_saved(run: Run, mixed: Path, tmp_path: Path) -> None:
     again = run("eval", str(mixed), *options)
     assert again.code == 2, "nothing is overwritten"
     assert "already exists" in again.err
+    monkeypatch.setattr(Engine, "ask_many", lambda *_, **__: pytest.fail("it was asked all the same"))
+    refused = run("eval", str(mixed), "--bundle", "demo", "--save", f"{target}/rows.jsonl")
+    assert refused.code == 1
+    assert "Cannot write" in refused.err
 
 
 def test_ctrl_c_shows_what_was_scored_so_far(
