@@ -18,6 +18,7 @@ from rim_edge.cli.errors import usage
 from rim_edge.cli.output import error_body, exit_code
 from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.puzzles.puzzle import Family
+from rim_edge.recipe import bounds
 from tests.cli.schemas import SCHEMAS, assert_valid
 from tests.places import DEMO_FOLDER, REPOSITORY
 
@@ -56,7 +57,7 @@ def test_the_page_lists_every_kind_of_error() -> None:
 
     import rim_edge.errors
 
-    modules = (errors, rim_export.errors, rim_edge.errors, usage)
+    modules = (errors, rim_export.errors, rim_edge.errors, bounds, usage)
     classes = {item for module in modules for item in vars(module).values() if isinstance(item, type)}
     raised = {item for item in classes if issubclass(item, errors.RimError)}
     table = {

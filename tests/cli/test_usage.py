@@ -20,6 +20,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a question in pieces": (["ask", "Why", "is", "it?"], "Write the question in quotes"),
     "no such option": (["demo", "--cuont", "3"], "There is no option '--cuont'. Did you mean --count?"),
     "no such short option": (["demo", "-x"], "There is no option '-x'"),
+    "an option before its verb": (["--bundle", "demo", "ask", "Why?"], "A verb's options stand after it"),
     "half a number": (
         ["ask", "Why?", "--blocks", "1.5"],
         "--blocks is '1.5', expected a whole number of at least 0",

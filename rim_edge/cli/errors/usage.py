@@ -6,6 +6,7 @@ typer finds it (pydantic converts the values) and raises a TyperException; `usag
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +31,7 @@ def usage_error(found: typer.TyperException) -> UsageError:
     context = getattr(found, "ctx", None)
     text = _text(found, context)
     where = f" See: {context.command_path} --help" if context else ""
-    return UsageError(f"{text}{'' if text[-1] in '.?' else '.'}{where}")
+    return UsageError(f"{text}{'' if text[-1] in '.?…' else '.'}{where}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -43,19 +44,26 @@ def unknown_verb(word: str, known: Iterable[str], above: str) -> UsageError:
     """Return the error about a verb that does not exist; `above` is the command that it was given to."""
     listed, near = ", ".join(known := list(known)), did_you_mean(word, known)
     hint = ' To ask a question: rim-edge ask "…"' if not near and "ask" in known else ""
-    return UsageError(f"There is no verb {quoted(word)} of {above}, expected one of: {listed}.{near}{hint}")
+    return UsageError(
+        f"There is no verb {quoted(word)} of {above}, expected one of: {listed}.{near or hint} See: {above} --help"
+    )
 
 
 def _text(found: typer.TyperException, context: Any) -> str:
     if hasattr(found, "possibilities"):  # an option that does not exist
         name = found.option_name  # type: ignore[attr-defined]
-        return f"There is no option {quoted(name)}.{_nearest(found.possibilities)}"
+        hint = _nearest(found.possibilities)
+        if not hint and context is not None and hasattr(context.command, "list_commands"):
+            hint = f" A verb's options stand after it: {context.command_path} VERB {name.split('=')[0]} …"
+        return f"There is no option {quoted(name)}.{hint}"
     if isinstance(found, typer.BadParameter) and found.param is not None and found.message:
         return _bad_value(found)
     text = found.message if isinstance(found, typer.BadParameter) and found.message else found.format_message()
-    if "unexpected extra argument" in text and context and context.info_name in _TEXT_VERBS:
-        text += ". Write the question in quotes"
-    return text
+    extra = re.search(r"unexpected extra argument.*? \((.*)\)", text)
+    if not extra or context is None:
+        return text
+    quotes = " Write the question in quotes." if context.info_name in _TEXT_VERBS else ""
+    return f"Found {quoted(extra[1])}, expected nothing more.{quotes}"
 
 
 def _bad_value(found: typer.BadParameter) -> str:
