@@ -111,14 +111,14 @@ def ask_rtx() -> str:
     """Ask TensorRT-RTX whether it takes this GPU: a tiny plan for it, its header's validity, and its loading."""
     from rim_runtime.errors import MissingExtraError
     from rim_runtime.libraries.tensorrt import Library, import_tensorrt
-    from rim_runtime.tensorrt.build import error_collector
+    from rim_runtime.tensorrt.messages import heard_errors, process_logger
 
     try:
         library = import_tensorrt(Library.RTX, "Asking it").module
     except (MissingExtraError, UnavailableError) as error:
         return f"not asked: {error}"
-    said = error_collector(library)
-    builder = library.Builder(said)
+    logger = process_logger(library)
+    builder = library.Builder(logger)
     network = builder.create_network(0)
     tensor = network.add_input("x", library.DataType.FLOAT, (8, 8))
     network.mark_output(network.add_matrix_multiply(tensor, library.MatrixOperation.NONE, tensor,
@@ -128,15 +128,17 @@ def ask_rtx() -> str:
         config = builder.create_builder_config()
         config.num_compute_capabilities = 1
         config.set_compute_capability(library.ComputeCapability.__members__[target], 0)
-        plan = builder.build_serialized_network(network, config)
+        with heard_errors(library) as heard:
+            plan = builder.build_serialized_network(network, config)
         if plan is None:
-            told.append(f"{target}: not built ({said.text})")
+            told.append(f"{target}: not built ({heard.first})")
             continue
-        runtime = library.Runtime(said)
+        runtime = library.Runtime(logger)
         validity, why = runtime.get_engine_validity(bytes(memoryview(plan))[: runtime.engine_header_size])
-        loaded = runtime.deserialize_cuda_engine(plan) is not None
+        with heard_errors(library) as heard:
+            loaded = runtime.deserialize_cuda_engine(plan) is not None
         told.append(
-            f"{target}: built, header {validity} ({why}), {'loads' if loaded else f'refused: {said.text}'}"
+            f"{target}: built, header {validity} ({why}), {'loads' if loaded else f'refused: {heard.first}'}"
         )
     return "; ".join(told)
 

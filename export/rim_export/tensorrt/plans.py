@@ -18,7 +18,7 @@ from rim_runtime.bundle.manifest import Compute, FileEntry, Plan, Precision, Pro
 from rim_runtime.engines.names import EngineName
 from rim_runtime.libraries.tensorrt import Library, TensorRt, import_tensorrt, is_installed, platform_name
 from rim_runtime.machine.gpu import look
-from rim_runtime.tensorrt.build import build_buffer, default_profiles
+from rim_runtime.tensorrt.build import build_plan, default_profiles
 
 from rim_export.settings import ExportOptions
 from rim_export.tensorrt.lint import require_legal
@@ -124,7 +124,7 @@ def build_variant_plans(
         label = f"Building a {tensorrt.library} plan of {variant.name}, {expected}"
         tell(label, 0.0)
         graph = bundle.path / variant.graph
-        plan = build_buffer(tensorrt, graph, built_for, profiles, partial(tell, label))
+        plan = build_plan(tensorrt, graph, built_for, profiles, partial(tell, label))
         plans.append(_write(bundle.path, variant, tensorrt, built_for, (plan, profiles, content)))
     return tuple(plans)
 

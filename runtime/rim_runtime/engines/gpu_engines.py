@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 from rim_runtime.bundle.folder import Bundle, Progress
 from rim_runtime.bundle.manifest import Profile, Variant
 from rim_runtime.engines.backend import Backend
-from rim_runtime.engines.graph import Graph
-from rim_runtime.errors import EngineUnavailableError, MissingExtraError, StorageError
+from rim_runtime.engines.graph import Graph, first_line
+from rim_runtime.errors import EngineUnavailableError, MissingExtraError, RimError, StorageError
 from rim_runtime.libraries import tensorrt
+from rim_runtime.libraries.cuda import load_cuda_libraries
 from rim_runtime.libraries.onnxruntime import (
     GPU_COMMAND,
     has_cuda_provider,
@@ -20,11 +22,11 @@ from rim_runtime.libraries.onnxruntime import (
     installed_wheels,
     refuse_two_wheels,
 )
-from rim_runtime.libraries.tensorrt import Library, TensorRt
+from rim_runtime.libraries.tensorrt import Library
 from rim_runtime.machine import gpu
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.gpu import Gpu, Gpus
-from rim_runtime.tensorrt.device import Device, DeviceError
+from rim_runtime.machine.ownership import written_by_others
 from rim_runtime.tensorrt.plans import PlanRequirements
 
 CUDA, DRIVER = (13, 0), "580"
@@ -66,7 +68,8 @@ def open_ort_cuda(bundle: Bundle, variant: Variant, progress: Progress | None = 
         progress(f"loading {variant.name} to the GPU")
     from rim_runtime.engines.ort_cuda import OrtCudaBackend
 
-    return OrtCudaBackend(bundle, variant, import_onnxruntime(), found)
+    with _unavailable("ort-cuda"):
+        return OrtCudaBackend(bundle, variant, import_onnxruntime(), found)
 
 
 def _ort_cuda() -> tuple[Gpus, str]:
@@ -108,25 +111,24 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
     from rim_runtime.tensorrt.build import build_plan, default_profiles
     from rim_runtime.tensorrt.plans import obtain_plan
 
-    trt = tensorrt.import_tensorrt(library, "The engine trt")
-    here = _here(library, trt.version, chosen)
+    profiles = default_profiles(bundle.manifest.limits)
 
-    def build(graph: Path, profiles: Sequence[Profile]) -> bytes:
+    def build(graph: Path, profiles: Sequence[Profile]) -> memoryview:
         if progress:
             progress(f"building a plan of {variant.name} for {chosen.name}, once")
         return build_plan(trt, graph, (chosen.target,), profiles)
 
-    plan = obtain_plan(bundle, variant, here, default_profiles(bundle.manifest.limits), build)
-    fingerprint = f"{need.library}, {chosen.name} {chosen.target}, driver {found.driver}, {variant.name}"
-    return TrtBackend(
-        Graph.of(bundle, variant),
-        plan.content,
-        plan.profiles,
-        _device(trt, here, found),
-        precision=variant.precision,
-        fingerprint=fingerprint,
-        notes=plan.notes,
-    )
+    with _unavailable("trt"):
+        trt = tensorrt.import_tensorrt(library, "The engine trt")
+        here = _here(library, trt.version, chosen)
+        return TrtBackend(
+            Graph.of(bundle, variant),
+            trt,
+            lambda: obtain_plan(bundle, variant, here, profiles, build),
+            kernels=_kernels_file(here, found) if library is Library.RTX else None,
+            precision=variant.precision,
+            fingerprint=f"{need.library}, {chosen.name} {chosen.target}, driver {found.driver}, {variant.name}",
+        )
 
 
 def plan_requirements() -> PlanRequirements:
@@ -137,10 +139,7 @@ def plan_requirements() -> PlanRequirements:
 
 def missing_cuda_libraries() -> tuple[str, ...]:
     """Return which of the libraries that `ort-cuda` links cannot be loaded; load the others."""
-    from rim_runtime.engines.ort_cuda import missing_libraries, preload
-
-    preload(import_onnxruntime())
-    return missing_libraries()
+    return load_cuda_libraries()
 
 
 def _trt() -> tuple[GpuNeed, Library, Gpus]:
@@ -178,25 +177,28 @@ def _has_cuda_python() -> bool:
         return False
 
 
-def _device(trt: TensorRt, here: PlanRequirements, found: Gpus) -> Device:
-    """Open the GPU; the kernels that TensorRT-RTX compiles on it are kept by release, driver and GPU."""
-    from rim_runtime.tensorrt.cuda_device import CudaDevice
-
+@contextmanager
+def _unavailable(engine: str) -> Iterator[None]:
+    """Turn whatever the libraries raise while an engine is opened into an error after which `auto` steps down."""
     try:
-        return CudaDevice(trt, _kernels_file(here, found) if here.library == Library.RTX else None)
-    except DeviceError as error:
+        yield
+    except RimError:
+        raise
+    except Exception as error:  # their errors have no common base
         raise EngineUnavailableError(
-            f"trt cannot take the GPU ({error}). Look at it with: rim-edge doctor"
+            f"{engine} cannot be opened ({type(error).__name__}: {first_line(error)}). Look at it with: "
+            "rim-edge doctor, or use another engine."
         ) from error
 
 
 def _kernels_file(here: PlanRequirements, found: Gpus) -> Path | None:
-    """Return where compiled kernels are kept; None where nothing can be."""
+    """Return where compiled kernels are kept, which are code; None where nothing can be, or others could write."""
     name = f"kernels {here.library} {here.version} {found.driver or 'unknown'} {here.target}"
     try:
-        return plans_folder() / name.replace(" ", "-")
+        file = plans_folder() / name.replace(" ", "-")
     except StorageError:
         return None
+    return None if written_by_others(file) else file
 
 
 def _here(library: Library, version: str, chosen: Gpu) -> PlanRequirements:

@@ -78,6 +78,14 @@ def run_failed(engine: str, question_ids: Ints, error: Exception) -> EngineFaile
     )
 
 
+def gpu_lost(engine: str, error: Exception) -> EngineFailedError:
+    """Return the error of an engine whose GPU failed so that this process can use it no more."""
+    return EngineFailedError(
+        f"{engine} lost the GPU ({first_line(error)}): CUDA refuses all further work of this process. Start the "
+        "program again; until then, load an engine of the CPU."
+    )
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of a library's error, shortened."""
     return str(error).strip().split("\n", 1)[0][:300] or type(error).__name__

@@ -7,21 +7,19 @@ falls back to the CPU without an error: providers and heavy nodes are checked, a
 
 from __future__ import annotations
 
-import ctypes
-import io
-import sys
-from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout, suppress
-from typing import Any, TypeVar
+import re
+from collections import Counter
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.engines.backend import Floats, Ints
-from rim_runtime.engines.graph import INPUTS, Graph, first_line, run_failed
+from rim_runtime.engines.graph import INPUTS, Graph, first_line, gpu_lost, run_failed
+from rim_runtime.engines.own_thread import OwnThread, forget_frames
+from rim_runtime.engines.shape_cache import ShapeCache
 from rim_runtime.engines.shapes import (
     GPU_BATCH_TOKENS,
     STEPS,
@@ -29,30 +27,33 @@ from rim_runtime.engines.shapes import (
     Shape,
     bucket_batch,
     bucket_length,
+    one_token,
     padded,
     parts,
 )
-from rim_runtime.errors import BundleCorruptError, EngineClosedError, EngineUnavailableError
+from rim_runtime.errors import BundleCorruptError, EngineClosedError, EngineUnavailableError, RimError
+from rim_runtime.libraries.cuda import LOST, load_cuda_libraries
 from rim_runtime.libraries.onnxruntime import GPU_COMMAND
 from rim_runtime.machine.gpu import Gpus
 
 PROVIDER = "CUDAExecutionProvider"
-LIBRARIES = (
-    ("cudart64_13.dll", "cublasLt64_13.dll", "cublas64_13.dll", "curand64_10.dll")
-    if sys.platform == "win32"
-    else ("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10")
-)
-"""Libraries that the provider links; if one is missing, it does not load."""
 HEAVY = {"MatMul", "Gemm", "FusedMatMul", "Attention", "GroupQueryAttention", "MultiHeadAttention"}
-"""Operators that must not run on the CPU; index arithmetic may."""
+"""Operators that must not run on the CPU."""
+INDEX_ARITHMETIC = {
+    "Add", "And", "Cast", "Concat", "Constant", "ConstantOfShape", "CumSum", "Div", "Equal", "Expand", "Gather",
+    "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min",
+    "Mod", "Mul", "Not", "Or", "Range", "ReduceMax", "ReduceProd", "ReduceSum", "Reshape", "ScatterElements",
+    "ScatterND", "Shape", "Size", "Slice", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+}  # fmt: skip
+"""Operators on shapes and positions, which ONNX Runtime puts on the CPU on purpose. Any other is named."""
 MOST_ROWS = 64
 """Most questions in one padded batch; smaller powers of two have their own shapes."""
-MOST_GRAPHS = 24
+MOST_SHAPES = 24
 """Shapes that stay captured; beyond that, the least recently used one is released."""
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 """ONNX Runtime's names for the types we use."""
-
-Result = TypeVar("Result")
+_ERROR_CODE = re.compile(r"CUDA (?:failure|error) (\d+)")
+_FULL = re.compile(r"out of memory|failed to allocate|alloc_failed|CUDA (?:failure|error) 2\b", re.IGNORECASE)
 
 
 class OrtCudaBackend:
@@ -73,37 +74,32 @@ class OrtCudaBackend:
         device = f"{gpu.name} {gpu.target}, driver {found.driver}"
         self.fingerprint = f"onnxruntime {library.__version__} CUDA, {device}, {variant.name}"
         self._graph, self._longest = Graph.of(bundle, variant), bundle.manifest.limits.question_tokens
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rim-ort-cuda")
+        self._thread = OwnThread(self.name)
         try:
-            self._session, self.notes = self._call(lambda: _open(library, self._graph, variant.precision))
-        except BaseException:
-            self._thread.shutdown()
+            self._session, self.notes = self._thread.call(_open, library, self._graph, variant.precision)
+        except BaseException as error:
+            self._thread.close(lambda: None)
+            forget_frames(error)
             raise
 
     def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
         """Return the letters' logits, float32 [batch, letters]."""
-        feed = (question_ids, question_length, blocks)
         try:
-            logits = self._call(lambda: np.concatenate([self._answer(part) for part in parts(feed, MOST_ROWS)]))
+            logits = self._thread.call(self._run, (question_ids, question_length, blocks))
         except EngineClosedError:
             raise
         except Exception as error:  # its errors have no other common base
-            raise run_failed(self.name, question_ids, error) from error
+            raise (
+                gpu_lost(self.name, error) if _is_lost(error) else run_failed(self.name, question_ids, error)
+            ) from error
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:
         """Release the session; runs in other threads finish first."""
-        with suppress(EngineClosedError):
-            self._call(self._session.close)
-        self._thread.shutdown()
+        self._thread.close(self._session.close)
 
-    def _call(self, work: Callable[[], Result]) -> Result:
-        """Do the work in the thread that owns the captured graphs."""
-        try:
-            future = self._thread.submit(work)
-        except RuntimeError:  # it was shut down
-            raise EngineClosedError from None
-        return future.result()
+    def _run(self, feed: Feed) -> Floats:
+        return np.concatenate([self._answer(part) for part in parts(feed, MOST_ROWS)])
 
     def _answer(self, feed: Feed) -> Floats:
         rows, length = feed[0].shape
@@ -118,37 +114,38 @@ class _Session:
         self._library, self._session, self._captures = library, session, captures
         self._output = graph.output
         self._columns = _columns(session, graph)
-        self._shapes: OrderedDict[Shape, _Bound] = OrderedDict()
+        self._shapes = ShapeCache(MOST_SHAPES, self._bind, self._release, _needs_room)
         self._last_id = 0
 
     def run(self, shape: Shape, feed: Feed) -> Floats:
         """Run a padded batch, float32 [batch, columns]."""
-        if shape not in self._shapes:
-            if len(self._shapes) >= MOST_GRAPHS:
-                self._session.release_captured_graph(self._shapes.popitem(last=False)[1].graph_id)
-            self._last_id += 1  # never used again: replaying another shape's graph would answer wrongly
-            graph_id = self._last_id if self._captures else -1
-            self._shapes[shape] = _Bound(
-                self._library, self._session, feed, (self._output, self._columns), graph_id
-            )
-        self._shapes.move_to_end(shape)
-        return self._shapes[shape].run(self._session, feed)
+        return self._shapes.use(shape, lambda bound: bound.run(self._session, feed))
 
     def close(self) -> None:
         """Release everything."""
         self._shapes.clear()
         self._session = None
 
+    def _bind(self, shape: Shape) -> _Bound:
+        self._last_id += 1  # never used again: replaying another shape's graph would answer wrongly
+        graph_id = self._last_id if self._captures else -1
+        return _Bound(self._library, self._session, shape, (self._output, self._columns), graph_id)
+
+    def _release(self, bound: _Bound) -> None:
+        if self._captures:
+            with suppress(Exception):  # a GPU that failed refuses this too
+                self._session.release_captured_graph(bound.graph_id)
+
 
 class _Bound:
     """Buffers on the GPU for one shape, bound to the session; their addresses must not change."""
 
-    def __init__(self, library: Any, session: Any, feed: Feed, output: tuple[str, int], graph_id: int) -> None:
+    def __init__(self, library: Any, session: Any, shape: Shape, output: tuple[str, int], graph_id: int) -> None:
         name, columns = output
         on_gpu = library.OrtValue
         self.graph_id = graph_id
-        self._inputs = tuple(on_gpu.ortvalue_from_numpy(value, "cuda", 0) for value in feed)
-        self._output = on_gpu.ortvalue_from_shape_and_type([len(feed[0]), columns], np.float32, "cuda", 0)
+        self._inputs = tuple(on_gpu.ortvalue_from_numpy(value, "cuda", 0) for value in padded(shape, one_token()))
+        self._output = on_gpu.ortvalue_from_shape_and_type([shape.batch, columns], np.float32, "cuda", 0)
         self._binding = session.io_binding()
         for tensor, value in zip(INPUTS, self._inputs, strict=True):
             self._binding.bind_ortvalue_input(tensor, value)
@@ -164,73 +161,77 @@ class _Bound:
         return logits
 
 
-def missing_libraries() -> tuple[str, ...]:
-    """Return which of CUDA's libraries cannot be loaded."""
-    return tuple(name for name in LIBRARIES if not _loads(name))
-
-
-def preload(library: Any) -> None:
-    """Let ONNX Runtime load CUDA's libraries from their packages, without torch; it prints what is missing."""
-    with redirect_stdout(io.StringIO()):
-        library.preload_dlls(cudnn=False)
-
-
-def _loads(name: str) -> bool:
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        return False
-    return True
-
-
 def _open(library: Any, graph: Graph, precision: Precision) -> tuple[_Session, tuple[str, ...]]:
     """Open a session that captures its work, or one that does not if ONNX Runtime refuses that."""
-    preload(library)
+    missing = load_cuda_libraries()
     try:
-        session = _Session(library, _make(library, graph, precision, captures=True), graph, captures=True)
-        _warm_up(session)
-        return session, ()
-    except (EngineUnavailableError, BundleCorruptError):
+        return _capturing(library, graph, precision, missing)
+    except RimError:
         raise
-    except Exception as error:  # noqa: BLE001 (its errors have no other common base)
+    except Exception as error:  # its errors have no other common base
+        if _is_lost(error):
+            raise EngineUnavailableError(str(gpu_lost("ort-cuda", error))) from error
         why = first_line(error)
-    plain = _Session(library, _make_or_refuse(library, graph, precision, why), graph, captures=False)
-    return plain, (f"ort-cuda launches its kernels one by one: ONNX Runtime does not capture this graph ({why}).",)
+        forget_frames(error)  # the first session goes before the second comes: the GPU may not hold two
+    plain, notes = _make_or_refuse(library, graph, precision, (missing, why))
+    told = f"ort-cuda launches its kernels one by one: ONNX Runtime does not capture this graph ({why})."
+    return _Session(library, plain, graph, captures=False), (told, *notes)
 
 
-def _make_or_refuse(library: Any, graph: Graph, precision: Precision, before: str) -> Any:
+def _capturing(
+    library: Any, graph: Graph, precision: Precision, missing: tuple[str, ...]
+) -> tuple[_Session, tuple[str, ...]]:
+    made, notes = _make(library, graph, precision, missing, captures=True)
+    session = _Session(library, made, graph, captures=True)
     try:
-        return _make(library, graph, precision, captures=False)
+        _warm_up(session)
+    except BaseException:
+        session.close()
+        raise
+    return session, notes
+
+
+def _make_or_refuse(
+    library: Any, graph: Graph, precision: Precision, before: tuple[tuple[str, ...], str]
+) -> tuple[Any, tuple[str, ...]]:
+    missing, why = before
+    try:
+        return _make(library, graph, precision, missing, captures=False)
     except EngineUnavailableError:
         raise
     except Exception as error:  # its errors have no other common base
         raise EngineUnavailableError(
             f"onnxruntime {library.__version__} cannot load {graph.path} on the GPU ({first_line(error)}; before: "
-            f"{before}). Free some of its memory, or use another engine."
+            f"{why}). Free some of its memory, or use another engine."
         ) from error
 
 
-def _make(library: Any, graph: Graph, precision: Precision, *, captures: bool) -> Any:
+def _make(
+    library: Any, graph: Graph, precision: Precision, missing: tuple[str, ...], *, captures: bool
+) -> tuple[Any, tuple[str, ...]]:
+    """Return a session that computes on the GPU, and what it nevertheless computes on the CPU."""
     options = library.SessionOptions()
-    options.log_severity_level = 3  # errors only: warnings are for those who make graphs
+    options.log_severity_level = 4  # its exceptions carry the text; warnings are for those who make graphs
+    options.intra_op_num_threads = 1  # its threads would spin for work that the GPU does
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     settings = {
         "device_id": "0",
+        "arena_extend_strategy": "kSameAsRequested",  # its default doubles what is asked for
         "enable_cuda_graph": "1" if captures else "0",
         "use_tf32": "0" if precision is Precision.FP32 else "1",  # TF32 would round fp32 operands
     }
     session = library.InferenceSession(graph.path, options, providers=[(PROVIDER, settings)], enable_fallback=0)
-    _refuse_fallback(library, session)
+    notes = _refuse_fallback(library, session, missing)
     inputs, outputs = ({n.name: TYPES.get(n.type, n.type) for n in nodes()} for nodes in
                        (session.get_inputs, session.get_outputs))  # fmt: skip
     graph.check_interface(inputs, outputs)
-    return session
+    return session, notes
 
 
-def _refuse_fallback(library: Any, session: Any) -> None:
-    """Raise EngineUnavailableError if the session would compute on the CPU."""
+def _refuse_fallback(library: Any, session: Any, missing: tuple[str, ...]) -> tuple[str, ...]:
+    """Raise EngineUnavailableError if the session would compute on the CPU; return what else it puts there."""
     if PROVIDER not in session.get_providers():
-        missing = missing_libraries()
         what = (
             f"it misses {', '.join(missing)}" if missing else "its CUDA provider does not load, without saying why"
         )
@@ -238,20 +239,37 @@ def _refuse_fallback(library: Any, session: Any) -> None:
             f"onnxruntime {library.__version__} would run on the CPU, not on the GPU: {what}. Run: {GPU_COMMAND}"
         )
     groups = [group for group in session.get_provider_graph_assignment_info() if group.ep_name != PROVIDER]
-    heavy = sorted({node.op_type for group in groups for node in group.get_nodes()} & HEAVY)
+    found = Counter(node.op_type for group in groups for node in group.get_nodes())
+    heavy = sorted(found.keys() & HEAVY)
     if heavy:
         raise EngineUnavailableError(
             f"onnxruntime {library.__version__} would run {', '.join(heavy)} on the CPU: it has no kernel "
             "for them on this GPU in this precision. Use another precision (bf16, fp16), or another engine."
         )
+    slow = [f"{count} {name}" for name, count in sorted(found.items()) if name not in INDEX_ARITHMETIC]
+    if not slow:
+        return ()
+    return (
+        f"ort-cuda computes {', '.join(slow)} on the CPU, with a copy there and back each: onnxruntime "
+        f"{library.__version__} has no kernel for them on this GPU in this precision. Answers take longer.",
+    )
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether an error says that CUDA refuses all further work of this process."""
+    code = _ERROR_CODE.search(str(error))
+    return code is not None and int(code[1]) in LOST
+
+
+def _needs_room(error: Exception) -> bool:
+    return _FULL.search(str(error)) is not None
 
 
 def _warm_up(session: _Session) -> None:
     """Capture the smallest shape and replay it once, so that failures show at loading."""
-    feed = (np.zeros((1, 1), np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
     shape = Shape(1, STEPS[0][1])
     for _ in range(2):
-        session.run(shape, padded(shape, feed))
+        session.run(shape, padded(shape, one_token()))
 
 
 def _columns(session: Any, graph: Graph) -> int:

@@ -85,6 +85,11 @@ def padded(shape: Shape, feed: Feed) -> Feed:
     return into
 
 
+def one_token() -> Feed:
+    """Return the shortest batch there is: one question of one token, without blocks. Engines warm up with it."""
+    return np.zeros((1, 1), np.int64), np.ones(1, np.int64), np.zeros(1, np.int64)
+
+
 def parts(feed: Feed, most: int) -> list[Feed]:
     """Cut a batch into parts of at most `most` rows."""
     ids, lengths, blocks = feed

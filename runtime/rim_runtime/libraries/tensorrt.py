@@ -77,7 +77,7 @@ def import_tensorrt(library: Library, needed_for: str) -> TensorRt:
         if error.name == name:
             raise MissingExtraError(name, command, needed_for) from None
         raise _broken(library, error) from None
-    except (ImportError, OSError) as error:  # from its shared libraries
+    except Exception as error:  # noqa: BLE001 (from its shared libraries, or its own initialization)
         raise _broken(library, error) from None
     if not (hasattr(module, "Builder") and hasattr(module, "__version__")):
         raise EngineUnavailableError(f"The folder of {name} is damaged. Install it again: {command}")

@@ -7,6 +7,7 @@ returns the driver's version. Both are part of every driver; without a driver, l
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,16 @@ NVIDIA, DISPLAY = "0x10de", "0x03"
 """Vendor, and start of the class, of an NVIDIA GPU on the PCI bus."""
 MAJOR, MINOR = 75, 76
 """CUDA's numbers for the attributes of the compute capability."""
+NO_DEVICE = 100
+"""CUDA's error where no GPU is visible: hidden from the process, not passed to the container, or dead."""
+ADVICE = {
+    2: "The GPU or the machine is out of memory: free some of it.",
+    802: "Start NVIDIA's fabric manager, which GPUs with NVSwitch wait for: systemctl start nvidia-fabricmanager",
+    803: "The driver was updated under the running system: restart the machine.",
+    804: "Remove CUDA's compatibility libraries (cuda-compat) from the library path: this GPU does not take them.",
+}
+"""What to do about CUDA's errors at its start; else OTHERWISE."""
+OTHERWISE = "Restart the machine, or install the driver again."
 _BUS = Path("/sys/bus/pci/devices")
 
 
@@ -64,6 +75,11 @@ class Gpus:
 class GpuTroubleError(Exception):
     """A probe could not find something out; the text says why. It never leaves `look`."""
 
+    def __init__(self, text: str, code: int | None = None) -> None:
+        """`code` is CUDA's or NVML's error."""
+        super().__init__(text)
+        self.code = code
+
 
 class Probe(Protocol):
     """What `look` asks. Every method may raise GpuTroubleError, except `on_the_bus`."""
@@ -82,20 +98,35 @@ class Probe(Protocol):
 
 
 def look(probe: Probe | None = None) -> Gpus:
-    """Look for GPUs; what is missing or broken is reported, never raised."""
-    asked = probe or DriverProbe()
-    driver = _driver(asked)
+    """Look for GPUs; what is missing or broken is reported, never raised.
+
+    Where this machine has GPUs, its driver is asked once a process: CUDA shows a process the same GPUs to its end.
+    """
+    if probe is not None:
+        return _ask(probe)
+    if "gpus" not in _kept:
+        found = _ask(DriverProbe())
+        if not found.gpus:
+            return found
+        _kept["gpus"] = found
+    return _kept["gpus"]
+
+
+_kept: dict[str, Gpus] = {}  # what this machine's driver said, once it showed a GPU
+
+
+def _ask(probe: Probe) -> Gpus:
+    driver = _driver(probe)
     try:
-        cuda = asked.cuda()
+        cuda = probe.cuda()
     except GpuTroubleError as error:
-        return Gpus(driver, None, (), _without_cuda(asked.on_the_bus(), driver, str(error)))
+        return Gpus(driver, None, (), _without_cuda(probe.on_the_bus(), driver, str(error)))
     try:
-        gpus = tuple(asked.gpus())
+        gpus = tuple(probe.gpus())
     except GpuTroubleError as error:
-        return Gpus(
-            driver, cuda, (), f"CUDA does not start ({error}). Restart the machine, or install the driver again."
-        )
-    return Gpus(driver, cuda, gpus, None if gpus else "The driver shows no GPU. Look at CUDA_VISIBLE_DEVICES.")
+        advice = ADVICE.get(error.code or 0, OTHERWISE)
+        return Gpus(driver, cuda, (), f"CUDA does not start ({error}). {advice}")
+    return Gpus(driver, cuda, gpus, None if gpus else _without_gpu())
 
 
 def _driver(probe: Probe) -> str | None:
@@ -115,6 +146,15 @@ def _without_cuda(on_the_bus: int | None, driver: str | None, why: str) -> str:
     return f"There is no NVIDIA driver ({why}). If there is a GPU, install NVIDIA's driver, 580 or later."
 
 
+def _without_gpu() -> str:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return "The driver shows no GPU. Look at nvidia-smi -L; a container has to be given the GPU (--gpus all)."
+    return (
+        f"The driver shows no GPU: CUDA_VISIBLE_DEVICES is {visible!r}. Unset it, or name a GPU of nvidia-smi -L."
+    )
+
+
 class DriverProbe:
     """Asks the driver of this machine."""
 
@@ -127,40 +167,41 @@ class DriverProbe:
 
     def driver(self) -> str:
         """Ask NVML."""
-        nvml = _load(NVML_LIBRARY)
-        _check(NVML_LIBRARY, nvml.nvmlInit_v2())
+        nvml, text = _load(NVML_LIBRARY), ctypes.create_string_buffer(96)
+        _call(nvml, "nvmlInit_v2")
         try:
-            text = ctypes.create_string_buffer(96)
-            _check(NVML_LIBRARY, nvml.nvmlSystemGetDriverVersion(text, len(text)))
+            _call(nvml, "nvmlSystemGetDriverVersion", text, len(text))
             return text.value.decode(errors="replace")
         finally:
-            nvml.nvmlShutdown()
+            _call(nvml, "nvmlShutdown")
 
     def cuda(self) -> tuple[int, int]:
         """Ask libcuda, which need not be started for this."""
         version = ctypes.c_int()
-        _check(CUDA_LIBRARY, _load(CUDA_LIBRARY).cuDriverGetVersion(ctypes.byref(version)))
+        _call(_load(CUDA_LIBRARY), "cuDriverGetVersion", ctypes.byref(version))
         return version.value // 1000, version.value % 1000 // 10
 
     def gpus(self) -> Sequence[Gpu]:
-        """Start libcuda and ask it."""
+        """Start libcuda and ask it; none where it says so by an error."""
         cuda, count = _load(CUDA_LIBRARY), ctypes.c_int()
-        _check(CUDA_LIBRARY, cuda.cuInit(0))
-        _check(CUDA_LIBRARY, cuda.cuDeviceGetCount(ctypes.byref(count)))
+        try:
+            _call(cuda, "cuInit", 0)
+            _call(cuda, "cuDeviceGetCount", ctypes.byref(count))
+        except GpuTroubleError as error:
+            if error.code == NO_DEVICE:
+                return ()
+            raise
         return [_describe(cuda, index) for index in range(count.value)]
 
 
 def _describe(cuda: Any, index: int) -> Gpu:
     device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
     name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
-    for error in (
-        cuda.cuDeviceGet(ctypes.byref(device), index),
-        cuda.cuDeviceGetName(name, len(name), device),
-        cuda.cuDeviceGetAttribute(ctypes.byref(major), MAJOR, device),
-        cuda.cuDeviceGetAttribute(ctypes.byref(minor), MINOR, device),
-        cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device),
-    ):
-        _check(CUDA_LIBRARY, error)
+    _call(cuda, "cuDeviceGet", ctypes.byref(device), index)
+    _call(cuda, "cuDeviceGetName", name, len(name), device)
+    _call(cuda, "cuDeviceGetAttribute", ctypes.byref(major), MAJOR, device)
+    _call(cuda, "cuDeviceGetAttribute", ctypes.byref(minor), MINOR, device)
+    _call(cuda, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
     return Gpu(index, name.value.decode(errors="replace"), (major.value, minor.value), memory.value)
 
 
@@ -171,9 +212,23 @@ def _load(library: str) -> Any:
         raise GpuTroubleError(f"{library} cannot be loaded") from None
 
 
-def _check(library: str, error: int) -> None:
-    if error:
-        raise GpuTroubleError(f"{library} says error {error}")
+def _call(library: Any, function: str, *arguments: Any) -> None:
+    """Call one of the driver's libraries. Raises GpuTroubleError (an error, or it has no such function)."""
+    try:
+        code = getattr(library, function)(*arguments)
+    except AttributeError:
+        raise GpuTroubleError(f"{library._name} has no {function}") from None
+    if code:
+        raise GpuTroubleError(f"{library._name} says error {code}{_text(library, code)}", code)
+
+
+def _text(library: Any, code: int) -> str:
+    """Return what libcuda calls an error; nothing for another library or an unknown error."""
+    text = ctypes.c_char_p()
+    ask = getattr(library, "cuGetErrorString", None)
+    if ask is None or ask(code, ctypes.byref(text)) or not text.value:
+        return ""
+    return f", {text.value.decode(errors='replace')}"
 
 
 def _read(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from rim_runtime.bundle.manifest import Limits, Profile
 from rim_runtime.errors import EngineUnavailableError
 from rim_runtime.libraries.tensorrt import Library, TensorRt
+from rim_runtime.tensorrt.messages import heard_errors, process_logger
 
 SPANS = ((128, 32), (512, 8))
 """(longest question, most questions at once) of the shorter profiles; the last goes to the bundle's limit."""
@@ -24,30 +25,47 @@ def default_profiles(limits: Limits) -> tuple[Profile, ...]:
     return tuple(Profile(start, end, batch) for start, (end, batch) in zip(starts, ends, strict=True))
 
 
-def build_plan(tensorrt: TensorRt, graph: Path, targets: Sequence[str], profiles: Sequence[Profile]) -> bytes:
-    """Return a plan of a graph: TensorRT-RTX builds it for the GPUs in `targets`, classic TensorRT for this one.
-
-    Raises EngineUnavailableError with the library's message.
-    """
-    return bytes(build_buffer(tensorrt, graph, targets, profiles))
-
-
-def build_buffer(
+def build_plan(
     tensorrt: TensorRt,
     graph: Path,
     targets: Sequence[str],
     profiles: Sequence[Profile],
     report: Callable[[float], None] | None = None,
 ) -> memoryview:
-    """Return a plan as build_plan does, in the library's own memory; `report` is called with the share done."""
-    module = tensorrt.module
-    said = error_collector(module)
-    builder = module.Builder(said)
+    """Return a plan of a graph, in the library's own memory, because plans have gigabytes.
+
+    TensorRT-RTX builds it for the GPUs in `targets`, classic TensorRT for this one. `report` is called with the
+    share done. Raises EngineUnavailableError with the library's message.
+    """
+    with heard_errors(tensorrt.module) as heard:
+        try:
+            plan = _build(tensorrt, graph, targets, profiles, report)
+        except EngineUnavailableError:
+            raise
+        except Exception as error:  # TensorRT's binding has errors of many kinds
+            raise _refused(tensorrt, graph, heard.first or str(error)) from error
+    if plan is None:
+        raise _refused(tensorrt, graph, heard.first)
+    if report:
+        report(1.0)
+    return memoryview(plan).cast("B")
+
+
+def _build(
+    tensorrt: TensorRt,
+    graph: Path,
+    targets: Sequence[str],
+    profiles: Sequence[Profile],
+    report: Callable[[float], None] | None,
+) -> Any:
+    """Return the library's plan; None where it logs why. Raises EngineUnavailableError and the library's own."""
+    module, logger = tensorrt.module, process_logger(tensorrt.module)
+    builder = module.Builder(logger)
     network = builder.create_network(1 << int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = module.OnnxParser(network, said)
+    parser = module.OnnxParser(network, logger)
     if not parser.parse_from_file(str(graph)):
         found = "; ".join(parser.get_error(number).desc() for number in range(parser.num_errors))
-        raise _refused(tensorrt, graph, found or said.text)
+        raise _refused(tensorrt, graph, found)
     config = builder.create_builder_config()
     for profile in profiles:
         config.add_optimization_profile(_profile(builder, network, profile))
@@ -59,27 +77,7 @@ def build_buffer(
             )
     if report:
         config.progress_monitor = _monitor(module, report)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise _refused(tensorrt, graph, said.text)
-    if report:
-        report(1.0)
-    return memoryview(plan)
-
-
-def error_collector(module: Any) -> Any:
-    """Return a logger that prints nothing and keeps the last error in `text`."""
-
-    class Collector(module.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            module.ILogger.__init__(self)
-            self.text = ""
-
-        def log(self, severity: Any, text: str) -> None:
-            if severity in (module.ILogger.ERROR, module.ILogger.INTERNAL_ERROR):
-                self.text = text.strip().split("\n", 1)[0][:300]
-
-    return Collector()
+    return builder.build_serialized_network(network, config)
 
 
 def _monitor(module: Any, report: Callable[[float], None]) -> Any:

@@ -1,7 +1,7 @@
 """Plans that were built on this machine: the newest for each graph and GPU, and not more than a limit of bytes.
 
 plans/<graph>-<target>/   engine.plan, and entry.json: what it was built from, and its hash
-plans/kernels-…           what TensorRT-RTX compiled on a GPU (cuda_device.py); it counts towards the limit
+plans/kernels-…           what TensorRT-RTX compiled on a GPU (loaded_plan.py); it counts towards the limit
 """
 
 from __future__ import annotations

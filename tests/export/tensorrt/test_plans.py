@@ -142,11 +142,11 @@ MEASURED = """
 import re, sys, time
 from pathlib import Path
 from rim_runtime.bundle.manifest import Limits
-from rim_runtime.tensorrt.build import build_buffer, default_profiles
+from rim_runtime.tensorrt.build import build_plan, default_profiles
 from rim_runtime.libraries.tensorrt import Library, import_tensorrt
 library = import_tensorrt(Library.RTX, "Testing")
 started = time.perf_counter()
-plan = build_buffer(library, Path(sys.argv[1]), sys.argv[2:], default_profiles(Limits(2008, 2048, 2048)))
+plan = build_plan(library, Path(sys.argv[1]), sys.argv[2:], default_profiles(Limits(2008, 2048, 2048)))
 seconds = time.perf_counter() - started
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]  # ru_maxrss starts at the parent's
 print(seconds, int(peak) * 1024, plan.nbytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from rim_runtime import Bundle, EngineName, UnavailableError
 from rim_runtime.bundle.manifest import FileEntry
 from rim_runtime.engines import gpu_engines, registry
-from rim_runtime.engines.gpu_engines import open_ort_cuda
+from rim_runtime.engines.gpu_engines import open_ort_cuda, open_trt
 from rim_runtime.engines.registry import require_engine
 from rim_runtime.libraries import tensorrt
 from rim_runtime.libraries.tensorrt import Library
@@ -33,6 +34,8 @@ class FakeProbe:
     knows: tuple[int, int] | None = (13, 0)
     devices: Sequence[Gpu] | None = (RTX_4090,)
     plugged_in: int | None = 1
+    code: int = 999
+    """CUDA's error where it does not start."""
 
     def on_the_bus(self) -> int | None:
         return self.plugged_in
@@ -44,11 +47,11 @@ class FakeProbe:
         return self._or_trouble(self.knows, "libcuda.so.1 cannot be loaded")
 
     def gpus(self) -> Sequence[Gpu]:
-        return self._or_trouble(self.devices, "libcuda.so.1 says error 999")
+        return self._or_trouble(self.devices, f"libcuda.so.1 says error {self.code}", self.code)
 
-    def _or_trouble(self, answer: Answer | None, why: str) -> Answer:
+    def _or_trouble(self, answer: Answer | None, why: str, code: int | None = None) -> Answer:
         if answer is None:
-            raise GpuTroubleError(why)
+            raise GpuTroubleError(why, code)
         return answer
 
 
@@ -69,14 +72,27 @@ PROBES = {
         "The driver 580.95.05 is here without its CUDA library (libcuda.so.1",
     ),
     "a broken driver": (FakeProbe(devices=None), "CUDA does not start (libcuda.so.1 says error 999). Restart"),
-    "all hidden": (FakeProbe(devices=()), "The driver shows no GPU. Look at CUDA_VISIBLE_DEVICES."),
+    "no fabric manager": (
+        FakeProbe(devices=None, code=802),
+        "CUDA does not start (libcuda.so.1 says error 802). Start NVIDIA's fabric manager",
+    ),
+    "another driver": (
+        FakeProbe(devices=None, code=803),
+        "CUDA does not start (libcuda.so.1 says error 803). The driver was updated",
+    ),
+    "forward compatibility": (
+        FakeProbe(devices=None, code=804),
+        "CUDA does not start (libcuda.so.1 says error 804). Remove CUDA's compatibility libraries",
+    ),
+    "all hidden": (FakeProbe(devices=()), "The driver shows no GPU. Look at nvidia-smi -L"),
     "no management library": (FakeProbe(version=None), None),
 }
 
 
 @pytest.mark.parametrize("case", PROBES)
-def test_looking_for_gpus_never_raises(case: str) -> None:
+def test_looking_for_gpus_never_raises(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     probe, trouble = PROBES[case]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     found = look(probe)
     assert (found.trouble is None) == (trouble is None)
     assert (found.trouble or "").startswith(trouble or "")
@@ -88,6 +104,82 @@ def test_looking_for_this_machines_gpus_never_raises() -> None:
     found = gpu.DriverProbe().on_the_bus()
     assert found is None or found >= 0
     assert look(gpu.DriverProbe()).gpus is not None
+
+
+@pytest.mark.parametrize("value", ["", "-1", "7"])
+def test_a_hidden_gpu_is_not_a_broken_driver(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    told = look(FakeProbe(devices=())).trouble
+    assert told is not None
+    assert told.startswith(f"The driver shows no GPU: CUDA_VISIBLE_DEVICES is {value!r}. Unset it, or name a GPU")
+
+
+class Driver:
+    """libcuda and libnvidia-ml as ctypes gives them: functions that return a code."""
+
+    def __init__(self, name: str, codes: dict[str, int], *, lacks: str = "") -> None:
+        self._name, self.codes, self.lacks, self.calls = name, codes, lacks, Counter[str]()
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        if name == self.lacks:
+            raise AttributeError(name)
+
+        def call(*arguments: object) -> int:
+            self.calls[name] += 1
+            if name == "cuGetErrorString":
+                arguments[1]._obj.value = b"no CUDA-capable device is detected"  # type: ignore[attr-defined]
+            if name == "cuDeviceGetCount":
+                arguments[0]._obj.value = 1  # type: ignore[attr-defined]
+            if name == "cuDriverGetVersion":
+                arguments[0]._obj.value = 13_000  # type: ignore[attr-defined]
+            return self.codes.get(name, 0)
+
+        return call
+
+
+def driver(monkeypatch: pytest.MonkeyPatch, lacks: str = "", **codes: int) -> Driver:
+    """Let ctypes load a driver whose functions give these codes."""
+    monkeypatch.setattr(gpu, "_kept", {})
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    made = Driver("libcuda.so.1", codes, lacks=lacks)
+    monkeypatch.setattr(gpu, "_load", lambda library: made)
+    return made
+
+
+@pytest.mark.parametrize("call", ["cuInit", "cuDeviceGetCount"])
+def test_cuda_says_by_an_error_that_no_gpu_is_visible(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    driver(monkeypatch, **{call: 100})
+    assert (look().trouble or "").startswith("The driver shows no GPU. Look at nvidia-smi -L")
+
+
+def test_cudas_own_words_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(monkeypatch, cuInit=999)
+    assert (look().trouble or "").startswith(
+        "CUDA does not start (libcuda.so.1 says error 999, no CUDA-capable device is detected). Restart"
+    )
+
+
+def test_the_driver_is_asked_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = driver(monkeypatch)
+    first = look()
+    assert first.first is not None
+    assert all(look() == first for _ in range(5))
+    assert (made.calls["cuInit"], made.calls["nvmlInit_v2"]) == (1, 1)
+
+
+def test_a_gpu_that_comes_later_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = driver(monkeypatch, cuInit=802)
+    assert look().first is None
+    made.codes = {}
+    assert look().first is not None
+
+
+@pytest.mark.parametrize(
+    "function", ["nvmlInit_v2", "cuDriverGetVersion", "cuDeviceTotalMem_v2", "cuGetErrorString"]
+)
+def test_a_driver_without_a_function_never_raises(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    driver(monkeypatch, lacks=function, cuInit=0 if function == "cuDeviceTotalMem_v2" else 999)
+    assert look().gpus == ()
 
 
 @pytest.fixture
@@ -207,6 +299,46 @@ def test_too_little_memory(machine: Machine, tiny_bundle: Path) -> None:
     large = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, files=files))
     with pytest.raises(UnavailableError, match=r"has 4\.0 GB of memory, ort-cuda needs about 4\.7 GB for this"):
         open_ort_cuda(large, variant)
+
+
+ODD = (
+    RuntimeError("of the binding"),
+    TypeError("incompatible arguments"),
+    MemoryError(),
+    KeyError("SM89"),
+    OSError(5, "io"),
+)
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("open_engine", [open_ort_cuda, open_trt])
+def test_whatever_a_library_raises_makes_auto_step_down(
+    machine: Machine,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    open_engine: Callable[..., object],
+) -> None:
+    machine(found_with(RTX_4090))
+    bundle = Bundle.load(tiny_bundle)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(gpu_engines, "import_onnxruntime", fail)
+    monkeypatch.setattr(tensorrt, "import_tensorrt", fail)
+    with pytest.raises(UnavailableError, match=rf"cannot be opened \({type(error).__name__}: .*rim-edge doctor"):
+        open_engine(bundle, bundle.manifest.variants[0])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("driver"), AttributeError("__version__"), OSError("libnvinfer")])
+def test_a_library_that_fails_when_imported_is_named(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(tensorrt, "import_module", fail)
+    with pytest.raises(UnavailableError, match=rf"tensorrt_rtx cannot be imported \({error}\)\. Install it again"):
+        tensorrt.import_tensorrt(Library.RTX, "This test")
 
 
 def test_statuses_cover_every_engine() -> None:

@@ -1,14 +1,12 @@
-"""The `ort-cuda` engine on a stand-in for onnxruntime-gpu, which checks how it is used.
-
-Nothing here has run on a GPU: the stand-in answers with the real library's CPU session.
-"""
+"""The `ort-cuda` engine on a stand-in for onnxruntime-gpu. Nothing here has run on a GPU."""
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,160 +22,15 @@ from rim_runtime import (
     Question,
 )
 from rim_runtime.engines import ort_cuda
-from rim_runtime.engines.graph import INPUTS
-from rim_runtime.engines.ort_cuda import PROVIDER, OrtCudaBackend
+from rim_runtime.engines.ort_cuda import OrtCudaBackend
+from rim_runtime.libraries import cuda
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.loading.load import load_encoder
 from rim_runtime.machine.gpu import Gpu, Gpus
 
+from tests.runtime.engines.fake_onnxruntime import FakeLibrary, FakeSession
+
 FOUND = Gpus("580.95", (13, 0), (Gpu(0, "NVIDIA RTX 4090", (8, 9), 24_000_000_000),), None)
-
-
-@dataclass
-class Node:
-    op_type: str
-
-
-@dataclass
-class Group:
-    ep_name: str
-    nodes: list[Node]
-
-    def get_nodes(self) -> list[Node]:
-        return self.nodes
-
-
-@dataclass(eq=False)
-class Value:
-    """An OrtValue: its address stays, its content changes in place."""
-
-    array: np.ndarray
-    device: str
-
-    @classmethod
-    def ortvalue_from_numpy(cls, array: np.ndarray, device: str, index: int) -> Value:
-        assert (device, index) == ("cuda", 0)
-        assert array.dtype == np.int64
-        return cls(array.copy(), device)
-
-    @classmethod
-    def ortvalue_from_shape_and_type(cls, shape: list[int], dtype: type, device: str, index: int) -> Value:
-        assert (device, index, dtype) == ("cuda", 0, np.float32)
-        return cls(np.full(shape, np.nan, dtype), device)
-
-    def update_inplace(self, array: np.ndarray) -> None:
-        assert array.shape == self.array.shape and array.dtype == self.array.dtype
-        np.copyto(self.array, array)
-
-    def numpy(self) -> np.ndarray:
-        return self.array.copy()
-
-
-@dataclass(eq=False)
-class Binding:
-    inputs: dict[str, Value] = field(default_factory=dict)
-    outputs: dict[str, Value] = field(default_factory=dict)
-
-    def bind_ortvalue_input(self, name: str, value: Value) -> None:
-        self.inputs[name] = value
-
-    def bind_ortvalue_output(self, name: str, value: Value) -> None:
-        self.outputs[name] = value
-
-
-@dataclass
-class Options:
-    entries: dict[str, str] = field(default_factory=dict)
-
-    def add_session_config_entry(self, key: str, value: str) -> None:
-        self.entries[key] = value
-
-    add_run_config_entry = add_session_config_entry
-
-
-class FakeLibrary:
-    """onnxruntime-gpu as far as the engine uses it; what goes wrong is chosen by its attributes."""
-
-    __version__ = "1.31.1"
-    SessionOptions = RunOptions = Options
-    OrtValue = Value
-
-    def __init__(
-        self,
-        *,
-        falls_back: bool = False,
-        capture_trouble: str = "",
-        heavy_on_cpu: Sequence[str] = (),
-        broken: str = "",
-    ) -> None:
-        self.real = import_onnxruntime()
-        self.falls_back, self.capture_trouble = falls_back, capture_trouble
-        self.heavy_on_cpu, self.broken = heavy_on_cpu, broken
-        self.settings: list[dict[str, str]] = []
-        self.captured: dict[str, tuple[Binding, dict[str, tuple[int, ...]]]] = {}
-        self.runs: list[str] = []
-        self.released: list[int] = []
-        self.preloaded = False
-        self.run_trouble = ""
-        self.threads: set[int] = set()
-
-    def preload_dlls(self, *, cudnn: bool) -> None:
-        print("Failed to load libcufft.so.12: it is optional")  # as the real one does
-        assert not cudnn
-        self.preloaded = True
-
-    def InferenceSession(  # noqa: N802 (its name)
-        self, path: str, options: Options, *, providers: list[tuple[str, dict[str, str]]], enable_fallback: int
-    ) -> FakeSession:
-        assert self.preloaded and not enable_fallback
-        ((name, settings),) = providers
-        assert name == PROVIDER
-        self.settings.append(settings)
-        if self.broken:
-            raise RuntimeError(self.broken)
-        if self.capture_trouble and settings["enable_cuda_graph"] == "1":
-            raise RuntimeError(self.capture_trouble)
-        return FakeSession(self, path)
-
-
-class FakeSession:
-    def __init__(self, library: FakeLibrary, path: str) -> None:
-        self.library = library
-        self.cpu = library.real.InferenceSession(path, providers=["CPUExecutionProvider"])
-        self.get_inputs, self.get_outputs = self.cpu.get_inputs, self.cpu.get_outputs
-        self.captures = library.settings[-1]["enable_cuda_graph"] == "1"
-
-    def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"] if self.library.falls_back else [PROVIDER, "CPUExecutionProvider"]
-
-    def get_provider_graph_assignment_info(self) -> list[Group]:
-        on_cpu = Group("CPUExecutionProvider", [Node("Shape"), *map(Node, self.library.heavy_on_cpu)])
-        return [on_cpu, Group(PROVIDER, [Node("MatMul")])]
-
-    def io_binding(self) -> Binding:
-        return Binding()
-
-    def release_captured_graph(self, graph_id: int) -> None:
-        self.library.released.append(graph_id)
-
-    def run_with_iobinding(self, binding: Binding, options: Options) -> None:
-        library = self.library
-        library.threads.add(threading.get_ident())
-        if library.run_trouble:
-            raise RuntimeError(library.run_trouble)
-        graph_id = options.entries["gpu_graph_id"]
-        library.runs.append(graph_id)
-        shapes = {name: value.array.shape for name, value in binding.inputs.items()}
-        if self.captures:
-            assert int(graph_id) > 0, "0 is ONNX Runtime's own"
-            known = library.captured.setdefault(graph_id, (binding, shapes))
-            assert known == (binding, shapes), "replaying another shape's graph would answer wrongly"
-        else:
-            assert graph_id == "-1"
-        assert set(binding.inputs) == set(INPUTS)
-        ((name, output),) = binding.outputs.items()
-        (logits,) = self.cpu.run([name], {key: value.array for key, value in binding.inputs.items()})
-        np.copyto(output.array, logits)
 
 
 def open_on(library: Any, path: Path) -> OrtCudaBackend:
@@ -224,12 +77,12 @@ def test_one_thread_makes_every_call(tiny_bundle: Path) -> None:
 
 
 def test_shapes_that_were_not_asked_for_long_make_room(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ort_cuda, "MOST_GRAPHS", 2)
+    monkeypatch.setattr(ort_cuda, "MOST_SHAPES", 2)
     library = FakeLibrary()
     with engine_on(library, tiny_bundle) as engine:
         for length in (1, 40, 80, 1):
             engine.ask("x" * length)
-    assert library.released == [1, 2]
+    assert library.released[:2] == [1, 2]
     assert library.runs[2:] == ["1", "2", "3", "4"], "an id is never used for two shapes"
 
 
@@ -247,7 +100,7 @@ def test_a_large_batch_is_cut(tiny_bundle: Path) -> None:
 def test_a_fall_back_to_the_cpu_is_refused_and_names_the_libraries(
     tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ort_cuda, "LIBRARIES", ("libc.so.6", "libcudart.so.99", "libcublas.so.99"))
+    monkeypatch.setattr(cuda, "LIBRARIES", ("libc.so.6", "libcudart.so.99", "libcublas.so.99"))
     with pytest.raises(EngineUnavailableError) as caught:
         open_on(FakeLibrary(falls_back=True), tiny_bundle)
     text = str(caught.value)
@@ -255,12 +108,103 @@ def test_a_fall_back_to_the_cpu_is_refused_and_names_the_libraries(
         "onnxruntime 1.31.1 would run on the CPU, not on the GPU: it misses libcudart.so.99, libcublas.so.99."
     )
     assert text.endswith('Run: pip install "rim-edge[gpu]"')
-    assert capsys.readouterr().out == "", "what ONNX Runtime prints there does not get among the answers"
+    assert capsys.readouterr().out == "", "nothing gets among the host program's answers"
+
+
+def test_other_threads_may_print_meanwhile(tiny_bundle: Path) -> None:
+    class Watching(FakeLibrary):
+        def InferenceSession(self, *given: Any, **named: Any) -> FakeSession:  # noqa: N802
+            assert sys.stdout is before
+            return super().InferenceSession(*given, **named)
+
+    before = sys.stdout
+    loads = cuda._loads
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "_loads", lambda library: seen.append(sys.stdout) or loads(library))
+        open_on(Watching(), tiny_bundle).close()
+    assert set(seen) == {before}
+
+
+def test_cudas_libraries_come_from_packages_then_from_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "nvidia" / "cu13" / "lib"
+    folder.mkdir(parents=True)
+    (folder / "libcudart.so.13").write_bytes(b"")
+    tried: list[str] = []
+    monkeypatch.setattr(cuda, "LIBRARIES", ("libcudart.so.13", "libcublas.so.13"))
+    monkeypatch.setattr(cuda, "FOLDERS", ("nvidia/cu13/lib",))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(cuda, "_loads", lambda library: tried.append(library) or library.startswith("/"))
+    assert cuda.load_cuda_libraries() == ("libcublas.so.13",)
+    assert tried == [str(folder / "libcudart.so.13"), "libcublas.so.13"]
 
 
 def test_heavy_nodes_on_the_cpu_are_refused(tiny_bundle: Path) -> None:
     with pytest.raises(EngineUnavailableError, match="would run Attention, MatMul on the CPU: it has no kernel"):
-        open_on(FakeLibrary(heavy_on_cpu=["MatMul", "Attention", "Gather"]), tiny_bundle)
+        open_on(FakeLibrary(on_cpu=["MatMul", "Attention", "Gather"]), tiny_bundle)
+
+
+@pytest.mark.parametrize("index", [["Gather", "Range", "Cast"], []])
+def test_other_work_on_the_cpu_is_said_beside_index_arithmetic(tiny_bundle: Path, index: list[str]) -> None:
+    nodes = [*["RMSNormalization"] * 113, *["RotaryEmbedding"] * 56, "Softmax", *index]
+    backend = open_on(FakeLibrary(on_cpu=nodes), tiny_bundle)
+    (note,) = backend.notes
+    assert note.startswith(
+        "ort-cuda computes 113 RMSNormalization, 56 RotaryEmbedding, 1 Softmax on the CPU, with a"
+    )
+    backend.close()
+    quiet = open_on(FakeLibrary(on_cpu=index), tiny_bundle)
+    assert quiet.notes == ()
+    quiet.close()
+
+
+def test_it_takes_no_threads_and_no_more_memory_than_it_needs(tiny_bundle: Path) -> None:
+    library = FakeLibrary()
+    open_on(library, tiny_bundle).close()
+    (options,) = library.options
+    assert (options.intra_op_num_threads, options.log_severity_level) == (1, 4)
+    assert options.entries["session.use_device_allocator_for_initializers"] == "1"
+    assert library.settings[0]["arena_extend_strategy"] == "kSameAsRequested"
+
+
+def test_falling_back_never_holds_the_weights_twice(tiny_bundle: Path) -> None:
+    library = FakeLibrary(capture_trouble="cannot capture", memory=1)
+    backend = open_on(library, tiny_bundle)
+    assert (library.sessions, library.most_sessions) == (1, 1)
+    assert backend.run(np.array([[1]]), np.array([1]), np.array([8])).shape == (1, 10)
+    backend.close()
+    assert library.sessions == 0
+
+
+@pytest.mark.parametrize("lack", [{"falls_back": True}, {"on_cpu": ["MatMul"]}, {"broken": "no kernel"}])
+def test_an_error_that_is_kept_keeps_no_weights(tiny_bundle: Path, lack: dict[str, Any]) -> None:
+    """`auto` keeps the error of one engine while it loads the next."""
+    library = FakeLibrary(**lack)
+    with pytest.raises(EngineUnavailableError) as kept:
+        open_on(library, tiny_bundle)
+    assert kept.value.__traceback__ is not None
+    assert library.sessions == 0
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_shapes_make_room_where_memory_runs_out(tiny_bundle: Path, room: int) -> None:
+    library = FakeLibrary()
+    library.most_bound = room
+    with engine_on(library, tiny_bundle) as engine:
+        for length in (1, 40, 80, 120, 1, 40):
+            assert engine.ask("x" * length).letter
+    assert len(library.released) >= 5 - room
+
+
+def test_memory_that_never_suffices(tiny_bundle: Path) -> None:
+    library = FakeLibrary()
+    backend = open_on(library, tiny_bundle)
+    library.most_bound = 0
+    with pytest.raises(EngineFailedError, match=r"\(Failed to allocate memory .*Ask fewer or shorter questions"):
+        backend.run(np.ones((1, 80), np.int64), np.array([80]), np.array([8]))
+    backend.close()
 
 
 def test_a_graph_that_is_not_captured_still_runs_and_says_so(tiny_bundle: Path) -> None:
@@ -272,6 +216,7 @@ def test_a_graph_that_is_not_captured_still_runs_and_says_so(tiny_bundle: Path) 
     )
     assert backend.run(np.array([[1]]), np.array([1]), np.array([8])).shape == (1, 10)
     assert library.runs == ["-1"]
+    assert library.released == [1], "the shape that was not captured"
     assert [settings["enable_cuda_graph"] for settings in library.settings] == ["1", "0"]
     backend.close()
 
@@ -292,11 +237,17 @@ def test_what_cannot_be_loaded_is_no_engine(tiny_bundle: Path) -> None:
 def test_what_the_gpu_says_is_passed_on(tiny_bundle: Path) -> None:
     library = FakeLibrary()
     backend = open_on(library, tiny_bundle)
-    library.run_trouble = "CUDA failure 700: an illegal memory access was encountered"
+    library.run_trouble = "CUDA failure 801: operation not supported"
     with pytest.raises(
-        EngineFailedError, match=r"ort-cuda failed on 1 questions of up to 1 tokens \(CUDA failure 700"
+        EngineFailedError, match=r"ort-cuda failed on 1 questions of up to 1 tokens \(CUDA failure 801"
     ):
         backend.run(np.array([[1]]), np.array([1]), np.array([8]))
+    for code in (700, 719, 214):
+        library.run_trouble = f"CUDA failure {code}: something dreadful ; GPU=0 ; file=x.cc"
+        with pytest.raises(
+            EngineFailedError, match=rf"lost the GPU \(CUDA failure {code}.*Start the program again"
+        ):
+            backend.run(np.array([[1]]), np.array([1]), np.array([8]))
     backend.close()
     with pytest.raises(EngineClosedError):
         backend.run(np.array([[1]]), np.array([1]), np.array([8]))
@@ -338,7 +289,6 @@ def test_every_call_exists_in_the_real_library() -> None:
         assert hasattr(library.IOBinding, name)
     options = library.RunOptions()
     options.add_run_config_entry("gpu_graph_id", "1")
-    library.preload_dlls(cudnn=False)
 
 
 def test_the_cpu_wheel_falls_back_in_silence_and_we_do_not(tiny_bundle: Path) -> None:
