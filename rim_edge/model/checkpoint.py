@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.errors import CheckpointError
 from rim_runtime.errors import StorageError
@@ -68,23 +69,46 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
     Code in the folder is never run, pickled weights are never opened, and nobody is asked whether they may be.
     Raises CheckpointError.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    tokenizer = Checkpoint.open(folder).load_tokenizer()
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
+            model, told = AutoModelForCausalLM.from_pretrained(
                 folder,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=torch.float32,
                 attn_implementation="sdpa",
+                output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except Exception as error:  # noqa: BLE001 (its checks raise what they like)
+        reason = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
+    _refuse_other_tensors(folder, told)
+    _refuse_broken(folder, model)
     return model, tokenizer
+
+
+def _refuse_other_tensors(folder: Path, told: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for tensors that transformers made up, at random, or left out."""
+    for key, words in (("missing_keys", "lacks"), ("unexpected_keys", "has, and its model does not know,")):
+        if names := sorted(map(str, told[key])):
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            raise CheckpointError(
+                f"{folder} {words} the tensor {names[0]}{more}, expected the tensors of its config.json. "
+                "Copy the weights and config.json from their source again."
+            )
+
+
+def _refuse_broken(folder: Path, model: Any) -> None:
+    """Raise CheckpointError for weights that are infinite or not a number."""
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise CheckpointError(
+                f"{folder} has weights in {name} that are not finite, expected numbers. Copy them again."
+            )
 
 
 def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -94,10 +118,10 @@ def stored_once(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def saved_dtype(config: Mapping[str, Any]) -> torch.dtype:
-    """Return the dtype that a checkpoint's config names; fp32 where it names none."""
+    """Return the dtype that a checkpoint's config names; fp32 where it names no float of 16 or 32 bits."""
     name = config.get("dtype", config.get("torch_dtype"))
     found = getattr(torch, name, None) if isinstance(name, str) else None
-    return found if isinstance(found, torch.dtype) else torch.float32
+    return found if found in (torch.float16, torch.bfloat16) else torch.float32
 
 
 @contextmanager

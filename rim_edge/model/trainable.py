@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from rim_export.checkpoint.folder import read_config
 from rim_export.checkpoint.prompt import RimSettings, rim_token_ids
+from rim_export.errors import CheckpointError
 from torch import nn
 
 from rim_edge.errors import CurriculumError
@@ -37,8 +38,8 @@ class TrainableModel:
     @property
     def padding(self) -> int:
         """The id that fills rows."""
-        tokenizer = self.tokenizer
-        return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+        given = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((int(number) for number in given if number is not None), 0)
 
 
 def load_trainable(recipe: Recipe, model: Path | None, seed: int) -> TrainableModel:
@@ -102,20 +103,27 @@ def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:
     """Add the RiM tokens that the tokenizer lacks; the embedding grows only where it has no unused rows.
 
     Their embeddings start near the mean of the vocabulary, a tenth of its deviation apart: unused rows may
-    hold anything, and equal ones would stay equal.
+    hold anything, and equal ones would stay equal. Raises CheckpointError for other tokens beyond the embedding.
     """
+    rows = int(model.get_input_embeddings().num_embeddings)
+    vocabulary = tokenizer.get_vocab()
+    words = 1 + max(number for token, number in vocabulary.items() if token not in rim.tokens)
+    if words > rows:
+        raise CheckpointError(
+            f"The tokenizer has tokens up to the id {words - 1:,}, and the embedding {rows:,} rows, expected a "
+            "row for each. Copy tokenizer and weights from the same source."
+        )
     known = tokenizer.get_added_vocab()
-    added = [token for token in rim.tokens if token not in known]
+    added = [token for token in rim.tokens if known.get(token, rows) >= rows]
     if not added:
         return
-    words = len(tokenizer)
-    tokenizer.add_tokens(added, special_tokens=True)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    tokenizer.add_tokens([token for token in added if token not in known], special_tokens=True)
+    new = tokenizer.convert_tokens_to_ids(added)
+    if max(new) >= rows:
+        model.resize_token_embeddings(max(new) + 1, mean_resizing=False)
     with torch.no_grad():
         matrix = model.get_input_embeddings().weight
         mean, deviation = matrix[:words].mean(0), matrix[:words].std(0)
-        new = tokenizer.convert_tokens_to_ids(added)
         matrix[new] = mean + 0.1 * deviation * torch.randn(len(new), matrix.shape[1])
 
 

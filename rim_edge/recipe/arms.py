@@ -23,7 +23,6 @@ from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from rim_edge.errors import CurriculumError
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.switches import BlockWeights, Objective
 
@@ -48,13 +47,6 @@ _CHANGES: Mapping[Arm, Mapping[Objective, Objective]] = MappingProxyType(
         Arm.COT: {_STEPS: Objective.CHAIN, _ANSWER: Objective.CHAIN},
     }
 )
-
-
-def find_arm(name: str) -> Arm:
-    """Return an arm by name. Raises CurriculumError that names the valid ones."""
-    if name not in list(Arm):
-        raise CurriculumError(f"There is no arm '{name}', expected one of: {', '.join(Arm)}.")
-    return Arm(name)
 
 
 def for_arm(curriculum: Curriculum, arm: Arm) -> Curriculum:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -51,25 +51,34 @@ def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = N
     if processes.is_first:
         inputs = read_inputs(job, listener.doing)
         check_room(job, inputs.base)
-        with saved.in_use():
+        with saved.in_use() as left:
             refuse_existing(job.out)  # again: the run that had the lock may have written it
-            outcome = _lead(job, inputs, processes, saved, listener, stop)
+            outcome = _lead(job, _Lead(inputs, processes, saved, left), listener, stop)
     else:
         _follow(job, read_inputs(job, _NOBODY.doing), processes, saved, stop)
     processes.end()
     return outcome
 
 
-def _lead(
-    job: Job, inputs: Inputs, processes: Processes, saved: SavedStates, listener: Listener, stop: StopRequest
-) -> Outcome:
+@dataclass(frozen=True)
+class _Lead:
+    """What the process that writes begins with."""
+
+    inputs: Inputs
+    processes: Processes
+    saved: SavedStates
+    left: tuple[str, ...]
+
+
+def _lead(job: Job, lead: _Lead, listener: Listener, stop: StopRequest) -> Outcome:
     """Train as the process that writes. The state before writing is saved, so nothing here costs the weights."""
+    saved = lead.saved
     found = _find(job, saved, listener.doing)
-    prepared = prepare(job, inputs, processes, listener.doing)
+    prepared = prepare(job, lead.inputs, lead.processes, listener.doing)
     listener.doing("identifying the model and the data by their SHA-256")
     identity = identify(job, prepared.setup.curriculum)
     begun = _begin(found, identity, prepared)
-    notes = (*(found.notes if found else ()), *begun.notes, *prepared.notes)
+    notes = (*lead.left, *(found.notes if found else ()), *begun.notes, *prepared.notes)
     listener.begin(RunStart(prepared.reports, prepared.held_out, prepared.setup.curriculum, notes))
     listener.doing("beginning")
     saved.metrics.write_text("" if found is None else found.metrics, encoding="utf-8")

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,8 @@ class SavedStates:
         return None
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Make and lock the folder of a run.
+    def in_use(self) -> Iterator[tuple[str, ...]]:
+        """Make and lock the folder of a run, and give a note on half-written states that were cleared away.
 
         The folder is removed when the block ends, and also when it fails before a state is saved; a killed process
         leaves it. Raises StorageError, and TargetExistsError while another run uses it.
@@ -106,11 +106,10 @@ class SavedStates:
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
-            for half_written in self.folder.glob(".step-*"):
-                shutil.rmtree(half_written, ignore_errors=True)
+            left = self._clear_left()
             try:
                 with storage_errors(self.folder):
-                    yield
+                    yield left
             except BaseException:
                 if self.latest() is None:
                     self._remove()
@@ -150,6 +149,15 @@ class SavedStates:
         """Return a path of this name, or the next one after it where a state has it: a damaged or rescored one."""
         names = [name, *(f"{name}-{number:02d}" for number in range(2, 100))]
         return next(path for path in map(self.folder.joinpath, names) if not path.exists())
+
+    def _clear_left(self) -> tuple[str, ...]:
+        """Remove what a killed run left half written, and return a note on it."""
+        left = sorted(path.name for path in self.folder.glob(".*"))
+        for name in left:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            with suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        return (f"{self.folder}: removed what a killed run left half written: {', '.join(left)}",) if left else ()
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

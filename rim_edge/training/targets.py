@@ -16,7 +16,8 @@ from rim_edge.training.memory import Shape, disk
 
 def check_targets(job: Job) -> None:
     """Refuse an output that exists, and what cannot be written. Raises TargetExistsError and StorageError."""
-    refuse_existing(job.out)
+    with storage_errors(job.out):
+        refuse_existing(job.out)
     _require_writable(job.out)
     if job.tensorboard is not None:
         _require_writable(job.tensorboard / job.out.name)

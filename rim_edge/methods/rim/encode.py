@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+from rim_export.errors import CheckpointError
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import offered_letters
 
@@ -60,6 +61,11 @@ class ExampleEncoder:
     def __init__(self, tokenizer: Any, contract: PromptContract) -> None:
         self.contract = contract
         self._tokenizer = tokenizer
+        if tokenizer.eos_token_id is None:
+            raise CheckpointError(
+                "The tokenizer names no eos_token, expected the token that ends a turn. Write it into its "
+                "tokenizer_config.json."
+            )
         self.end_of_turn = int(tokenizer.eos_token_id)
         self._encoded = lru_cache(_REMEMBERED)(self._encode)
         self._end = (*self.encode("}"), self.end_of_turn)

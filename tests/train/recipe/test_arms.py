@@ -4,8 +4,7 @@ import pytest
 
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
-from rim_edge.errors import CurriculumError
-from rim_edge.recipe.arms import Arm, find_arm, for_arm
+from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
 from rim_edge.recipe.switches import BlockWeights, Objective
@@ -45,17 +44,11 @@ def test_an_arm_changes_what_is_trained_and_nothing_else(arm):
             before.schedule,
         )
     assert changed.batch_size == CURRICULUM.batch_size
-    assert find_arm(str(arm)) is arm
 
 
 def test_without_curriculum_the_blocks_weigh_as_in_stage_two_from_the_start():
     assert for_arm(CURRICULUM, Arm.NO_CURRICULUM).stages[1].block_weights is BlockWeights.FLAT
     assert for_arm(DEMO.curriculum, Arm.NO_CURRICULUM).stages[1].block_weights is BlockWeights.RISING
-
-
-def test_an_unknown_arm_is_refused():
-    with pytest.raises(CurriculumError, match="no arm 'coconut', expected one of: rim, no-blocks, no-curriculum"):
-        find_arm("coconut")
 
 
 def told(encoder, tokenizer, arm, stage, progress=0.0):

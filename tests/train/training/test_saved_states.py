@@ -133,6 +133,23 @@ def test_damaged_metrics_cost_rows_and_nothing_else(base, whole, stopped, tmp_pa
     assert weights(given.out) == whole
 
 
+def test_what_a_killed_run_left_half_written_is_cleared_and_named(base, whole, stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "out.progress")
+    (tmp_path / "out.progress" / ".step-00000006.abc").mkdir()
+    (tmp_path / "out.progress" / ".step-00000006.abc" / "weights.safetensors").write_text("half")
+    (tmp_path / "out.progress" / ".metrics.jsonl.xyz").write_text("half")
+    given, notes, seen = job(base, tmp_path / "out", resume=True), [], []
+
+    def begin(start):
+        notes.extend(start.notes)
+        seen.extend(path.name for path in (tmp_path / "out.progress").iterdir())
+
+    run_job(given, Hearing(begin=begin))
+    assert notes[0].endswith("left half written: .metrics.jsonl.xyz, .step-00000006.abc")
+    assert not [name for name in seen if name.startswith(".")]
+    assert weights(given.out) == whole
+
+
 def test_a_state_of_another_release_is_not_opened(base, stopped, tmp_path, monkeypatch):
     monkeypatch.setattr("rim_edge.training.saved_states._SCHEMA", 2)
     shutil.copytree(stopped, tmp_path / "out.progress")
