@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rim_edge.cli.output import console
 from rim_edge.cli.show.numbers import count, interval, tenths
+from rim_edge.cli.show.wrap import print_wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,8 +74,6 @@ def print_scored(scored: Scored) -> None:
     """Print an evaluation for people."""
     from rich.text import Text
 
-    from rim_edge.cli.show.wrap import print_wrapped
-
     out, subject, asked = console(), scored.subject, scored.asked
     out.print()
     head = f"{subject.kind} {subject.name} ({subject.sha256[:12]}…) · {subject.engine} · {subject.precision}"
@@ -97,18 +96,18 @@ def print_scored(scored: Scored) -> None:
 def _print_scores(out: Console, report: Report, one: str, many: str | None = None) -> None:
     asked = report.majority.n
     named = f"{asked:,} {many}" if many and asked != 1 else count(asked, one)
-    out.print(f"  {named}, right with 95 % Wilson intervals")
+    print_wrapped(out, f"{named}, right with 95 % Wilson intervals")
     for blocks, score in report.by_blocks.items():
-        out.print(_line(count(blocks, "block"), score))
-    out.print(_line("most frequent answer", report.majority))
+        print_wrapped(out, _line(count(blocks, "block"), score))
+    print_wrapped(out, _line("most frequent answer", report.majority))
     if report.any_block:
-        out.print(_line("any block", report.any_block) + "   an oracle: nobody can choose like that")
+        print_wrapped(out, _line("any block", report.any_block) + "   an oracle: nobody can choose like that")
     if report.shuffled:
-        out.print(_line("another question's blocks", report.shuffled))
+        print_wrapped(out, _line("another question's blocks", report.shuffled))
     if report.chain:
-        out.print(_line("written steps", report.chain))
+        print_wrapped(out, _line("written steps", report.chain))
     out.print()
 
 
 def _line(name: str, score: Score) -> str:
-    return f"  {name:<{_NAMES}}{tenths(score.accuracy):>8}   {interval(score.interval)}"
+    return f"{name:<{_NAMES}}{tenths(score.accuracy):>8}   {interval(score.interval)}"
