@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,14 +19,12 @@ from rim_runtime.errors import StorageError, TargetExistsError
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.ownership import written_by_others
-from rim_runtime.machine.storage import new_folder
+from rim_runtime.machine.storage import clear_unfinished, new_folder
 
 PLAN, ENTRY = "engine.plan", "entry.json"
 """Files of one plan: the plan itself, and what it was built from with its hash."""
 MOST_BYTES = 10_000_000_000
 """Bytes that the folder may hold; a plan at Qwen3-1.7B's geometry has 2.1 GB in fp8. The newest always stays."""
-UNFINISHED_S = 86_400
-"""Age in seconds from which an unfinished plan counts as left behind by a process that was killed."""
 
 Facts = Mapping[str, Any]
 """Everything a plan depends on; `graph_sha256` and `target` name its folder."""
@@ -73,13 +70,12 @@ def keep_plan(facts: Facts, content: PlanBytes) -> None:
 
 def make_room(newest: Path) -> None:
     """Remove what was not used for longest until the folder is within its limit; `newest` always stays."""
-    kept = sorted(newest.parent.iterdir(), key=_used, reverse=True)
+    clear_unfinished(newest.parent)
+    others = [path for path in newest.parent.iterdir() if path != newest and not path.name.startswith(".")]
     left = MOST_BYTES - _size(newest)
-    for path in kept:
-        if path == newest or (path.name.startswith(".") and time.time() - _used(path) < UNFINISHED_S):
-            continue
+    for path in sorted(others, key=_used, reverse=True):
         left -= _size(path)
-        if left < 0 or path.name.startswith("."):
+        if left < 0:
             _remove(path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rim_runtime.machine.folders import plans_folder
+from rim_runtime.machine.locks import make_and_lock
 from rim_runtime.tensorrt import plan_cache
 from rim_runtime.tensorrt.plan_cache import PLAN, keep_plan, recall_plan
 
@@ -82,12 +83,15 @@ def test_a_plan_larger_than_the_limit_is_kept_alone(monkeypatch: pytest.MonkeyPa
 
 def test_what_a_killed_process_left_goes_and_what_another_writes_stays() -> None:
     keep("a", 100, 1)
-    for name, hours in ((".x.left", 30), (".y.writing", 0.1)):
-        (plans_folder() / name).mkdir()
-        (plans_folder() / name / PLAN).write_bytes(b"half")
-        set_age(plans_folder() / name, hours)
+    left, writing = (plans_folder() / f".{name}.rim-edge-unfinished" for name in "xy")
+    locks = [make_and_lock(left), make_and_lock(writing)]
+    assert locks[0] and locks[1]
+    for folder in (left, writing):
+        (folder / PLAN).write_bytes(b"half")
+    locks[0].release()
     keep("b", 100, 0)
-    assert names() == {f"{'a' * 32}-sm_89", f"{'b' * 32}-sm_89", ".y.writing"}
+    locks[1].release()
+    assert names() == {f"{'a' * 32}-sm_89", f"{'b' * 32}-sm_89", writing.name}
 
 
 def test_a_link_in_the_folder_is_removed_and_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
