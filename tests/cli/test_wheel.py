@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -25,7 +26,6 @@ NOT_RUN = {
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
-    r"rim-edge eval test\.jsonl\.gz --bundle my-bundle": "needs an exported bundle: tests/cli/test_export.py",
     r"rim-edge bundle remove mine$": "asks on a terminal: tests/cli/test_bundle_files.py",
     r"python -m experiments": "needs a checkout",
 }
@@ -94,9 +94,14 @@ def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     rows = [{"question": p.question, "answer": p.answer} for p in fresh_puzzles(3, 7, Family.ORDERING)]
-    (empty / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (empty / "test.jsonl").write_text(text)
+    (empty / "test.jsonl.gz").write_bytes(gzip.compress(text.encode()))
     home = tmp_path / "home"
-    first = [f"rim-edge bundle copy demo {target}" for target in ("path/to/bundle", home / "bundles" / "mine")]
+    first = [
+        f"rim-edge bundle copy demo {target}"
+        for target in ("path/to/bundle", "my-bundle", home / "bundles" / "mine")
+    ]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
         [str(installed / "python"), "-c", DRIVER],
