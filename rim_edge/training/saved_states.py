@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.errors import StorageError, TargetExistsError
 from rim_runtime.machine.json_files import parse_json, read_json
-from rim_runtime.machine.storage import new_folder, storage_errors
+from rim_runtime.machine.storage import clear_unfinished, new_folder, storage_errors
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -151,13 +151,15 @@ class SavedStates:
         return next(path for path in map(self.folder.joinpath, names) if not path.exists())
 
     def _clear_left(self) -> tuple[str, ...]:
-        """Remove what a killed run left half written, and return a note on it."""
-        left = sorted(path.name for path in self.folder.glob(".*"))
-        for name in left:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            with suppress(OSError):
-                (self.folder / name).unlink(missing_ok=True)
-        return (f"{self.folder}: removed what a killed run left half written: {', '.join(left)}",) if left else ()
+        """Remove what killed runs left half written, here and beside the output, and return a note on it."""
+        left = [*clear_unfinished(self.folder.parent), *self.folder.glob(".*")]
+        for path in left:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        names = ", ".join(sorted(path.name for path in left))
+        return (f"removed what a killed run left half written in {self.folder.parent}: {names}",) if left else ()
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

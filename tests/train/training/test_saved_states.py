@@ -138,6 +138,7 @@ def test_what_a_killed_run_left_half_written_is_cleared_and_named(base, whole, s
     (tmp_path / "out.progress" / ".step-00000006.abc").mkdir()
     (tmp_path / "out.progress" / ".step-00000006.abc" / "weights.safetensors").write_text("half")
     (tmp_path / "out.progress" / ".metrics.jsonl.xyz").write_text("half")
+    (tmp_path / ".out.rim-edge-unfinished").mkdir()
     given, notes, seen = job(base, tmp_path / "out", resume=True), [], []
 
     def begin(start):
@@ -145,9 +146,10 @@ def test_what_a_killed_run_left_half_written_is_cleared_and_named(base, whole, s
         seen.extend(path.name for path in (tmp_path / "out.progress").iterdir())
 
     run_job(given, Hearing(begin=begin))
-    assert notes[0].endswith("left half written: .metrics.jsonl.xyz, .step-00000006.abc")
+    assert notes[0].endswith(": .metrics.jsonl.xyz, .out.rim-edge-unfinished, .step-00000006.abc")
     assert not [name for name in seen if name.startswith(".")]
     assert weights(given.out) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_state_of_another_release_is_not_opened(base, stopped, tmp_path, monkeypatch):
