@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.folder import TOKENIZER
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
+from rim_runtime.machine.json_files import read_json
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError
@@ -23,9 +24,9 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
     """Write tokenizer.json without its added tokens, so that user text can never become one."""
     source = checkpoint.path / TOKENIZER
     try:
-        tokenizer = json.loads(source.read_text(encoding="utf-8"))
+        tokenizer = read_json(source)
         tokenizer["added_tokens"] = []
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{source} is not a tokenizer ({error}). Copy it again.") from None
     tokenizer["truncation"] = tokenizer["padding"] = None
     text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rim_runtime.machine.json_files import read_json
 
 from rim_export.checkpoint.contents import foreign_content
 from rim_export.errors import CheckpointError
@@ -72,9 +73,9 @@ class WeightFiles:
 
 def _shards(folder: Path) -> set[Path]:
     try:
-        weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(folder / INDEX)["weight_map"]
         paths = {folder / name for name in weight_map.values()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder / INDEX} is not a weight index ({error!r}). Copy it again.") from None
     if foreign := sorted(name for name in map(str, weight_map.values()) if Path(name).name != name):
         raise CheckpointError(

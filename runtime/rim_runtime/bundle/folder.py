@@ -16,7 +16,7 @@ from typing import Any
 from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
 from rim_runtime.bundle.external_data import check_locations
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
-from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
+from rim_runtime.errors import BundleCorruptError, BundleNotFoundError, RimError
 from rim_runtime.machine.json_files import parse_json
 from rim_runtime.machine.open_file import OpenFile
 
@@ -81,6 +81,19 @@ class Bundle:
         Raises BundleNotFoundError, BundleVersionError and BundleCorruptError, in this order.
         """
         folder = Path(path)
+        try:
+            return cls._load(folder)
+        except RimError:
+            raise
+        except (OSError, ValueError) as error:  # a folder that may not be entered, a name too long or with a NUL
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            shown = str(folder) if len(str(folder)) < 300 else f"{str(folder)[:100]}…"
+            raise BundleNotFoundError(
+                f"{shown!r} cannot be read ({why}), expected a bundle's folder. Check the path and permissions."
+            ) from None
+
+    @classmethod
+    def _load(cls, folder: Path) -> Bundle:
         if folder.is_file():
             raise BundleNotFoundError(f"{folder} is a file, expected a folder. Give the bundle's folder.")
         if not folder.is_dir():
@@ -92,7 +105,7 @@ class Bundle:
                 f"{folder} is not a bundle: it has no {MANIFEST}. Make one with 'rim-edge export'."
             )
         try:
-            text = (folder / MANIFEST).read_text(encoding="utf-8")
+            text = OpenFile(folder / MANIFEST).read().decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BundleCorruptError(f"{folder / MANIFEST} cannot be read ({error}). Copy it again.") from None
         bundle = cls(folder, Manifest.from_json(text, str(folder / MANIFEST)))
@@ -195,6 +208,12 @@ class Bundle:
             raise BundleCorruptError(f"{path} cannot be read ({error!r}). Export the bundle again.") from None
         if not golden:
             raise BundleCorruptError(f"{path} has no question, expected 4 to 32. Export the bundle again.")
+        proven, blocks = max(question.blocks for question in golden), self.manifest.prompt.blocks
+        if proven < blocks:  # the graph may have fewer
+            raise BundleCorruptError(
+                f"{path} asks with up to {proven} memory blocks, its manifest says {blocks}. "
+                "Export the bundle again."
+            )
         return golden
 
     def certificate(self) -> Mapping[str, Any]:

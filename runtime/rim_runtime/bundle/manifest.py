@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType, UnionType
@@ -21,6 +21,11 @@ from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
 
 SCHEMA_VERSION = 1
+_LONGEST_NAME = 255
+_MOST_POSITIONS = 2**24
+"""More than the context of any model."""
+_MOST_IDS = 2**31
+"""More than the vocabulary of any model."""
 
 
 class Precision(StrEnum):
@@ -244,13 +249,19 @@ class Manifest:
     def _check_values(self, where: str) -> None:
         """Raise BundleCorruptError for values that have the right type but that no bundle can have."""
         limits, fixed = self.limits, self.prompt.fixed_tokens
-        ids = (*self.prompt.head, *self.prompt.tail, *self.prompt.block, *self.prompt.prefix)
+        prompt, ids = self.prompt, tuple(self.letters.values())
         wrong = {
-            "letters": list(self.letters) != list(LETTERS)[: len(self.letters)] or len(self.letters) < 2,
+            "name": not 1 <= len(self.name) <= _LONGEST_NAME,
+            "letters": list(self.letters) != list(LETTERS)[: len(self.letters)]
+            or len(self.letters) < 2
+            or not _are_ids(ids)
+            or len(set(ids)) < len(ids),
             "variants": not self.variants,
             "limits": not 1 <= limits.question_tokens <= limits.max_length - fixed
-            or limits.max_length > limits.model_positions,
-            "prompt": self.prompt.blocks < 0 or not self.prompt.prefix or min(ids) < 0,
+            or not limits.max_length <= limits.model_positions <= _MOST_POSITIONS,
+            "prompt": not 0 <= prompt.blocks <= _MOST_POSITIONS
+            or not (prompt.prefix and (prompt.block or not prompt.blocks))
+            or not _are_ids((*prompt.head, *prompt.tail, *prompt.block, *prompt.prefix)),
             "plans": not all(self._is_own(plan) for plan in self.plans),
         }
         if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
@@ -264,6 +275,10 @@ class Manifest:
         possible = all(1 <= one.least_length <= one.most_length and one.most_batch >= 1 for one in plan.profiles)
         known = plan.variant in {variant.name for variant in self.variants}
         return listed and known and possible and bool(plan.profiles) and bool(plan.targets)
+
+
+def _are_ids(ids: Sequence[int]) -> bool:
+    return all(0 <= number < _MOST_IDS for number in ids)
 
 
 def graph_sha256(graph: FileEntry, data: FileEntry) -> str:

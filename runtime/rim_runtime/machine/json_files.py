@@ -9,10 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rim_runtime.machine.open_file import OpenFile
+
 
 def read_json(path: Path) -> Any:
     """Return the value in a JSON file. Raises OSError (it cannot be read) and ValueError (it is not JSON)."""
-    return parse_json(path.read_text(encoding="utf-8-sig"))
+    return parse_json(OpenFile(path).read().decode("utf-8-sig"))  # never waits for a pipe
 
 
 def parse_json(text: str) -> Any:

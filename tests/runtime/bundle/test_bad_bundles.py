@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -157,6 +158,22 @@ CORRUPT: dict[str, tuple[Change, str]] = {
         r"has 'a\u202eb', expected no control",
     ),
     "half a character": (edit(lambda body: body.update(name="\ud800")), "is not JSON"),
+    "a long name": (edit(lambda body: body.update(name="x" * 300)), "impossible values in name"),
+    "no name": (edit(lambda body: body.update(name="")), "impossible values in name"),
+    "a negative letter": (edit(lambda body: body["letters"].update(A=-1)), "impossible values in letters"),
+    "a huge letter": (edit(lambda body: body["letters"].update(A=10**30)), "impossible values in letters"),
+    "two letters alike": (
+        edit(lambda body: body["letters"].update(A=body["letters"]["B"])),
+        "impossible values in letters",
+    ),
+    "huge limits": (field("limits", max_length=10**18, model_positions=10**18), "impossible values in limits"),
+    "an empty block": (field("prompt", block=[]), "impossible values in prompt"),
+    "a huge token": (field("prompt", prefix=[10**30]), "impossible values in prompt"),
+    "more blocks than the limits": (field("prompt", blocks=10**9), "impossible values in limits"),
+    "more blocks than the graph": (
+        edit(lambda body: (body["prompt"].update(blocks=9), body["limits"].update(question_tokens=99))),
+        "golden.jsonl asks with up to 8 memory blocks, its manifest says 9",
+    ),
     "no variants": (edit(lambda body: body.update(variants=[])), "impossible values in variants"),
     "negative limit": (field("limits", max_length=-1), "impossible values in limits"),
     "negative token": (field("prompt", head=[-4]), "impossible values in prompt"),
@@ -235,6 +252,36 @@ def test_no_such_folder(tmp_path: Path) -> None:
     _refused(tmp_path / "nowhere", BundleNotFoundError, "There is no bundle at")
     with pytest.raises(FileNotFoundError):
         Engine.load(tmp_path / "nowhere")
+
+
+def test_a_name_that_no_system_takes() -> None:
+    with pytest.raises(BundleNotFoundError, match=r"cannot be read .*Check the path and permissions") as caught:
+        Engine.load(Path("x" * 5_000))
+    assert len(str(caught.value)) < 400
+
+
+def test_a_folder_that_may_not_be_entered(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user who is not root sees it."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(BundleNotFoundError, match=r"cannot be read \(Permission denied\)"):
+        Engine.load(tiny_bundle)
+
+
+def test_a_share_that_drops(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Path.is_file
+
+    def drop(path: Path) -> bool:
+        if path.name == DATA:
+            raise OSError(errno.ESTALE, "Stale file handle", str(path))
+        return original(path)
+
+    monkeypatch.setattr(Path, "is_file", drop)
+    with pytest.raises(BundleCorruptError, match=r"data cannot be read \(Stale file handle\)"):
+        Engine.load(tiny_bundle)
 
 
 def test_a_file_is_no_folder(tiny_bundle: Path) -> None:

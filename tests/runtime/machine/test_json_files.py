@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,18 @@ def test_a_damaged_certificate_is_named(tiny_bundle: Path, text: str) -> None:
     (tiny_bundle / "certificate.json").write_text(text)
     with pytest.raises(BundleCorruptError, match=r"certificate\.json"):
         bundle.certificate()
+
+
+def test_json_is_parsed_in_one_place() -> None:
+    """Errors of Python's parser are easily forgotten; rows have a parser of their own, with more rules."""
+    root = Path(__file__).parents[3]
+    files = [file for folder in ("runtime", "export") for file in (root / folder).rglob("*.py")]
+    found = {file.name for file in files if re.search(r"json\.loads?\(", file.read_text(encoding="utf-8"))}
+    assert found == {"json_files.py", "lines.py"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(OSError, match="no regular file"):
+        read_json(tmp_path / "x.json")
