@@ -111,15 +111,15 @@ def _apart(rows: Iterable[LabelledQuestion], others: Iterable[LabelledQuestion])
 
 
 def _once(rows: Iterable[LabelledQuestion]) -> tuple[LabelledQuestion, ...]:
-    """Return each question once."""
+    """Return each question once; other white space or capitals make no other question, signs do."""
     first: dict[str, LabelledQuestion] = {}
     for row in rows:
-        first.setdefault(_normalized(row.text), row)
+        first.setdefault(" ".join(row.text.casefold().split()), row)
     return tuple(first.values())
 
 
 def _normalized(text: str) -> str:
-    """Return a text's letters and digits in lower case; questions with equal ones count as the same."""
+    """Return a text's letters and digits in lower case; a question with equal ones is too close to be apart."""
     return re.sub(r"\W+", "", text.lower())
 
 

@@ -135,16 +135,17 @@ def decoded(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int)
 @torch.no_grad()
 def _written(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
     """Return what is written after some prompts, until every row has ended."""
+    from transformers import DynamicCache
+
     padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
     ids = _rows([[*pad * [0], *prompt] for pad, prompt in zip(padding, prompts, strict=True)], model)
     seen = _rows([[*pad * [0], *len(prompt) * [1]] for pad, prompt in zip(padding, prompts, strict=True)], model)
-    positions, cache = (seen.cumsum(-1) - 1).clamp(min=0), None
+    positions, cache = (seen.cumsum(-1) - 1).clamp(min=0), DynamicCache()
     columns: list[list[int]] = []
     running = torch.ones(len(prompts), dtype=torch.bool)
     while running.any() and len(columns) < tokens:
-        place = {"attention_mask": seen, "position_ids": positions}
-        out = model(input_ids=ids, **place, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache, best = out.past_key_values, out.logits[:, -1].argmax(-1)
+        # By place: the keyword of the cache is `past_key_values` up to transformers 5.23, `cache` from 5.24 on.
+        best = model(ids, seen, positions, cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
         columns.append(best.tolist())
         running &= best.cpu() != end
         ids, positions = best[:, None], positions[:, -1:] + 1

@@ -166,7 +166,7 @@ def test_every_precision_of_the_demo_answers(run: Run, tmp_path: Path, precision
 
     for name, count, seed in (("certify", 600, 31), ("calibration", 12, 32)):
         puzzles = fresh_puzzles(count, seed)
-        rows = [json.dumps({"question": puzzle.question, "answer": puzzle.answer}) for puzzle in puzzles]
+        rows = [json.dumps(puzzle.row()) for puzzle in puzzles]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
     target = tmp_path / "made"
     command = ["export", "--model", str(HERE / CHECKPOINT), "-o", str(target), "--precision", precision]

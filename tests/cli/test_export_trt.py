@@ -26,7 +26,7 @@ needs_rtx = pytest.mark.skipif(
 
 
 def puzzles(path: Path, count: int, seed: int) -> str:
-    rows = [{"question": puzzle.question, "answer": puzzle.answer} for puzzle in fresh_puzzles(count, seed)]
+    rows = [puzzle.row() for puzzle in fresh_puzzles(count, seed)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 

@@ -37,7 +37,7 @@ def test_an_outlier_is_refused_and_keep_going_rescues_it(
     assert done.code == 0, done.err
     assert "note: The layers 1 are kept in fp32 (int8)" in done.err
     assert "questions like the checkpoint" in done.out
-    assert "with 95 % confidence it changes" in done.out
+    assert "of the letters (95 % interval)" in done.out
     assert "layers kept wide: 1\n" in done.out
     answered = run("ask", questions[0], "--bundle", str(target), "--json")
     assert (answered.code, answered.json["engine"]) == (0, "ort-cpu")

@@ -28,7 +28,7 @@ def export(checkpoint: Path, target: Path, precision: Precision, **options: Any)
 
 
 def write_puzzles(path: Path, count: int, seed: int) -> Path:
-    rows = [{"question": puzzle.question, "answer": puzzle.answer} for puzzle in fresh_puzzles(count, seed)]
+    rows = [puzzle.row() for puzzle in fresh_puzzles(count, seed)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

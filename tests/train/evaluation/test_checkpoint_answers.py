@@ -3,6 +3,7 @@
 import pytest
 import torch
 from rim_export.errors import CheckpointError
+from transformers import DynamicCache
 
 from rim_edge.data.boxes import canonical
 from rim_edge.data.rows import Example
@@ -114,10 +115,10 @@ class Writer:
     def __init__(self, ids):
         self.ids = iter(ids)
 
-    def __call__(self, **inputs):
+    def __call__(self, *inputs, **options):
         logits = torch.zeros(1, 1, 1051)
         logits[0, 0, next(self.ids)] = 1.0
-        return type("Out", (), {"logits": logits, "past_key_values": None})
+        return type("Out", (), {"logits": logits})
 
 
 def test_a_chain_is_read_behind_the_prefix(encoder):
@@ -152,11 +153,16 @@ def test_swapped_blocks_are_the_other_questions_keys_and_values(model, encoder):
         b = (*b, *b)[: len(a)]
     memory, prefix = 2 * encoder.contract.block, encoder.contract.prefix
     with torch.no_grad():
-        own, other = (model(torch.tensor([[*ids, *memory]]), use_cache=True).past_key_values for ids in (a, b))
+        own, other = DynamicCache(), DynamicCache()
+        for ids, cache in (
+            (a, own),
+            (b, other),
+        ):  # by place: its keyword has another name from transformers 5.24 on
+            model(torch.tensor([[*ids, *memory]]), None, None, cache, use_cache=True)
         for mine, theirs in zip(own.layers, other.layers, strict=True):
             mine.keys[:, :, len(a) :] = theirs.keys[:, :, len(a) :]
             mine.values[:, :, len(a) :] = theirs.values[:, :, len(a) :]
-        expected = model(torch.tensor([prefix]), past_key_values=own).logits[0, -1]
+        expected = model(torch.tensor([prefix]), None, None, own).logits[0, -1]
         plain = model(torch.tensor([[*a, *memory, *prefix]])).logits[0, -1]
     (found,) = shuffled_logits(model, encoder, [(a, b)], 2)
     assert (found - expected).abs().max() <= 1e-4
