@@ -15,6 +15,7 @@ from typing import Any
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
 
+from rim_export.checkpoint.template_trial import refuse_endless_template
 from rim_export.errors import CheckpointError
 
 CARD_BLOCKS = 8
@@ -80,6 +81,7 @@ def derive_contract(tokenizer: Any, rim: RimSettings) -> PromptContract:
 
     Raises CheckpointError if the template is missing or changes the question, or if a RiM token is missing.
     """
+    refuse_endless_template(tokenizer, (_SENTINEL, *_PROBES))
     before, after = _render(tokenizer, _SENTINEL)
     strip = _strips(tokenizer)
     added = _added_token_pattern(tokenizer)
