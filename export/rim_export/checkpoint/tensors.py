@@ -38,8 +38,12 @@ class WeightFiles:
                 f"{folder} has no weights: expected {SINGLE} or {INDEX}. "
                 "Pickled weights (*.bin) are not read; save the model with safetensors."
             )
-        tensors = {name: path for path in sorted(shards) for name in _names(path)}
-        return cls(tensors)
+        if (folder / SINGLE).is_file() and shards != {folder / SINGLE}:
+            raise CheckpointError(
+                f"{folder} has both {SINGLE} and an index of other weight files, expected one set of weights. "
+                f"Remove the older: {SINGLE}, or {INDEX} with its files."
+            )
+        return cls(_each_once(shards))
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -85,6 +89,20 @@ def _shards(folder: Path) -> set[Path]:
     if missing := sorted(path.name for path in paths if not path.is_file()):
         raise CheckpointError(f"{folder} lacks the weight files {', '.join(missing)}. Copy them as well.")
     return paths
+
+
+def _each_once(shards: set[Path]) -> dict[str, Path]:
+    """Return which file has each tensor. Raises CheckpointError if two have the same."""
+    tensors: dict[str, Path] = {}
+    for path in sorted(shards):
+        for name in _names(path):
+            if name in tensors:
+                raise CheckpointError(
+                    f"{path.parent} has the tensor {name!r} in {tensors[name].name} and in {path.name}, expected it "
+                    "once. Copy the checkpoint again into an empty folder."
+                )
+            tensors[name] = path
+    return tensors
 
 
 def _names(path: Path) -> list[str]:

@@ -34,6 +34,15 @@ def rename(old: str, new: str) -> Callable[[Path], None]:
     return lambda folder: (folder / old).rename(folder / new) and None
 
 
+def copied(old: str, new: str) -> Callable[[Path], None]:
+    return lambda folder: shutil.copyfile(folder / old, folder / new) and None
+
+
+def indexed(*files: str) -> Callable[[Path], None]:
+    """Return a change that writes an index of these files."""
+    return write(f"{WEIGHTS}.index.json", json.dumps({"weight_map": {f"a.{file}": file for file in files}}))
+
+
 def without(*names: str) -> Callable[[Path], None]:
     return lambda folder: [(folder / name).unlink() for name in names] and None
 
@@ -138,6 +147,18 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "all shards without an index": (
         in_order(rename(WEIGHTS, SHARD), write(SHARD.replace("1-of", "2-of"))),
         ("lacks model.safetensors.index.json. Copy",),
+    ),
+    "two sets of weights": (
+        in_order(copied(WEIGHTS, SHARD), indexed(SHARD)),
+        ("has both model.safetensors and an index of other weight files", "Remove the older"),
+    ),
+    "one tensor in two shards": (
+        in_order(
+            copied(WEIGHTS, SHARD),
+            rename(WEIGHTS, SHARD.replace("1-of", "2-of")),
+            indexed(SHARD, SHARD.replace("1-of", "2-of")),
+        ),
+        ("'model.embed_tokens.weight' in model-00001-of-00002.safetensors and in model-00002", "expected it once"),
     ),
     "another name": (
         rename(WEIGHTS, "model.fp16.safetensors"),
