@@ -98,8 +98,8 @@ def _each_once(shards: set[Path]) -> dict[str, Path]:
         for name in _names(path):
             if name in tensors:
                 raise CheckpointError(
-                    f"{path.parent} has the tensor {name!r} in {tensors[name].name} and in {path.name}, expected it "
-                    "once. Copy the checkpoint again into an empty folder."
+                    f"{path.parent} has the tensor {name!r} in {tensors[name].name} and in {path.name}, expected "
+                    "it once. Copy the checkpoint again into an empty folder."
                 )
             tensors[name] = path
     return tensors
