@@ -4,9 +4,11 @@
     python bench/gpu.py --device cpu --layers 2 --quick     # shows that it works, measures nothing of a GPU
 
 Qwen3-1.7B's geometry with seeded random weights, made here: no tokenizer, no network. Lengths 64, 152 and 512
-tokens, batches of 1, 8 and 32; p50 and p99 by device events, memory, and two floors of a forward pass: bytes over
-the measured copy bandwidth, operations over the measured matrix rate. An engine that does not run here is named,
-with the reason.
+tokens, batches of 1, 8 and 32; p50 and p99 by device events, and two floors of a forward pass: bytes over the
+measured copy bandwidth, operations over the measured matrix rate. Memory is what each takes on top of what was in
+use before it was loaded: of the device, or, on a CPU, of the process. An engine that does not run here is named,
+with the reason; what failed is kept with its traceback. Results are written after each engine, so that a cut costs
+only the last.
 
 It needs this repository, torch for CUDA, transformers, safetensors, onnx, onnx-ir, onnxscript, ml-dtypes, numpy,
 tokenizers and scipy. `ort-cuda` needs the wheel of onnxruntime-gpu 1.31 (256 MB) and CUDA's libraries, which torch
@@ -18,12 +20,12 @@ folder on PYTHONPATH; this repository need not be installed.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,29 +36,35 @@ sys.path[:0] = [str(ROOT), str(ROOT / "runtime"), str(ROOT / "export")]  # where
 import torch  # noqa: E402
 from gpu_parts.clock import Clock, summary  # noqa: E402
 from gpu_parts.floors import Rates, floors_ms, measure_rates  # noqa: E402
+from gpu_parts.memory import Baseline  # noqa: E402
 from gpu_parts.model import Card, config_of, make_checkpoint, prompts  # noqa: E402
 from gpu_parts.ours import BY_DEVICE, WEIGHT_BYTES, VariantWriter, ask, ask_rtx, engines_here, opened  # noqa: E402
+from gpu_parts.report import print_result  # noqa: E402
 from harness.machine import describe_machine  # noqa: E402
 from rim_runtime.bundle.manifest import Precision  # noqa: E402
 from rim_runtime.engines.names import EngineName  # noqa: E402
 
 LENGTHS, BATCHES = (64, 152, 512), (1, 8, 32)
-TARGET = (152, 1)
-"""Length and batch of the targets: 8 × the snippet, 4 × the forward pass, within 3 × of the larger floor."""
+CARDS_SHARE = 0.4
+"""Share of the time for the card's model; the rest is for the engines."""
 
 
 @dataclass
 class Bench:
     """What is measured, and what came out."""
 
+    started: float
     clock: Clock
     layers: int
     cases: list[tuple[int, int]]
     rates: Rates
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
-    def measure(self, what: str, precision: Precision, work: Callable[[int, int], object], memory: str) -> None:
+    def measure(
+        self, what: str, precision: Precision, work: Callable[[int, int], object], baseline: Baseline
+    ) -> None:
         """Time one thing in every case there is time for."""
         for tokens, batch in self.cases:
             name = f"{what} {precision}, {tokens} tokens, batch {batch}"
@@ -65,15 +73,24 @@ class Bench:
                 continue
             try:
                 times = self.clock.milliseconds(lambda tokens=tokens, batch=batch: work(tokens, batch))
-            except RuntimeError as error:  # out of memory, or an engine's own
-                self.skipped[name] = str(error).strip().split("\n", 1)[0][:200]
+            except Exception as error:  # noqa: BLE001 (the other cases go on)
+                self.fail(name, error)
                 continue
             floors = floors_ms(config_of(self.layers), batch, tokens, self.rates, WEIGHT_BYTES[precision])
-            used = self.clock.peak_gib(lambda tokens=tokens, batch=batch: work(tokens, batch))
             row = {"what": what, "precision": str(precision), "tokens": tokens, "batch": batch, **summary(times)}
-            row |= {"memory_gib": used if memory == "peak" else self.clock.used_gib(), **floors}
+            row |= {"memory_gib": baseline.taken_gib(), **floors}
             self.rows.append(row)
-            print(f"{name}: {row['p50_ms']} ms", file=sys.stderr, flush=True)
+            self.say(f"{name}: {row['p50_ms']} ms, {row['memory_gib']} GiB")
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Name what did not work, and keep where it failed."""
+        self.skipped[name] = f"{type(error).__name__}: {str(error).strip()}".split("\n", 1)[0][:300]
+        self.failures[name] = "".join(traceback.format_exception(error))
+        self.say(f"{name}: {self.skipped[name]}")
+
+    def say(self, text: str) -> None:
+        """Report while it runs, with the seconds since the start."""
+        print(f"{time.monotonic() - self.started:4.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -81,27 +98,42 @@ def main() -> None:
     options = _options()
     started = time.monotonic()
     quick = options.quick
-    clock = Clock(options.device, 5 if quick else 100, 1.0 if quick else 3.0, started + 60 * options.minutes - 30)
-    cases = [(64, 1), (152, 2)] if quick else [(tokens, batch) for batch in BATCHES for tokens in LENGTHS]
+    ends = started + 60 * options.minutes - 30
+    clock = Clock(options.device, 2 if quick else 100, 1.0 if quick else 3.0, 0 if quick else 3, ends)
+    cases = [(64, 1), (64, 2)] if quick else [(tokens, batch) for batch in BATCHES for tokens in LENGTHS]
     with torch.no_grad():
-        bench = Bench(clock, options.layers, cases, measure_rates(clock))
+        bench = Bench(started, clock, options.layers, cases, measure_rates(clock))
+        bench.say("rates are measured")
         checkpoint = make_checkpoint(options.work / f"checkpoint-{options.layers}", options.layers, options.device)
+        bench.say("the checkpoint is made")
+        bench.clock = clock.until(CARDS_SHARE)
         _measure_card(bench, checkpoint)
-    _free(options.device)
-    remarks = _measure_ours(bench, checkpoint, options.work)
-    result = {
+        bench.clock = clock
+    remarks: dict[str, Any] = {}
+    for _ in _measure_ours(bench, checkpoint, options.work, remarks):
+        _write(_result(options, bench, remarks, started), options.out)
+    result = _result(options, bench, remarks, started)
+    _write(result, options.out)
+    print_result(result)
+
+
+def _result(options: argparse.Namespace, bench: Bench, remarks: dict[str, Any], started: float) -> dict[str, Any]:
+    return {
         "what": f"Qwen3-1.7B geometry, {options.layers} layers, random weights",
         "device": _device(options.device),
         "machine": describe_machine(),
         "rates": bench.rates.to_json(),
         "rows": bench.rows,
         "skipped": bench.skipped,
+        "failures": bench.failures,
         "remarks": remarks,
         "minutes": round((time.monotonic() - started) / 60, 1),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    _print(result)
+
+
+def _write(result: dict[str, Any], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -109,7 +141,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", choices=list(BY_DEVICE), default="cuda")
     parser.add_argument("--layers", type=int, default=28)
     parser.add_argument("--minutes", type=float, default=9.0, help="when it has to be done")
-    parser.add_argument("--quick", action="store_true", help="two cases, five runs each")
+    parser.add_argument("--quick", action="store_true", help="two cases, two runs each")
     parser.add_argument("--work", type=Path, default=Path("build/bench-gpu"))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -123,26 +155,23 @@ def _options() -> argparse.Namespace:
 
 
 def _measure_card(bench: Bench, checkpoint: Path) -> None:
+    baseline = Baseline.now(bench.clock.device)
     card, device = Card(checkpoint, bench.clock.device), bench.clock.device
     asked = {(tokens, batch): prompts(batch, tokens, device) for tokens, batch in bench.cases}
-    bench.measure("forward", Precision.BF16, lambda tokens, batch: card.forward(asked[tokens, batch]), "peak")
-    bench.measure("snippet", Precision.BF16, lambda tokens, batch: card.snippet(asked[tokens, batch]), "peak")
+    bench.measure("forward", card.precision, lambda tokens, batch: card.forward(asked[tokens, batch]), baseline)
+    bench.measure("snippet", card.precision, lambda tokens, batch: card.snippet(asked[tokens, batch]), baseline)
 
 
-def _free(device: str) -> None:
-    gc.collect()
-    if device == "cuda":
-        torch.cuda.empty_cache()
-
-
-def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
-    """Measure every engine that runs here in every precision; return what there is to remark."""
+def _measure_ours(bench: Bench, checkpoint: Path, work: Path, remarks: dict[str, Any]) -> Iterator[None]:
+    """Measure every engine that runs here in every precision; yield after each."""
     able, lacking = engines_here(bench.clock.device)
     bench.skipped |= lacking
-    remarks: dict[str, Any] = {"tensorrt-rtx": ask_rtx()} if bench.clock.device == "cuda" else {}
+    if bench.clock.device == "cuda":
+        remarks["tensorrt-rtx"] = ask_rtx()
     if not able:
-        return remarks
+        return
     writer = VariantWriter.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
+    bench.say("the graph is converted")
     for name in able:
         for precision in BY_DEVICE[bench.clock.device][name]:
             what = f"{name} {precision}"
@@ -151,20 +180,31 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path) -> dict[str, Any]:
                 continue
             try:
                 remarks[what] = _measure_engine(bench, writer, name, precision)
-            except RuntimeError as error:  # it may not take this variant; the others go on
-                bench.skipped[what] = str(error)
-    return remarks
+            except Exception as error:  # noqa: BLE001 (it may not take this variant; the others go on)
+                bench.fail(what, error)
+            yield
 
 
 def _measure_engine(bench: Bench, writer: VariantWriter, name: EngineName, precision: Precision) -> dict[str, Any]:
     started = time.monotonic()
     bundle = writer.write(precision)
     written = time.monotonic()
+    baseline = Baseline.now(bench.clock.device)
     with opened(bundle, name) as backend:
-        loaded = time.monotonic()
-        bench.measure(name, precision, lambda tokens, batch: ask(backend, batch, tokens), "used")
+        loaded, held = time.monotonic(), baseline.taken_gib()
+        bench.say(f"{name} {precision} is loaded")
+        bench.measure(name, precision, lambda tokens, batch: ask(backend, batch, tokens), baseline)
         notes = list(getattr(backend, "notes", ()))
-    return {"write_s": round(written - started, 1), "load_s": round(loaded - written, 1), "notes": notes}
+        most = baseline.taken_gib()
+    return {
+        "write_s": round(written - started, 1),
+        "load_s": round(loaded - written, 1),
+        "weights_gib": round(bundle.manifest.files[bundle.manifest.variants[0].data].bytes / 2**30, 3),
+        "loaded_gib": held,
+        "asked_gib": most,
+        "left_gib": baseline.taken_gib(),
+        "notes": notes,
+    }
 
 
 def _device(device: str) -> dict[str, Any]:
@@ -177,37 +217,6 @@ def _device(device: str) -> dict[str, Any]:
         "memory_gib": round(found.total_memory / 2**30, 1),
         "torch": torch.__version__,
     }
-
-
-def _print(result: dict[str, Any]) -> None:
-    rates = result["rates"]
-    print(f"{result['device']['name']}: {result['what']}, {result['minutes']} minutes")
-    if note := result["device"].get("note"):
-        print(note)
-    print(f"copy {rates['copy_bytes_per_s'] / 1e9:,.0f} GB/s, bf16 {rates['bf16_flop_per_s'] / 1e12:,.1f} TFLOP/s")
-    for name, why in result["skipped"].items():
-        print(f"not measured: {name}: {why}")
-    for name, told in result["remarks"].items():
-        print(f"{name}: {told}")
-    _print_targets(result["rows"])
-    head = ("what", "precision", "tokens", "batch", "p50_ms", "p99_ms", "memory_gib", "bytes_ms", "operations_ms")
-    print("".join(f"{name:>14}" for name in head))
-    for row in sorted(result["rows"], key=lambda row: (row["tokens"], row["batch"], row["p50_ms"])):
-        print("".join(f"{'-' if row[name] is None else row[name]:>14}" for name in head))
-
-
-def _print_targets(rows: list[dict[str, Any]]) -> None:
-    """Say how ours compare at the target's size, if it was measured."""
-    here = [row for row in rows if (row["tokens"], row["batch"]) == TARGET]
-    base = {row["what"]: row["p50_ms"] for row in here if row["what"] in ("snippet", "forward")}
-    for row in here:
-        if row["what"] not in base and len(base) == 2:
-            floor = max(row["bytes_ms"], row["operations_ms"])
-            print(
-                f"{row['what']} {row['precision']} at {TARGET[0]} tokens: {base['snippet'] / row['p50_ms']:.1f} × "
-                f"the snippet (target 8), {base['forward'] / row['p50_ms']:.1f} × the forward pass (target 4), "
-                f"{row['p50_ms'] / floor:.1f} × the larger floor (target 3)"
-            )
 
 
 if __name__ == "__main__":

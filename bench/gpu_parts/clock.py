@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -19,7 +19,9 @@ class Clock:
     most_runs: int
     """Runs of one case, at most."""
     most_s: float
-    """Seconds for one case, at most; three runs are always made."""
+    """Seconds for one case, at most; two runs are always made."""
+    warm_ups: int
+    """Runs before those that count."""
     ends: float
     """When the whole has to be done, by time.monotonic()."""
 
@@ -28,29 +30,19 @@ class Clock:
         """Whether there is no time for another case."""
         return time.monotonic() > self.ends
 
-    def milliseconds(self, work: Callable[[], object], warm_ups: int = 3) -> list[float]:
+    def until(self, share: float) -> Clock:
+        """Return a clock that is over when this share of the time left from now is."""
+        now = time.monotonic()
+        return replace(self, ends=now + share * (self.ends - now))
+
+    def milliseconds(self, work: Callable[[], object]) -> list[float]:
         """Return the time of each run, from its start to the device's being done."""
-        for _ in range(warm_ups):
+        for _ in range(self.warm_ups):
             work()
         started, times = time.monotonic(), []
-        while len(times) < self.most_runs and (time.monotonic() - started < self.most_s or len(times) < 3):
+        while len(times) < self.most_runs and (time.monotonic() - started < self.most_s or len(times) < 2):
             times.append(self._once(work))
         return times
-
-    def peak_gib(self, work: Callable[[], object]) -> float | None:
-        """Return how much memory PyTorch held at most during the work; None without a GPU."""
-        if self.device != "cuda":
-            return None
-        torch.cuda.reset_peak_memory_stats()
-        work()
-        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
-
-    def used_gib(self) -> float | None:
-        """Return the device's memory in use, everybody's; None without a GPU."""
-        if self.device != "cuda":
-            return None
-        free, total = torch.cuda.mem_get_info()
-        return round((total - free) / 2**30, 2)
 
     def _once(self, work: Callable[[], object]) -> float:
         if self.device != "cuda":

@@ -29,7 +29,7 @@ class Rates:
 def measure_rates(clock: Clock) -> Rates:
     """Measure both on this device."""
     large = clock.device == "cuda"
-    size, side = (2**31, 8192) if large else (2**27, 1024)
+    size, side = (2**31, 8192) if large else (2**27, 512)
     copy_ms = _copy_ms(clock, size)
     left, right = (torch.randn(side, side, device=clock.device, dtype=torch.bfloat16) for _ in range(2))
     product_ms = statistics.median(clock.milliseconds(lambda: left @ right))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rim_runtime.bundle.manifest import Precision
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
 from safetensors.torch import save_file
@@ -84,12 +85,17 @@ def questions(batch: int, tokens: int) -> list[list[int]]:
     return torch.randint(1000, 100_000, (batch, tokens - FIXED), generator=generator).tolist()
 
 
+CARD_TYPES = {"cuda": (Precision.BF16, torch.bfloat16), "cpu": (Precision.FP32, torch.float32)}
+"""What the card's model computes in: bf16, as the card says, which most CPUs only emulate, much slower."""
+
+
 class Card:
-    """The model in eager transformers, in bf16, with PyTorch's own attention, as the card loads it."""
+    """The model in eager transformers, with PyTorch's own attention, as the card loads it."""
 
     def __init__(self, checkpoint: Path, device: str) -> None:
         """Load it onto the device."""
-        model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16, attn_implementation="sdpa")
+        self.precision, kind = CARD_TYPES[device]
+        model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=kind, attn_implementation="sdpa")
         self.model: Any = model.to(device).eval()
 
     @torch.no_grad()
