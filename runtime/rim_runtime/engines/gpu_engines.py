@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Profile, Variant
 from rim_runtime.engines.backend import Backend
 from rim_runtime.engines.graph import Graph, first_line
@@ -99,8 +100,12 @@ def require_trt() -> str:
     return _runs_on(need, require_gpu(need, found), found)
 
 
-def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
+def open_trt(
+    bundle: Bundle, variant: Variant, progress: Progress | None = None, files: GraphFiles | None = None
+) -> Backend:
     """Open a plan of a variant on the first GPU; build one if there is none that may be loaded.
+
+    TensorRT reads `files`, which were checked, by their names: a plan counts only if they have not changed then.
 
     Raises EngineUnavailableError, MissingExtraError and BundleCorruptError.
     """
@@ -116,7 +121,10 @@ def open_trt(bundle: Bundle, variant: Variant, progress: Progress | None = None)
     def build(graph: Path, profiles: Sequence[Profile]) -> memoryview:
         if progress:
             progress(f"building a plan of {variant.name} for {chosen.name}, once")
-        return build_plan(trt, graph, (chosen.target,), profiles)
+        plan = build_plan(trt, graph, (chosen.target,), profiles)
+        if files:
+            files.require_unchanged()  # before the plan is kept
+        return plan
 
     with _unavailable("trt"):
         trt = tensorrt.import_tensorrt(library, "The engine trt")

@@ -88,7 +88,7 @@ def _open_trt(
 ) -> Backend:
     from rim_runtime.engines.gpu_engines import open_trt
 
-    return open_trt(bundle, variant, progress)
+    return open_trt(bundle, variant, progress, files)
 
 
 _ENTRIES: Mapping[EngineName, _Entry] = {

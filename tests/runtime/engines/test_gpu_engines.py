@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from rim_runtime import Bundle, EngineName, UnavailableError
+from rim_runtime import Bundle, BundleCorruptError, EngineName, UnavailableError
+from rim_runtime.bundle.integrity import check_graph
 from rim_runtime.bundle.manifest import FileEntry
-from rim_runtime.engines import gpu_engines, registry
+from rim_runtime.engines import gpu_engines, registry, trt
 from rim_runtime.engines.gpu_engines import open_ort_cuda, open_trt
 from rim_runtime.engines.registry import require_engine
 from rim_runtime.libraries import tensorrt
-from rim_runtime.libraries.tensorrt import Library
+from rim_runtime.libraries.tensorrt import Library, TensorRt
 from rim_runtime.machine import gpu
+from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.gpu import Gpu, Gpus, GpuTroubleError, look
+from rim_runtime.machine.records import Records
+from rim_runtime.tensorrt import build as build_module
 
 Answer = TypeVar("Answer")
 RTX_4090 = Gpu(0, "NVIDIA GeForce RTX 4090", (8, 9), 25_000_000_000)
@@ -343,3 +347,32 @@ def test_a_library_that_fails_when_imported_is_named(monkeypatch: pytest.MonkeyP
 
 def test_statuses_cover_every_engine() -> None:
     assert [status.name for status in registry.engine_statuses()] == ["ort-cpu", "openvino", "ort-cuda", "trt"]
+
+
+def test_a_plan_of_a_graph_that_changed_while_it_was_built_is_not_kept(
+    machine: Machine, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT opens files itself: a plan of other weights would be kept under the checked hash."""
+    machine(found_with(RTX_4090))
+    bundle = Bundle.load(tiny_bundle)
+    variant = bundle.manifest.variants[0]
+    files = check_graph(bundle, variant, Records.here(), None)
+
+    class Backend:
+        def __init__(self, graph: object, library: object, obtain: Callable[[], object], **_: object) -> None:
+            obtain()
+
+    def build(*_: object) -> memoryview:
+        (tiny_bundle / variant.data).write_bytes(b"other weights")
+        return memoryview(b"plan")
+
+    monkeypatch.setattr(tensorrt, "import_tensorrt", lambda library, what: TensorRt(library, Version()))
+    monkeypatch.setattr(trt, "TrtBackend", Backend)
+    monkeypatch.setattr(build_module, "build_plan", build)
+    with pytest.raises(BundleCorruptError, match="changed while it was loaded"):
+        open_trt(bundle, variant, files=files)
+    assert not plans_folder().exists() or not list(plans_folder().iterdir())
+
+
+class Version:
+    __version__ = "1.7.1.116"
