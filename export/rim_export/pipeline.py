@@ -11,7 +11,7 @@ from typing import Any
 from rim_runtime.bundle.folder import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.bundle.manifest import Limits, Manifest, Source
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
-from rim_runtime.machine.storage import new_folder
+from rim_runtime.machine.storage import clear_unfinished, new_folder
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 
@@ -74,7 +74,8 @@ def export(
     checkpoint = check_request(model, target, options)
     plan_request = _check_tools(options)
     source = _read(checkpoint, options)
-    with new_folder(target) as folder:
+    cleared = tuple(map(_cleared_note, clear_unfinished(target.parent)))
+    with new_folder(target) as folder:  # of two exports to one target, the second is refused here, before the work
         encoder = _carry_files(source, folder)
         questions, measured_on = _read_questions(source, encoder, options)
         bundle = Bundle(folder, _draft(source, options.name or target.name, tell))
@@ -85,7 +86,7 @@ def export(
         certificate = _write_proof(bundle, questions, proven, options)
         built = build_plans(bundle, proven.variants, plan_request, tell)
         manifest = _write_manifest(bundle, proven, built)
-    notes = (*source.notes, *questions.notes, *chosen.notes, *proven.notes, *built.notes)
+    notes = (*cleared, *source.notes, *questions.notes, *chosen.notes, *proven.notes, *built.notes)
     return ExportReport(target, manifest, certificate, notes, time.perf_counter() - started)
 
 
@@ -99,6 +100,10 @@ class _Source:
     letters: Mapping[str, int]
     limits: Limits
     notes: tuple[str, ...]
+
+
+def _cleared_note(path: Path) -> str:
+    return f"Removed {path}, which an export or a training run left that was killed while it wrote."
 
 
 def _check_tools(options: ExportOptions) -> PlanRequest | None:
