@@ -102,7 +102,7 @@ def _smoothing_note(strengths: Sequence[float]) -> str:
     if not any(strengths):
         return "Smoothing was not used: in every layer, int8 without it errs least."
     listed = ", ".join(f"{strength:g}" for strength in strengths)
-    return f"Smoothing strengths by layer (0: int8 without smoothing errs least): {listed}."
+    return f"Smoothing strengths by layer: {listed} (0: int8 without it errs least)."
 
 
 def _compute(room: Headroom) -> tuple[Compute, str]:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import rim_export
 import torch
+from rim_export import variants
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CertificateError
 from rim_export.measure.reference import run_reference
 from rim_export.measure.smoothing import SITES
+from rim_export.question_sets import CalibrationSet
 from rim_export.weights.model_weights import ModelWeights, Smoothing
 from rim_runtime import Engine, Question
 from rim_runtime.bundle.manifest import Head, Precision
@@ -70,6 +72,23 @@ def test_naive_int8_fails_where_smoothing_holds(
     naive = run_reference(weights, prompts, [naive_int8]).layer_errors[naive_int8]
     assert naive[1] > 10 * cost[1], "the outlier is not one"
     assert cost[1] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("strengths", "says"),
+    [
+        ((0.0, 0.0), "Smoothing was not used: in every layer, int8 without it errs least."),
+        ((0.0, 0.5), "Smoothing strengths by layer: 0, 0.5 (0: int8 without it errs least)."),
+    ],
+)
+def test_a_layer_that_is_better_off_without_is_explained(
+    monkeypatch: pytest.MonkeyPatch, tied_checkpoint: TinyCheckpoint, strengths: tuple[float, ...], says: str
+) -> None:
+    monkeypatch.setattr(variants, "search_smoothing", lambda *_: Smoothing(strengths=strengths))
+    weights = ModelWeights(Checkpoint.open(tied_checkpoint.path), {}, Head.LETTERS)
+    options = rim_export.ExportOptions(smooth=True)
+    chosen = variants.choose_recipes(weights, options, CalibrationSet("some", (), (), ()), lambda *_: None)
+    assert chosen.notes[-1] == says
 
 
 def test_folding_changes_no_function(tied_checkpoint: TinyCheckpoint) -> None:
