@@ -149,17 +149,17 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a RiM model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
-    recipe = _recipe(preset, config, lora_rank)  # as all that can be checked, before the heavy imports
-    if config is None and model is None and recipe.scratch is not None:
-        _refuse_own_rows(recipe.name, data, eval_file)
-    if steps is not None and epochs is not None:
-        raise typer.BadParameter("--steps and --epochs exclude each other")
-    from rim_edge.extras import require_extra
-
-    require_extra("train", "Training")
-    if tensorboard is not None:
-        require_extra("tensorboard", "--tensorboard")
     try:
+        recipe = _recipe(preset, config, lora_rank)  # as all that can be checked, before the heavy imports
+        if config is None and model is None and recipe.scratch is not None:
+            _refuse_own_rows(recipe.name, data, eval_file)
+        if steps is not None and epochs is not None:
+            raise typer.BadParameter("--steps and --epochs exclude each other")
+        from rim_edge.extras import require_extra
+
+        require_extra("train", "Training")
+        if tensorboard is not None:
+            require_extra("tensorboard", "--tensorboard")
         from rim_edge.recipe.inputs import BadRows, LeakedRows, parse_data_option, parse_eval_option
         from rim_edge.training.job import Job
 
@@ -181,7 +181,7 @@ def train(
         )
         _run(job, as_json=as_json)
     except KeyboardInterrupt:  # while training the first one is heard between two steps
-        note(f"interrupted: nothing was trained since {'the last saved state' if resume else 'the start'}")
+        note(f"interrupted: what was not saved is lost; if there is {output}.progress, go on with --resume")
         raise
 
 

@@ -75,7 +75,7 @@ def base(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("base")
     write_checkpoint(folder, tiny_model(vocabulary=1051), build_tokenizer(), RimSettings(blocks=3), torch.float32)
     rows = [
-        {"question": f"Why {n}?", "steps": n * ["a longer step"], "answer": "word " * n + "B"} for n in range(5)
+        {"question": f"Why {n}?", "steps": n * ["a longer step"], "answer": "word " * n + "so"} for n in range(5)
     ]
     rows.append({"question": "Which?", "options": ["x", "y"], "answer": "A"})
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

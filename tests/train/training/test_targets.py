@@ -128,6 +128,16 @@ def test_epochs_in_a_recipe_and_on_the_command_line(base, tmp_path, capsys):
         assert words in " ".join(capsys.readouterr().err.split())
 
 
+def test_an_interrupt_before_training_is_said(base, tmp_path, monkeypatch, capsys):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "read_inputs", interrupted)
+    assert command(tmp_path, base, RECIPE, "--data", str(base / "rows.jsonl")) == 130
+    assert "note: interrupted: what was not saved is lost; if there is" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
 def test_puzzles_have_no_epochs(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["train", "--epochs", "2", "--output", str(tmp_path / "out")])
