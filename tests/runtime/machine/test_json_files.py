@@ -58,11 +58,14 @@ def test_a_damaged_certificate_is_named(tiny_bundle: Path, text: str) -> None:
 
 
 def test_json_is_parsed_in_one_place() -> None:
-    """Errors of Python's parser are easily forgotten; rows have a parser of their own, with more rules."""
+    """Errors of Python's parser are easily forgotten.
+
+    Rows have a parser of their own, with more rules; a trial of a template reads what we wrote to its process.
+    """
     root = Path(__file__).parents[3]
     files = [file for folder in ("runtime", "export") for file in (root / folder).rglob("*.py")]
     found = {file.name for file in files if re.search(r"json\.loads?\(", file.read_text(encoding="utf-8"))}
-    assert found == {"json_files.py", "lines.py"}
+    assert found == {"json_files.py", "lines.py", "template_trial.py"}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
