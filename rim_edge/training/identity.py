@@ -13,6 +13,7 @@ from typing import Any
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_runtime.bundle.folder import sha256_file
+from rim_runtime.machine.json_files import parse_json
 
 from rim_edge.errors import CurriculumError
 from rim_edge.recipe.curriculum import Curriculum
@@ -53,7 +54,7 @@ def identify(job: Job, curriculum: Curriculum) -> Identity:
         "bad rows": job.bad_rows,
         "leaked rows": [job.leaked_rows, scored_on if job.leaked_rows is LeakedRows.DROP else None],
     }
-    return Identity(*json.loads(json.dumps([run, scored_on])))
+    return Identity(*parse_json(json.dumps([run, scored_on])))
 
 
 def _fixed(curriculum: Curriculum) -> dict[str, Any]:
