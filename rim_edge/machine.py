@@ -14,11 +14,12 @@ from rim_runtime.bundle import names
 from rim_runtime.bundle.folder import Bundle, Progress
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.bundle.names import ListedBundle, default_trouble, list_bundles
-from rim_runtime.engines.gpu_engines import missing_cuda_libraries, plan_requirements
+from rim_runtime.engines.gpu_engines import plan_requirements
 from rim_runtime.engines.names import GPU_ENGINES, EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
 from rim_runtime.engines.support import SUPPORT, choose_variant, has_suited_variant
 from rim_runtime.errors import RimError, StorageError, UnavailableError
+from rim_runtime.libraries.cuda import load_cuda_libraries
 from rim_runtime.libraries.onnxruntime import (
     CPU_COMMAND,
     GPU_COMMAND,
@@ -195,7 +196,7 @@ def _with_cuda(status: EngineStatus) -> EngineStatus:
     """Check `ort-cuda` further: without CUDA's libraries, ONNX Runtime would fall back to the CPU."""
     if status.name is not EngineName.ORT_CUDA or not status.available:
         return status
-    missing = missing_cuda_libraries()
+    missing = load_cuda_libraries()
     if not missing:
         return status
     return replace(

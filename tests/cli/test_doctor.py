@@ -284,7 +284,7 @@ def test_machines_that_we_do_not_have(
 def test_a_gpu_wheel_without_cudas_libraries(run: Run, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = EngineStatus(EngineName.ORT_CUDA, True, "onnxruntime-gpu 1.31.1 on NVIDIA H200")
     monkeypatch.setattr(machine, "engine_statuses", lambda: (here,))
-    monkeypatch.setattr(machine, "missing_cuda_libraries", lambda: ("libcublas.so.13",))
+    monkeypatch.setattr(machine, "load_cuda_libraries", lambda: ("libcublas.so.13",))
     (engine,) = run("doctor", "--json").json["engines"]
     assert engine["available"] is False
     assert engine["reason"].endswith('misses libcublas.so.13. Run: pip install "rim-edge[gpu]"')

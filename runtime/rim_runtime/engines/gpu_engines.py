@@ -15,7 +15,6 @@ from rim_runtime.engines.backend import Backend
 from rim_runtime.engines.graph import Graph, first_line
 from rim_runtime.errors import EngineUnavailableError, MissingExtraError, RimError, StorageError
 from rim_runtime.libraries import tensorrt
-from rim_runtime.libraries.cuda import load_cuda_libraries
 from rim_runtime.libraries.onnxruntime import (
     GPU_COMMAND,
     has_cuda_provider,
@@ -143,11 +142,6 @@ def plan_requirements() -> PlanRequirements:
     """Return what a plan must match on this machine, without importing TensorRT. Raises UnavailableError."""
     need, library, found = _trt()
     return _here(library, tensorrt.installed_version(library) or "unknown", require_gpu(need, found))
-
-
-def missing_cuda_libraries() -> tuple[str, ...]:
-    """Return which of the libraries that `ort-cuda` links cannot be loaded; load the others."""
-    return load_cuda_libraries()
 
 
 def _trt() -> tuple[GpuNeed, Library, Gpus]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from pathlib import Path
@@ -12,6 +13,8 @@ from rim_runtime import EngineUnavailableError
 from rim_runtime.bundle.manifest import Profile
 from rim_runtime.libraries.tensorrt import Library, TensorRt, import_tensorrt
 from rim_runtime.tensorrt.build import build_plan
+from rim_runtime.tensorrt.cuda_stream import DeviceError
+from rim_runtime.tensorrt.loaded_plan import LoadedPlan
 from rim_runtime.tensorrt.messages import heard_errors, process_logger
 
 from tests.runtime.tensorrt.fake_tensorrt import FakeLogger
@@ -101,6 +104,23 @@ def test_the_real_library_keeps_our_logger_and_says_nothing_of_another(
         type(logger).log = before
     assert not [text for text in said if "differs from one already registered" in text]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("plan", "cause"),
+    [
+        (b"", "Cannot deserialize with an empty memory buffer"),
+        (b"short", "bufferSize >= minBufferSize failed"),
+        (memoryview(b"another" * 100), "header.magicTag == kEXPECTED_MAGIC_TAG failed"),
+    ],
+)
+def test_the_real_library_says_what_is_wrong_with_a_plan(
+    rtx: TensorRt, plan: bytes | memoryview, cause: str
+) -> None:
+    """Without a GPU it goes on to complain of CUDA, which explains nothing."""
+    stream = SimpleNamespace(require_alive=lambda: None, handle=0)
+    with pytest.raises(DeviceError, match=re.escape(cause)):
+        LoadedPlan(rtx, stream, plan, None)  # type: ignore[arg-type]
 
 
 def test_what_the_real_binding_raises_is_converted(rtx: TensorRt, tiny_bundle: Path) -> None:
