@@ -53,7 +53,10 @@ MOST_SHAPES = 24
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 """ONNX Runtime's names for the types we use."""
 _ERROR_CODE = re.compile(r"CUDA (?:failure|error) (\d+)")
-_FULL = re.compile(r"out of memory|failed to allocate|alloc_failed|CUDA (?:failure|error) 2\b", re.IGNORECASE)
+_FULL = re.compile(
+    r"out of memory|failed to allocate|smaller than requested bytes|alloc_failed|CUDA (?:failure|error) 2\b",
+    re.IGNORECASE,
+)
 
 
 class OrtCudaBackend:

@@ -106,6 +106,7 @@ class FakeLibrary:
         self.options: list[Options] = []
         self.run_trouble = ""
         self.most_bound = 1_000
+        self.full = "Failed to allocate memory for requested buffer of size 256"
         self.OrtValue = bound_values(self)
         self.threads: set[int] = set()
 
@@ -178,7 +179,7 @@ def bound_values(library: FakeLibrary) -> type[Value]:
         @classmethod
         def ortvalue_from_shape_and_type(cls, shape: list[int], dtype: type, device: str, index: int) -> Value:
             if library.bound >= library.most_bound:
-                raise RuntimeError("Failed to allocate memory for requested buffer of size 256")
+                raise RuntimeError(library.full)
             value = super().ortvalue_from_shape_and_type(shape, dtype, device, index)
             library.bound += 1
             weakref.finalize(value, _one_shape_less, library)

@@ -198,6 +198,21 @@ def test_shapes_make_room_where_memory_runs_out(tiny_bundle: Path, room: int) ->
     assert len(library.released) >= 5 - room
 
 
+@pytest.mark.parametrize(
+    "full",
+    [
+        "BFCArena: Available memory of 512 is smaller than requested bytes of 1024",
+        "CUDA failure 2: out of memory ; GPU=0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",
+    ],
+)
+def test_every_way_to_say_that_memory_ran_out_makes_room(tiny_bundle: Path, full: str) -> None:
+    library = FakeLibrary()
+    library.most_bound, library.full = 1, full
+    with engine_on(library, tiny_bundle) as engine:
+        assert engine.ask("x" * 80).letter
+
+
 def test_memory_that_never_suffices(tiny_bundle: Path) -> None:
     library = FakeLibrary()
     backend = open_on(library, tiny_bundle)
