@@ -47,6 +47,8 @@ from rim_runtime.engines.names import EngineName  # noqa: E402
 LENGTHS, BATCHES = (64, 152, 512), (1, 8, 32)
 CARDS_SHARE = 0.4
 """Share of the time for the card's model; the rest is for the engines."""
+GPU_ONLY = sorted({one for able in BY_DEVICE["cuda"].values() for one in able} - {Precision.FP16})
+"""Precisions whose graphs a CPU does not run; on a CPU they are written, so that a slip there shows as well."""
 
 
 @dataclass
@@ -166,8 +168,7 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path, remarks: dict[str,
     """Measure every engine that runs here in every precision; yield after each."""
     able, lacking = engines_here(bench.clock.device)
     bench.skipped |= lacking
-    if bench.clock.device == "cuda":
-        remarks["tensorrt-rtx"] = ask_rtx()
+    remarks["tensorrt-rtx"] = ask_rtx()
     if not able:
         return
     writer = VariantWriter.open(checkpoint, work / f"bundle-{bench.layers}", bench.layers)
@@ -183,6 +184,13 @@ def _measure_ours(bench: Bench, checkpoint: Path, work: Path, remarks: dict[str,
             except Exception as error:  # noqa: BLE001 (it may not take this variant; the others go on)
                 bench.fail(what, error)
             yield
+    for precision in GPU_ONLY if bench.clock.device == "cpu" else ():
+        try:
+            remarks[str(precision)] = (
+                f"its graph is written ({writer.write(precision).path.name}); a GPU has to run it"
+            )
+        except Exception as error:  # noqa: BLE001 (the others go on)
+            bench.fail(str(precision), error)
 
 
 def _measure_engine(bench: Bench, writer: VariantWriter, name: EngineName, precision: Precision) -> dict[str, Any]:

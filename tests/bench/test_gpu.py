@@ -15,7 +15,7 @@ from tests.places import REPOSITORY
 
 @pytest.mark.slow
 def test_it_runs_on_a_cpu_and_reports_each_engines_memory(tmp_path: Path) -> None:
-    options = ["--device", "cpu", "--layers", "1", "--quick", "--minutes", "8", "--work", str(tmp_path)]
+    options = ["--device", "cpu", "--layers", "1", "--quick", "--minutes", "30", "--work", str(tmp_path)]
     command = [sys.executable, str(REPOSITORY / "bench" / "gpu.py"), *options, "--out", str(tmp_path / "gpu.json")]
     done = subprocess.run(
         command,
@@ -38,4 +38,5 @@ def test_it_runs_on_a_cpu_and_reports_each_engines_memory(tmp_path: Path) -> Non
         memory = result["remarks"][f"{name} {precision}"]
         assert memory["weights_gib"] > 0.1 and memory["asked_gib"] >= memory["loaded_gib"] - 0.05
         assert f"\n{name} {precision}: {memory['loaded_gib']:.2f} GiB loaded" in done.stdout
+    assert {"fp8", "bf16", "int8", "tensorrt-rtx"} <= result["remarks"].keys()
     assert done.stdout.splitlines()[-len(result["rows"]) - 1].split()[:3] == ["what", "precision", "tokens"]
