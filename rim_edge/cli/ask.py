@@ -42,6 +42,9 @@ class Form(StrEnum):
 def ask(
     question: QuestionArgument = None,
     choice: ChoiceOption = None,
+    no_choices: Annotated[
+        bool, typer.Option("--no-choices", help="The question has none, whatever its last lines look like.")
+    ] = False,
     bundle: BundleOption = None,
     blocks: BlocksOption = None,
     engine: EngineOption = EngineName.AUTO,
@@ -64,8 +67,10 @@ def ask(
     from rim_edge.cli.opening import open_engine
 
     form = _form(as_json, raw)
+    if choice and no_choices:
+        raise typer.BadParameter("--choice and --no-choices exclude each other")
     if jsonl:
-        _refuse_beside_rows(question, choice, raw)
+        _refuse_beside_rows(question, choice, raw, no_choices)
     folder = resolve_bundle(bundle).path
     if jsonl:
         from rim_edge.cli.asking.rows import answer_rows
@@ -76,13 +81,13 @@ def ask(
         from rim_edge.cli.asking.conversation import converse
         from rim_edge.cli.asking.terminal import reader_for
 
-        if choice:
+        if choice or no_choices:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
         with open_engine(folder, engine, precision) as opened:
             tell = Teller(folder, opened.manifest, form)
             converse(opened, blocks, tell, reader_for(sys.stdin, sys.stdout))
         return
-    asked = Question(read_question(question), choice or ())
+    asked = Question(read_question(question), () if no_choices else choice or None)
     asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
     with open_engine(folder, engine, precision, Answers.ONE) as opened:
         tell = Teller(folder, opened.manifest, form)
@@ -125,8 +130,13 @@ class Teller:
         return self._clear is ClearLead.DEMO and not self._clear.reached(answer)
 
 
-def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: bool) -> None:
-    given = {"QUESTION": question not in (None, "-"), "--choice": bool(choice), "--raw": raw}
+def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: bool, no_choices: bool) -> None:
+    given = {
+        "QUESTION": question not in (None, "-"),
+        "--choice": bool(choice),
+        "--no-choices": no_choices,
+        "--raw": raw,
+    }
     for name in (name for name, is_there in given.items() if is_there):
         raise typer.BadParameter(f"--jsonl and {name} exclude each other: rows come from stdin, answers are JSON")
 

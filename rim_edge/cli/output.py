@@ -42,25 +42,21 @@ def wrapped(text: str) -> str:
 
 def error_text(error: BaseException) -> str:
     """Return an error's message and what was noted on it, such as which of many questions it was."""
-    return " ".join([str(error), *getattr(error, "__notes__", ())])
+    from rim_runtime.errors import text_of
+
+    return text_of(error)
 
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code of a RimError's branch; 1 for any other error."""
-    from rim_runtime.errors import CheckError, InputError, UnavailableError
-
-    codes = {InputError: 2, CheckError: 3, UnavailableError: 4}
-    return next((code for branch, code in codes.items() if isinstance(error, branch)), 1)
+    return int(error_body(error)["error"]["code"])
 
 
 def error_body(error: BaseException) -> dict[str, Any]:
-    """Return an error as programs read it: `{"error": {"code", "kind", "message"}}`.
+    """Return an error as programs read it: `{"error": {"code", "kind", "message"}}` (`error_to_json`)."""
+    from rim_runtime.errors import error_to_json
 
-    `code` is the exit code, `kind` the error's class (`kind_of`).
-    """
-    from rim_runtime.errors import kind_of
-
-    return {"error": {"code": exit_code(error), "kind": kind_of(error), "message": error_text(error)}}
+    return {"error": error_to_json(error)}
 
 
 def console() -> Console:

@@ -29,7 +29,7 @@ def prompt(
 
     from rim_edge.cli.asking.text import read_question
 
-    text = Question(read_question(question), choice or ()).rendered()
+    text = Question(read_question(question), choice or None).rendered()
     encoder = load_encoder(Bundle.load(resolve_bundle(bundle).path))
     composed = encoder.compose(text, blocks)
     if as_json:

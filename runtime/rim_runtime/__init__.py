@@ -14,6 +14,7 @@ from rim_runtime.bundle.folder import Bundle, GoldenQuestion
 from rim_runtime.bundle.manifest import Dialect, Head, Manifest, Precision
 from rim_runtime.engine import Engine
 from rim_runtime.engines.backend import Answers, Backend
+from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
 from rim_runtime.errors import (
@@ -21,6 +22,7 @@ from rim_runtime.errors import (
     BundleCorruptError,
     BundleNotFoundError,
     BundleVersionError,
+    CancelledError,
     CheckError,
     EngineClosedError,
     EngineFailedError,
@@ -44,6 +46,7 @@ from rim_runtime.rows.files import read_rows
 from rim_runtime.rows.lines import parse_row
 from rim_runtime.rows.row import Row, read_row
 from rim_runtime.testing import FakeBackend, FakeCall
+from rim_runtime.version import __version__ as __version__
 
 __all__ = [
     "Answer",
@@ -54,6 +57,8 @@ __all__ = [
     "BundleCorruptError",
     "BundleNotFoundError",
     "BundleVersionError",
+    "Cancellation",
+    "CancelledError",
     "CheckError",
     "Dialect",
     "Engine",

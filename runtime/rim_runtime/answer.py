@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,25 @@ from numpy.typing import NDArray
 from rim_runtime.bundle.manifest import Precision
 
 
+class LetterValues(dict[str, float]):
+    """A number for each letter: a dict that cannot be altered and can be hashed; JSON and pickle take it."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[LetterValues], tuple[dict[str, float]]]:
+        return LetterValues, (dict(self),)
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("An answer's numbers cannot be altered; copy them: dict(answer.probabilities)")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What the model answered, and which engine ran. `str(answer)` is the letter."""
+    """What the model answered, and which engine ran. `str(answer)` is the letter. Nothing in it can be altered."""
 
     letter: str
     """The offered letter with the highest logit."""
@@ -40,6 +57,10 @@ class Answer:
     """The bundle's name."""
     latency_ms: float
     """Milliseconds from text to answer; in a batch, this row's share of them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", LetterValues(self.probabilities))
+        object.__setattr__(self, "letter_logits", LetterValues(self.letter_logits))
 
     def __str__(self) -> str:
         return self.letter

@@ -7,7 +7,7 @@ with Engine.load() as engine:  # the bundle that `rim-edge ask` uses; or a name,
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,13 @@ from rim_runtime.answer import Answer, lead_of, read_letters
 from rim_runtime.bundle.folder import Progress
 from rim_runtime.bundle.manifest import Manifest, Precision
 from rim_runtime.bundle.names import resolve_bundle
-from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats
+from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats, run_rows
+from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.lifetime import LOADS, Lifetime
 from rim_runtime.engines.shapes import similar_lengths
-from rim_runtime.errors import BrokenLogitsError, EngineClosedError, QuestionError
+from rim_runtime.errors import BrokenLogitsError, EngineFailedError, QuestionError
 from rim_runtime.loading.load import load_parts
+from rim_runtime.machine.log import logger
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
 
@@ -37,7 +40,8 @@ class Engine:
         self.manifest = manifest
         self.notes = tuple(notes)
         self._encoder = encoder
-        self._backend: Backend | None = backend
+        self._backend = backend
+        self._lifetime = Lifetime(backend)
         self._name, self._precision = backend.name, backend.precision
         self._letters = tuple(manifest.letters)
 
@@ -51,18 +55,31 @@ class Engine:
         threads: int | None = None,
         answers: Answers = Answers.MANY,
         progress: Progress | None = None,
+        cancel: Cancellation | None = None,
     ) -> Self:
         """Load a bundle, check it, and ask its golden questions if it is loaded here for the first time.
 
         `bundle` is a folder, or a name as `rim-edge bundle list` prints them (a Path is always a folder). None
         means the bundle that `rim-edge ask` uses: RIM_EDGE_BUNDLE, else the chosen default, else the demo.
         `threads` None means one per physical core; `answers` ONE starts sooner and answers slower (`Answers`);
-        `progress` is called with a line of text before each slow step.
+        `progress` is called with a line of text before each slow step; `cancel` gives the load up.
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
-        and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine).
+        and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine), and
+        CancelledError.
         """
-        folder = resolve_bundle(bundle).path
-        loaded = load_parts(folder, engine, precision, EngineOptions(threads, answers), progress)
+        use = EngineOptions(threads, answers, cancel)
+        start = time.perf_counter()
+        with LOADS.run():
+            loaded = load_parts(resolve_bundle(bundle).path, engine, precision, use, progress)
+        logger().info(
+            "loaded %s on %s at %s in %.2f s",
+            loaded.manifest.name,
+            loaded.backend.name,
+            loaded.backend.precision,
+            time.perf_counter() - start,
+        )
+        for text in loaded.notes:
+            logger().info("%s", text)
         return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
 
     @property
@@ -86,51 +103,90 @@ class Engine:
         choices: Iterable[str] | Mapping[str, str] | None = None,
         *,
         blocks: int | None = None,
+        cancel: Cancellation | None = None,
     ) -> Answer:
         """Answer one question; `blocks` None means all memory blocks the bundle has.
 
         `choices` are texts in order, or `{"A": text, "B": text, …}`. With choices, nothing in the question's
-        text is taken for an option; without, options are read from its end.
-        Raises QuestionError (empty, too long, bad options or blocks), EngineFailedError, EngineClosedError.
+        text is taken for an option, and `()` says that there are none; None: options are read from its end.
+        `cancel` gives the question up.
+        Raises QuestionError (empty, too long, bad options or blocks), EngineFailedError, EngineClosedError and
+        CancelledError.
         """
-        listed = as_choices(() if choices is None else choices)
-        (answer,) = self.ask_many([Question(question, listed)], blocks=blocks)
+        listed = None if choices is None else as_choices(choices)
+        (answer,) = self.ask_many([Question(question, listed)], blocks=blocks, cancel=cancel)
         return answer
 
-    def ask_many(self, questions: Iterable[Question], *, blocks: int | None = None) -> list[Answer]:
+    def ask_many(
+        self, questions: Iterable[Question], *, blocks: int | None = None, cancel: Cancellation | None = None
+    ) -> list[Answer]:
         """Answer questions in batches of similar length; the answers come in the questions' order.
 
         A row's answer does not depend on the others. Raises what `ask` raises; QuestionError before anything is
-        answered.
+        answered. An error costs the answers before it; `ask_iter` has given those.
         """
-        backend = self._backend
-        if backend is None:
-            raise EngineClosedError
+        answers: dict[int, Answer] = {}
+        with self._lifetime.run():
+            asked = self._prepare_all(questions, blocks)
+            try:
+                answers.update(self._answer_all(asked, cancel))
+            except EngineFailedError as error:
+                if len(asked.rows) > 1:
+                    error.add_note(f"{len(answers)} of {len(asked.rows)} questions were answered before it.")
+                raise
+        return [answers[number] for number in range(len(asked.rows))]
+
+    def ask_iter(
+        self, questions: Iterable[Question], *, blocks: int | None = None, cancel: Cancellation | None = None
+    ) -> Iterator[tuple[int, Answer]]:
+        """Give each answer as soon as its batch is done, with its question's place, from 0; the shortest first.
+
+        Between two answers the engine may be closed; the next one then raises EngineClosedError. Raises what
+        `ask` raises; QuestionError at once, before anything is answered.
+        """
+        with self._lifetime.run():
+            asked = self._prepare_all(questions, blocks)
+        return self._answer_all(asked, cancel)
+
+    def warm_up(self, tokens: int | None = None) -> None:
+        """Answer a question of so many tokens (None: of the longest) for nothing, so that the first is not slow.
+
+        A GPU prepares each length when it first comes; a CPU takes its memory. Raises what `ask` raises.
+        """
+        limit = self.manifest.limits.question_tokens
+        if tokens is not None and not 1 <= tokens <= limit:
+            raise QuestionError(f"Got {tokens} tokens to warm up with, expected 1 to {limit:,}.")
+        with self._lifetime.run():
+            run_rows(self._backend, [[0] * (tokens or limit)], self.manifest.prompt.blocks)
+
+    def _prepare_all(self, questions: Iterable[Question], blocks: int | None) -> _Asked:
         contract = self.manifest.prompt
         count = contract.check_blocks(contract.blocks if blocks is None else blocks)
         start = time.perf_counter()
         asked = _listed(questions)
         rows = [self._prepare(question, number, len(asked)) for number, question in enumerate(asked, 1)]
-        prepared = time.perf_counter() - start
-        answers: dict[int, Answer] = {}
+        share = (time.perf_counter() - start) / max(1, len(rows))
+        return _Asked(rows, count, share)
+
+    def _answer_all(self, asked: _Asked, cancel: Cancellation | None) -> Iterator[tuple[int, Answer]]:
+        """Answer batch by batch; each is a run of its own, or a part of one that is under way."""
+        rows = asked.rows
         lengths = [len(row.ids) + self.manifest.prompt.fixed_tokens for row in rows]
-        for batch in similar_lengths(lengths, backend.batch_tokens):
+        for batch in similar_lengths(lengths, self._backend.batch_tokens):
             start = time.perf_counter()
-            logits = _run(backend, [rows[index].ids for index in batch], count)
-            share = (time.perf_counter() - start) / len(batch) + prepared / len(rows)
+            with self._lifetime.run():
+                logits = run_rows(self._backend, [rows[index].ids for index in batch], asked.blocks, cancel)
+            seconds = (time.perf_counter() - start) / len(batch) + asked.prepared_s
             for index, row_logits in zip(batch, logits, strict=True):
-                answers[index] = self._answer(rows[index], row_logits, count, 1000 * share)
-        return [answers[index] for index in range(len(rows))]
+                yield index, self._answer(rows[index], row_logits, asked.blocks, 1000 * seconds)
 
     def check(self, question: Question) -> None:
         """Raise the QuestionError that asking this question would raise, without asking it."""
         self._encode(question)
 
     def close(self) -> None:
-        """Free the model; questions that other threads are asking are answered first."""
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            backend.close()
+        """Free the model, after all questions that other threads are asking are answered; refuse further ones."""
+        self._lifetime.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +197,7 @@ class Engine:
         self.close()
 
     def __repr__(self) -> str:
-        state = "" if self._backend else ", closed"
+        state = ", closed" if self._lifetime.closed else ""
         return f"<Engine {self.bundle} on {self.name} at {self.precision}{state}>"
 
     def _prepare(self, question: Question, number: int, of: int) -> _Row:
@@ -187,6 +243,14 @@ class _Row:
     offered: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    rows: Sequence[_Row]
+    blocks: int
+    prepared_s: float
+    """Seconds a row that it took to read them."""
+
+
 def _listed(questions: Iterable[Question]) -> tuple[Question, ...]:
     """Return questions as a tuple; an iterator is read once. Raises QuestionError for what holds other things."""
     expected = "Expected an iterable of Question, such as [Question(text, choices)]; one text is for ask."
@@ -197,12 +261,3 @@ def _listed(questions: Iterable[Question]) -> tuple[Question, ...]:
         if not isinstance(question, Question):
             raise QuestionError(f"Question {number} is a {type(question).__name__}. {expected}")
     return asked
-
-
-def _run(backend: Backend, rows: Sequence[tuple[int, ...]], blocks: int) -> Floats:
-    """Pad the rows on the right and run them: float32 [batch, letters]."""
-    lengths = np.array([len(row) for row in rows], np.int64)
-    ids = np.zeros((len(rows), int(lengths.max())), np.int64)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = row
-    return backend.run(ids, lengths, np.full(len(rows), blocks, np.int64))

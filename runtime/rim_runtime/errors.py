@@ -15,25 +15,40 @@ RimError
 │   ├── MissingExtraError (ImportError)     an optional dependency is not installed
 │   └── EngineUnavailableError              an engine cannot run here, and why
 ├── StorageError (OSError)                  the disk refused: full, read-only, gone   exit 1
+├── CancelledError                          someone gave up: Cancellation.cancel      exit 1
 └── EngineFailedError (RuntimeError)        an engine could not finish an answer      exit 1
     ├── BrokenLogitsError                   its logits are not all finite
     └── EngineClosedError                   it was asked after it had been closed
 
-The exporter and the trainer derive their own errors from these; the command line turns each of the five classes
-below RimError into its exit code.
+The exporter and the trainer derive their own errors from these. docs/errors.md has all of them, by `kind`.
 """
 
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 
 class RimError(Exception):
     """Root of all errors raised on purpose; the message says what was found, what was expected and what to do."""
 
+    exit_code: ClassVar[int] = 1
+    """The exit code with which the command line ends; it belongs to a branch of the tree."""
+
+    @property
+    def kind(self) -> str:
+        """The error's name for programs; it does not change: QuestionTooLongError is "question-too-long"."""
+        return kind_of(self)
+
+    def to_json(self) -> dict[str, int | str]:
+        """Return what `--json` prints: `{"code": exit code, "kind": …, "message": …}`, notes included."""
+        return error_to_json(self)
+
 
 class InputError(RimError, ValueError):
     """Something the caller gave cannot be used."""
+
+    exit_code = 2
 
 
 class QuestionError(InputError):
@@ -69,6 +84,8 @@ class TargetExistsError(InputError, FileExistsError):
 class CheckError(RimError):
     """A check failed: schema, hash, golden questions or certificate."""
 
+    exit_code = 3
+
 
 class BundleVersionError(CheckError):
     """The bundle's manifest has a schema version that this release does not read."""
@@ -85,6 +102,8 @@ class SelfTestError(CheckError):
 class UnavailableError(RimError, RuntimeError):
     """Something needed is not on this machine."""
 
+    exit_code = 4
+
 
 class MissingExtraError(UnavailableError, ImportError):
     """An optional dependency is not installed."""
@@ -100,6 +119,13 @@ class EngineUnavailableError(UnavailableError):
 
 class StorageError(RimError, OSError):
     """The disk refused to read or write."""
+
+
+class CancelledError(RimError):
+    """A load or a question was given up by its caller."""
+
+    def __init__(self) -> None:
+        super().__init__("This was cancelled, so there is no result. Ask or load again with a new Cancellation.")
 
 
 class EngineFailedError(RimError, RuntimeError):
@@ -128,3 +154,14 @@ class EngineClosedError(EngineFailedError):
 def kind_of(error: BaseException) -> str:
     """Return an error's class as programs read it: QuestionTooLongError is "question-too-long"."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
+
+
+def text_of(error: BaseException) -> str:
+    """Return an error's message and what was noted on it, such as which of many questions it was."""
+    return " ".join([str(error), *getattr(error, "__notes__", ())])
+
+
+def error_to_json(error: BaseException) -> dict[str, int | str]:
+    """Return any error, ours or not, as programs read it: `{"code": exit code, "kind": …, "message": …}`."""
+    code = error.exit_code if isinstance(error, RimError) else 1
+    return {"code": code, "kind": kind_of(error), "message": text_of(error)}

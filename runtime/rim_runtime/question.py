@@ -15,7 +15,8 @@ class Question:
     """A question, with its options in its text or as a list, or with none.
 
     With a list, nothing in the text is read as an option, so the text may end with a dialogue of A and B or with
-    labelled findings. Without one, options are read from the end of the text (`read_options`).
+    labelled findings. The empty list says that there are none. Without a list, options are read from the end of
+    the text (`read_options`).
 
     White space around the text and around each choice is no part of them: files and text boxes end in a line
     break, the questions that models are trained on do not, and a tokenizer joins it to the last word.
@@ -23,13 +24,15 @@ class Question:
 
     text: str
     """The question; lines `A: …`, `B: …` at its end are its options."""
-    choices: Sequence[str] = ()
-    """The options, two to ten, if they are not in the text. Anything that `as_choices` takes."""
+    choices: Sequence[str] | None = None
+    """The options, two to ten, as anything that `as_choices` takes; an empty list: there are none; None: they are
+    in the text, if there are any."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise QuestionError(f"The question is a {type(self.text).__name__}, expected a text.")
-        object.__setattr__(self, "choices", as_choices(self.choices))
+        if self.choices is not None:
+            object.__setattr__(self, "choices", as_choices(self.choices))
 
     def rendered(self) -> str:
         """Return the whole text that the model sees, choices included. Raises QuestionError."""
@@ -45,7 +48,7 @@ class Question:
 
         Raises QuestionError where the text seems to have options and it is not clear which letters they offer.
         """
-        return dict(zip(LETTERS, self.choices, strict=False)) if self.choices else read_options(self.text)
+        return read_options(self.text) if self.choices is None else dict(zip(LETTERS, self.choices, strict=False))
 
 
 def as_choices(given: Iterable[str] | Mapping[str, str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from rim_runtime.bundle.manifest import Head, Limits, Manifest, Precision, Source, Variant
 from rim_runtime.engine import Engine
 from rim_runtime.engines.backend import Floats, Ints
+from rim_runtime.engines.cancellation import Cancellation, check
 from rim_runtime.errors import EngineClosedError
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
@@ -86,8 +87,11 @@ class FakeBackend:
         self._letters = letters
         self._lock = threading.Lock()
 
-    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
+    def run(
+        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
+    ) -> Floats:
         """Record the rows and return float32 [batch, letters]."""
+        check(cancel)
         if self.closed:
             raise EngineClosedError
         rows = zip(question_ids.tolist(), question_length.tolist(), blocks.tolist(), strict=True)

@@ -284,3 +284,17 @@ def test_a_bare_start_on_a_terminal_is_a_conversation(ask: Run) -> None:
     assert letters[1:] == [ask("Where am I?", "-r").out.strip(), ask("The last", "-r").out.strip()]
     assert "error: The question has 605 tokens" in talked.err
     assert ask("-c", "a", "-c", "b", typed="").code == 2
+
+
+DIALOGUE = "What do they speak about?\nA: I have had chest pain since Monday.\nB: Does it get worse?"
+
+
+def test_no_choices_says_that_there_are_none(run: Run, tiny_bundle: Path) -> None:
+    def letters(*options: str) -> list[str]:
+        printed = run("ask", DIALOGUE, "--bundle", str(tiny_bundle), "--json", *options)
+        return list(json.loads(printed.out)["probabilities"])
+
+    assert letters() == ["A", "B"]
+    assert letters("--no-choices") == list("ABCDEFGHIJ")
+    refused = run("ask", DIALOGUE, "-c", "x", "-c", "y", "--no-choices")
+    assert (refused.code, "--choice and --no-choices exclude each other" in refused.err) == (2, True)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 import math
+import pickle
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rim_runtime import (
     Answers,
     BrokenLogitsError,
+    Cancellation,
+    CancelledError,
     Engine,
     EngineClosedError,
+    EngineFailedError,
     FakeBackend,
     Head,
     Question,
@@ -22,6 +30,7 @@ from rim_runtime import (
     QuestionTooLongError,
     RimError,
 )
+from rim_runtime.engines.backend import run_rows
 from rim_runtime.testing import fake_engine, fake_manifest
 
 from rim_edge.puzzles.fresh import fresh_puzzles
@@ -226,3 +235,147 @@ def test_opened_for_one_answer_it_answers_the_same() -> None:
         for puzzle in puzzles:
             expected, found = (engine.ask(puzzle.question).letter_logits for engine in (many, one))
             assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_answer_cannot_be_altered_and_is_a_value() -> None:
+    engine = fake_engine(FakeBackend(ALWAYS_C))
+    answer, other = (dataclasses.replace(engine.ask(STEM, VITAMINS), latency_ms=0) for _ in range(2))
+    numbers: Any = answer.probabilities
+    changes: list[Callable[[], object]] = [
+        lambda: numbers.__setitem__("A", 9),
+        lambda: numbers.__delitem__("A"),
+        lambda: numbers.__ior__({"A": 9}),
+        lambda: numbers.update(A=9),
+        lambda: numbers.setdefault("Z", 9),
+        lambda: numbers.pop("A"),
+        numbers.popitem,
+        numbers.clear,
+    ]
+    for change in changes:
+        with pytest.raises(TypeError, match="cannot be altered"):
+            change()
+    assert answer == other
+    assert len({answer, other}) == 1
+    assert pickle.loads(pickle.dumps(answer)) == copy.deepcopy(answer) == answer
+    assert json.loads(json.dumps(dataclasses.asdict(answer)))["probabilities"] == dict(answer.probabilities)
+
+
+def test_no_choices_are_not_the_same_as_choices_in_the_text() -> None:
+    """A dialogue at a question's end can be asked without choices."""
+    engine, dialogue = fake_engine(), f"{STEM}\nA: Does it hurt?\nB: Since Monday."
+    assert list(engine.ask(dialogue).probabilities) == ["A", "B"]
+    for none in ((), [], {}, iter(())):
+        answer = engine.ask(dialogue, none)
+        assert (list(answer.probabilities), answer.choice) == (list("ABCDEFGHIJ"), None)
+
+
+def test_ask_iter_gives_each_answer_with_its_place() -> None:
+    backend = FakeBackend()
+    engine = fake_engine(backend)
+    questions = [Question("word " * (1 + number * 37 % 90)) for number in range(60)]
+    answers = engine.ask_iter(questions)
+    place, answer = next(answers)
+    assert 0 < len(backend.calls) < 60
+    found = dict([(place, answer), *answers])
+    expected = engine.ask_many(questions)
+    assert [found[number].letter_logits for number in range(60)] == [one.letter_logits for one in expected]
+    with pytest.raises(QuestionError):
+        engine.ask_iter([Question(STEM), Question("")])
+
+
+def test_an_error_among_many_says_how_far_it_got_and_ask_iter_keeps_the_answers() -> None:
+    class Breaks(FakeBackend):
+        def run(self, ids: Any, *given: Any) -> Any:
+            if ids.shape[1] > 100:
+                raise EngineFailedError("out of memory")
+            return super().run(ids, *given)
+
+    engine, questions = fake_engine(Breaks()), [Question("x" * 400), Question("short")]
+    with pytest.raises(EngineFailedError, match="out of memory") as caught:
+        engine.ask_many(questions)
+    assert caught.value.__notes__ == ["1 of 2 questions were answered before it."]
+    answers = engine.ask_iter(questions)
+    assert next(answers)[0] == 1
+    with pytest.raises(EngineFailedError):
+        next(answers)
+
+
+def test_a_question_that_is_given_up_ends() -> None:
+    cancel = Cancellation()
+
+    class Cancelled(FakeBackend):
+        def run(self, *given: Any) -> Any:
+            logits = super().run(*given)
+            cancel.cancel()
+            return logits
+
+    backend = Cancelled()
+    engine = fake_engine(backend)
+    with pytest.raises(CancelledError, match="This was cancelled"):
+        engine.ask_many([Question("x" * 400) for _ in range(3)], cancel=cancel)
+    assert len(backend.calls) == 1
+    assert engine.ask(STEM).letter
+
+
+@pytest.mark.parametrize("name", ["ort-cpu", "openvino"])
+def test_a_real_engine_stops_in_the_middle_of_an_answer(name: str) -> None:
+    """A batch of long questions takes the demo seconds, and is stopped at once."""
+    pytest.importorskip(name.replace("ort-cpu", "onnxruntime"))
+    with Engine.load(DEMO_FOLDER, engine=name) as engine:
+        rows = [[0] * engine.manifest.limits.question_tokens] * 128
+        cancel = Cancellation()
+        threading.Timer(0.1, cancel.cancel).start()
+        with pytest.raises(CancelledError):
+            run_rows(engine._backend, rows, engine.manifest.prompt.blocks, cancel)
+        assert engine.ask(STEM).letter
+
+
+def test_a_load_that_is_given_up_ends(tiny_bundle: Path) -> None:
+    cancel = Cancellation()
+    asked: list[str] = []
+
+    def progress(text: str) -> None:
+        asked.append(text)
+        cancel.cancel()
+
+    with pytest.raises(CancelledError):
+        Engine.load(tiny_bundle, progress=progress, cancel=cancel)
+    assert len(asked) == 1
+    with pytest.raises(CancelledError):
+        Engine.load(tiny_bundle, cancel=cancel)
+
+
+def test_numbers_of_every_width_are_asked_as_int64(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows numpy 1.26 makes int32 of Python's integers, which no engine takes."""
+
+    def narrow(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*given: Any, **named: Any) -> Any:
+            array = make(*given, **named)
+            untold = "dtype" not in named and len(given) < 2
+            return array.astype(np.int32) if untold and array.dtype == np.int64 else array
+
+        return made
+
+    for name in ("array", "asarray", "arange"):
+        monkeypatch.setattr(np, name, narrow(getattr(np, name)))
+    with Engine.load(tiny_bundle) as engine:
+        assert engine.ask(STEM, blocks=np.int32(3)).blocks == 3  # type: ignore[arg-type]
+
+
+def test_warming_up_asks_a_question_of_that_length() -> None:
+    backend = FakeBackend()
+    engine = fake_engine(backend)
+    engine.warm_up(7)
+    engine.warm_up()
+    assert [(len(call.question_ids), call.blocks) for call in backend.calls] == [(7, 8), (512, 8)]
+    for tokens in (0, 513):
+        with pytest.raises(QuestionError, match=f"Got {tokens} tokens to warm up with, expected 1 to 512"):
+            engine.warm_up(tokens)
+
+
+def test_what_is_loaded_is_logged(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="rim_runtime"):
+        Engine.load(tiny_bundle).close()
+    text = caplog.text
+    assert "ort-cpu passed the self-test: 4 of 4 golden questions" in text
+    assert "loaded tiny on ort-cpu at fp32" in text

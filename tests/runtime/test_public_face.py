@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ def test_all_is_what_is_exported() -> None:
     public = {name for name in vars(rim_runtime) if not name.startswith("_")} - modules
     assert set(rim_runtime.__all__) == public
     assert rim_runtime.__all__ == sorted(rim_runtime.__all__)
+
+
+def test_the_release_needs_no_package_metadata() -> None:
+    """Frozen applications have none; the build reads the same line."""
+    assert rim_runtime.__version__ == metadata.version("rim-edge")
 
 
 def test_every_error_is_a_leaf_of_the_documented_tree() -> None:

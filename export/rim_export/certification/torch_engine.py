@@ -19,6 +19,7 @@ import torch
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Compute, Precision, Variant
 from rim_runtime.engines.backend import Floats, Ints
+from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.engines.graph import INPUTS, Graph
 from rim_runtime.errors import EngineClosedError
 
@@ -44,7 +45,9 @@ class TorchBackend:
             raise AssertionError(f"no torch form of {', '.join(sorted(unknown))}")
 
     @torch.no_grad()
-    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
+    def run(
+        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
+    ) -> Floats:
         """Return the letters' logits, float32 [batch, letters]."""
         if self._model is None:
             raise EngineClosedError

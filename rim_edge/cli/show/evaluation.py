@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rim_runtime.version import __version__
+
 from rim_edge.cli.output import console
 from rim_edge.cli.show.numbers import count, interval, tenths
 from rim_edge.cli.show.wrap import print_wrapped
@@ -58,16 +60,9 @@ class Scored:
             "left_out": [asdict(left_out) for left_out in self.left_out],
             "partial": not self.asked.is_whole,
             "scored": asdict(self.subject),
-            "rim_edge": release(),
+            "rim_edge": __version__,
             **self.report.to_json(),
         }
-
-
-def release() -> str:
-    """Return rim-edge's version."""
-    from importlib.metadata import version
-
-    return version("rim-edge")
 
 
 def print_scored(scored: Scored) -> None:
@@ -79,7 +74,7 @@ def print_scored(scored: Scored) -> None:
     head = f"{subject.kind} {subject.name} ({subject.sha256[:12]}…) · {subject.engine} · {subject.precision}"
     print_wrapped(out, Text(head, "bold"))
     rows = f"{len(asked.readings):,} of {count(scored.rows, 'row')}"
-    print_wrapped(out, f"{scored.file.name} (SHA-256 {scored.sha256[:12]}…) · {rows} · rim-edge {release()}")
+    print_wrapped(out, f"{scored.file.name} (SHA-256 {scored.sha256[:12]}…) · {rows} · rim-edge {__version__}")
     if not asked.is_whole:
         print_wrapped(
             out, Text("partial: it was stopped, and what was asked is a random part of the rows", "yellow")

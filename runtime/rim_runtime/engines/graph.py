@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Head, Variant
 from rim_runtime.engines.backend import Floats, Ints
-from rim_runtime.errors import BundleCorruptError, EngineFailedError, InputError
+from rim_runtime.errors import BundleCorruptError, EngineFailedError
 
 CPU_BATCH_TOKENS = 512
 """One prompt alone keeps all cores busy; larger batches exceed the caches. Measured with int8, 1.7B, two cores:
@@ -63,18 +63,20 @@ class Graph:
         return logits if self.head is Head.LETTERS else logits[:, list(ids)]
 
 
-def check_threads(threads: int | None) -> None:
-    """Raise InputError for an impossible number of threads."""
-    if threads is not None and threads < 1:
-        raise InputError(f"Got {threads} threads, expected at least 1. Leave it out for one a physical core.")
-
-
 def run_failed(engine: str, question_ids: Ints, error: Exception) -> EngineFailedError:
     """Return the error of an engine that could not finish a batch."""
     rows, length = question_ids.shape
     return EngineFailedError(
         f"{engine} failed on {rows} questions of up to {length} tokens "
         f"({first_line(error)}). Ask fewer or shorter questions at once if memory is short."
+    )
+
+
+def forked(engine: str) -> EngineFailedError:
+    """Return the error of an engine whose threads did not follow into a forked process."""
+    return EngineFailedError(
+        f"{engine} was loaded before this process was forked, and its threads do not follow into forks. Load "
+        "ort-cpu in the new process, or start it by 'spawn' and load any engine there."
     )
 
 

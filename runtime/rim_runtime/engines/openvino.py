@@ -6,6 +6,7 @@ Graphs are compiled at every load: a blob that OpenVINO 2026.4 had saved and loa
 from __future__ import annotations
 
 import io
+import os
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.integrity import GraphFiles, read_graph
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.engines.backend import MANY, EngineOptions, Floats, Ints
+from rim_runtime.engines.cancellation import Cancellation, check, when_cancelled
 from rim_runtime.engines.external_weights import weights_are_elsewhere, whole_graph
-from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
-from rim_runtime.errors import EngineClosedError, EngineUnavailableError
+from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, first_line, forked, run_failed
+from rim_runtime.errors import CancelledError, EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.openvino import import_openvino
 from rim_runtime.machine.cpu import this_cpu
 
@@ -43,25 +45,38 @@ class OpenVinoBackend:
         """Compile a variant; without `files`, what is in the bundle's folder is taken unchecked.
 
         Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the
-        graph is not ours) and InputError (threads).
+        graph is not ours) and CancelledError.
         """
-        check_threads(use.threads)
         library = import_openvino()
+        check(use.cancel)
+        self._process = os.getpid()
         self.precision: Precision = variant.precision
         self.fingerprint = f"openvino {library.__version__} CPU, {this_cpu().fingerprint}, {variant.name}"
         self._graph = Graph.of(bundle, variant)
         self._compiled: Any = _compile(library, files or read_graph(bundle, variant), use.threads)
         self._graph.check_interface(_types(self._compiled.inputs), _types(self._compiled.outputs))
 
-    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
-        """Return the letters' logits, float32 [batch, letters]."""
+    def run(
+        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
+    ) -> Floats:
+        """Return the letters' logits, float32 [batch, letters]; `cancel` ends it as soon as OpenVINO can.
+
+        Raises EngineFailedError in a forked process: OpenVINO would wait for threads that did not follow.
+        """
         compiled = self._compiled
         if compiled is None:
             raise EngineClosedError
+        if os.getpid() != self._process:
+            raise forked(self.name)
         feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
         try:
-            logits = compiled.create_infer_request().infer(feed)[self._graph.output]
+            request = compiled.create_infer_request()
+            with when_cancelled(cancel, request.cancel):
+                logits = request.infer(feed)[self._graph.output]
+        except CancelledError:
+            raise
         except Exception as error:  # its errors have no other common base
+            check(cancel)
             raise run_failed(self.name, question_ids, error) from error
         return self._graph.letters(logits, len(question_ids))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.integrity import GraphFiles, read_graph
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.engines.backend import MANY, Answers, EngineOptions, Floats, Ints
+from rim_runtime.engines.cancellation import Cancellation, check, when_cancelled
 from rim_runtime.engines.external_weights import add_weights
-from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, check_threads, first_line, run_failed
-from rim_runtime.errors import EngineClosedError, EngineUnavailableError
+from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, first_line, run_failed
+from rim_runtime.errors import CancelledError, EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.cpu import this_cpu
 
@@ -34,6 +35,8 @@ ONE_ANSWER: Mapping[Precision, Mapping[str, str]] = {
 }
 """Session options for one answer alone: the start is 1.0 s faster, the answer 0.07 s slower (1.7B, two cores).
 int4 is left out, because it takes 4.5 times as long without prepacking."""
+GIVE_BACK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
+"""Run option for more tokens than a usual batch has: the memory they took is given back after the answer."""
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 """ONNX Runtime's names for the types we use."""
 
@@ -50,9 +53,8 @@ class OrtCpuBackend:
         """Open a session on a variant; without `files`, what is in the bundle's folder is taken unchecked.
 
         Raises MissingExtraError, EngineUnavailableError (the session cannot be made), BundleCorruptError (the
-        graph is not ours) and InputError (threads).
+        graph is not ours) and CancelledError.
         """
-        check_threads(use.threads)
         library = import_onnxruntime()
         self.precision: Precision = variant.precision
         entries = _session_entries(library, variant.precision, use.answers)
@@ -60,18 +62,28 @@ class OrtCpuBackend:
         self.fingerprint = f"onnxruntime {library.__version__} CPU, {this_cpu().fingerprint}, {said}"
         self._graph = Graph.of(bundle, variant)
         files = files or read_graph(bundle, variant)
-        self._session: Any = _open_session(library, files, use.threads, entries)
+        self._session: Any = _open_session(library, files, use, entries)
+        self._new_run: Callable[[], Any] = library.RunOptions
         self._graph.check_interface(*map(_types, (self._session.get_inputs(), self._session.get_outputs())))
 
-    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
-        """Return the letters' logits, float32 [batch, letters]."""
+    def run(
+        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
+    ) -> Floats:
+        """Return the letters' logits, float32 [batch, letters]; `cancel` ends it at the next operator."""
         session = self._session
         if session is None:
             raise EngineClosedError
         feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
+        options = self._new_run()
+        if question_ids.size > CPU_BATCH_TOKENS:
+            options.add_run_config_entry(*GIVE_BACK)
         try:
-            (logits,) = session.run([self._graph.output], feed)
+            with when_cancelled(cancel, lambda: setattr(options, "terminate", True)):
+                (logits,) = session.run([self._graph.output], feed, options)
+        except CancelledError:
+            raise
         except Exception as error:  # its errors have no other common base
+            check(cancel)
             raise run_failed(self.name, question_ids, error) from error
         return self._graph.letters(logits, len(question_ids))
 
@@ -90,18 +102,22 @@ def _session_entries(library: Any, precision: Precision, answers: Answers) -> di
     return entries
 
 
-def _open_session(library: Any, files: GraphFiles, threads: int | None, entries: Mapping[str, str]) -> Any:
+def _open_session(library: Any, files: GraphFiles, use: EngineOptions, entries: Mapping[str, str]) -> Any:
     options = library.SessionOptions()
-    options.log_severity_level = 3  # errors only: warnings are for those who make graphs
-    options.intra_op_num_threads = threads or this_cpu().cores or 0  # 0: its own count of physical cores
+    options.log_severity_level = 4  # fatal only: its errors reach us as exceptions, and stderr is the host's
+    options.intra_op_num_threads = use.threads or this_cpu().cores or 0  # 0: its own count of physical cores
     options.enable_mem_pattern = False  # lengths differ: a plan for each costs memory and saves no time
     options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     try:
         model = add_weights(options, files)
-        return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        with when_cancelled(use.cancel, lambda: options.set_load_cancellation_flag(True)):
+            return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except CancelledError:
+        raise
     except Exception as error:  # its errors have no other common base
+        check(use.cancel)
         raise EngineUnavailableError(
             f"onnxruntime {library.__version__} cannot load {files.graph.path} ({first_line(error)}). "
             "Install the version this release is tested with, or export the bundle again."

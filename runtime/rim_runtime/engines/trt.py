@@ -15,6 +15,7 @@ import numpy as np
 
 from rim_runtime.bundle.manifest import Precision
 from rim_runtime.engines.backend import Floats, Ints
+from rim_runtime.engines.cancellation import Cancellation, check
 from rim_runtime.engines.graph import INPUTS, Graph, gpu_lost, run_failed
 from rim_runtime.engines.own_thread import OwnThread, forget_frames
 from rim_runtime.engines.shape_cache import ShapeCache
@@ -80,8 +81,11 @@ class TrtBackend:
             forget_frames(error)
             raise
 
-    def run(self, question_ids: Ints, question_length: Ints, blocks: Ints) -> Floats:
-        """Return the letters' logits, float32 [batch, letters]."""
+    def run(
+        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
+    ) -> Floats:
+        """Return the letters' logits, float32 [batch, letters]; a batch that has begun is not cancelled."""
+        check(cancel)
         try:
             logits = self._thread.call(self._run, (question_ids, question_length, blocks))
         except EngineClosedError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.libraries.importing import import_apart
 
 LIBRARIES = (
     ("cudart64_13.dll", "cublasLt64_13.dll", "cublas64_13.dll", "curand64_10.dll")
@@ -28,13 +29,18 @@ failure, …) and of the device (214 memory that cannot be corrected, …). Only
 def import_cuda_runtime() -> Any:
     """Import cuda-python's runtime bindings. Raises MissingExtraError and EngineUnavailableError (broken)."""
     try:
-        from cuda.bindings import runtime
+        return import_apart(_cuda_runtime)
     except ModuleNotFoundError as error:
         if error.name in ("cuda", "cuda.bindings"):
             raise MissingExtraError("cuda-bindings", 'pip install "rim-edge[trt]"', "The engine trt") from None
         raise _broken(error) from None
     except Exception as error:  # noqa: BLE001 (from its shared libraries, or its own initialization)
         raise _broken(error) from None
+
+
+def _cuda_runtime() -> Any:
+    from cuda.bindings import runtime
+
     return runtime
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rim_runtime.errors import EngineUnavailableError, MissingExtraError, UnavailableError
+from rim_runtime.libraries.importing import import_apart
 
 VARIABLE = "ORT_DISABLE_TELEMETRY"
 CPU_COMMAND = 'pip install "rim-edge[cpu]"'
@@ -95,6 +96,10 @@ def import_onnxruntime() -> Any:
 
     Raises MissingExtraError (not installed), UnavailableError (two wheels), EngineUnavailableError (broken).
     """
+    return import_apart(_import_quietly)
+
+
+def _import_quietly() -> Any:
     with _lock:
         if _look() is Telemetry.NOT_LOADED:
             refuse_two_wheels(installed_wheels())

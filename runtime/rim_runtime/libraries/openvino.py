@@ -8,6 +8,7 @@ If the host program imported OpenVINO first, we cannot change that; `host_report
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.libraries.importing import import_apart
 
 COMMAND = 'pip install "rim-edge[openvino]"'
 REPORTER = "openvino_telemetry"
 
 _lock = threading.Lock()
+_forked: list[bool] = []  # not empty in a process that was forked with OpenVINO in it
+
+
+def _after_fork() -> None:
+    if sys.modules.get("openvino") is not None:
+        _forked.append(True)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def host_reports() -> bool:
@@ -40,16 +52,25 @@ def openvino_version() -> str:
 def import_openvino() -> Any:
     """Import OpenVINO without its usage reporting and return the module.
 
-    Raises MissingExtraError (not installed) and EngineUnavailableError (broken).
+    Raises MissingExtraError (not installed) and EngineUnavailableError (broken, or imported before a fork).
     """
-    with _lock:
-        module = sys.modules.get("openvino")
-        if module is None:
-            with _reporter_hidden():
-                module = _import()
+    if _forked:
+        raise EngineUnavailableError(
+            "openvino was imported before this process was forked, and waits for threads that did not follow. "
+            "Use ort-cpu here, or start the process by 'spawn'."
+        )
+    module = import_apart(_import_quietly)
     if not hasattr(module, "Core"):
         raise EngineUnavailableError(f"The folder of openvino is damaged. Install it again: {COMMAND}")
     return module
+
+
+def _import_quietly() -> Any:
+    with _lock:
+        if "openvino" in sys.modules:
+            return _import()
+        with _reporter_hidden():
+            return _import()
 
 
 @contextmanager

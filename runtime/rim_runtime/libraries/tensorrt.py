@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.libraries.importing import import_apart
 
 
 class Library(StrEnum):
@@ -72,7 +73,7 @@ def import_tensorrt(library: Library, needed_for: str) -> TensorRt:
     """Import one of the two. Raises MissingExtraError (not installed) and EngineUnavailableError (broken)."""
     name, command = MODULES[library], COMMANDS[library]
     try:
-        module = import_module(name)
+        module = import_apart(lambda: import_module(name))
     except ModuleNotFoundError as error:
         if error.name == name:
             raise MissingExtraError(name, command, needed_for) from None

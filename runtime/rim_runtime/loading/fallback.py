@@ -23,6 +23,7 @@ from rim_runtime.libraries.openvino import openvino_version
 from rim_runtime.loading import selftest
 from rim_runtime.loading.selftest import GoldenRun, LoadContext, OpenedEngine, open_tested
 from rim_runtime.machine.cpu import this_cpu
+from rim_runtime.version import __version__
 
 LEAST_GAIN, LEAST_GAIN_S = 0.05, 0.010
 """Share and seconds by which an engine must beat the last candidate. A smaller gain is noise or goes unnoticed;
@@ -77,7 +78,7 @@ def open_best(context: LoadContext) -> OpenedEngine:
 def _open_gpu(name: EngineName, context: LoadContext) -> OpenedEngine:
     """Open a GPU engine, unless it failed the golden questions here before; loading it again would be slow."""
     variant = context.variant(name)
-    facts = (context.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {selftest.release()}")
+    facts = (context.bundle.manifest.sha256, variant.name, require_engine(name), f"rim-edge {__version__}")
     failed = context.records.recall("failures", *facts)
     if isinstance(failed, str):
         raise SelfTestError(failed)
@@ -133,7 +134,13 @@ def _try(name: EngineName, context: LoadContext, budget_s: float) -> _Trial:
         backend = context.open(name)
         try:
             run = selftest.timed_self_test(
-                context.bundle, context.encoder, backend, context.records, budget_s, context.progress
+                context.bundle,
+                context.encoder,
+                backend,
+                context.records,
+                budget_s,
+                context.progress,
+                context.use.cancel,
             )
         finally:
             backend.close()
@@ -181,5 +188,5 @@ def _facts(context: LoadContext) -> tuple[str, ...]:
         " ".join(["onnxruntime", *map(" ".join, installed_wheels().items())]),
         f"openvino {openvino_version()}",
         f"{cpu.fingerprint}, {context.use.threads or cpu.cores} threads",
-        f"rim-edge {selftest.release()}",
+        f"rim-edge {__version__}",
     )

@@ -15,6 +15,7 @@ from rim_runtime.bundle.folder import TOKENIZER, Bundle, Progress
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
 from rim_runtime.bundle.manifest import Manifest, Variant, parse_precision
 from rim_runtime.engines.backend import Backend, EngineOptions
+from rim_runtime.engines.cancellation import check
 from rim_runtime.engines.names import parse_engine
 from rim_runtime.libraries.onnxruntime import Telemetry, telemetry
 from rim_runtime.libraries.openvino import host_reports
@@ -48,6 +49,7 @@ def load_parts(
     candidates = find_candidates(wish_for, bundle, wanted)
     records = Records.here()
     for file in _common_files(bundle.manifest):
+        check(use.cancel)
         check_file(bundle, file, records, progress)
     encoder = load_encoder(bundle)
 

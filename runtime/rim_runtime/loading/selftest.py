@@ -5,7 +5,6 @@ They are asked at a bundle's first load on an engine; a pass is remembered. Only
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,28 +15,20 @@ from rim_runtime.answer import read_letters
 from rim_runtime.bundle.folder import Bundle, GoldenQuestion, Progress
 from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Variant
-from rim_runtime.engines.backend import Backend, EngineOptions, Floats
+from rim_runtime.engines.backend import Backend, EngineOptions, Floats, run_rows
+from rim_runtime.engines.cancellation import Cancellation, check
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.registry import open_backend
 from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
 from rim_runtime.loading.candidates import Candidates
+from rim_runtime.machine.log import logger
 from rim_runtime.machine.records import Records
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import offered_letters
+from rim_runtime.version import __version__
 
 BUDGET_S = 5.0
 """No question is started that would probably end later than this; at least one is always asked."""
-
-
-@functools.cache
-def release() -> str:
-    """Return the version of rim-edge, or `unknown` in a frozen application without package metadata."""
-    from importlib import metadata  # slow to import
-
-    try:
-        return metadata.version("rim-edge")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,10 @@ class LoadContext:
 
     def open(self, name: EngineName) -> Backend:
         """Open one of the engines, untested, on files that were checked."""
+        check(self.use.cancel)
         variant = self.variant(name)
         files = self.files(variant)
+        check(self.use.cancel)
         backend = open_backend(name, self.bundle, variant, self.use, self.progress, files)
         try:
             files.require_unchanged()
@@ -90,7 +83,9 @@ def open_tested(name: EngineName, context: LoadContext) -> OpenedEngine:
     """Open one engine and ask the golden questions, unless it passed them before. Raises what both raise."""
     backend = context.open(name)
     try:
-        note = self_test(context.bundle, context.encoder, backend, context.records, context.progress)
+        note = self_test(
+            context.bundle, context.encoder, backend, context.records, context.progress, context.use.cancel
+        )
     except BaseException:
         backend.close()
         raise
@@ -117,7 +112,12 @@ class GoldenRun:
 
 
 def self_test(
-    bundle: Bundle, encoder: PromptEncoder, backend: Backend, records: Records, progress: Progress | None = None
+    bundle: Bundle,
+    encoder: PromptEncoder,
+    backend: Backend,
+    records: Records,
+    progress: Progress | None = None,
+    cancel: Cancellation | None = None,
 ) -> str | None:
     """Ask the golden questions unless this bundle passed them here before; return a note, if there is one.
 
@@ -126,7 +126,7 @@ def self_test(
     facts = _facts(bundle, backend)
     if records.has("selftests", *facts):
         return None
-    run = ask_golden(bundle, encoder, backend, BUDGET_S, progress)
+    run = ask_golden(bundle, encoder, backend, BUDGET_S, progress, cancel)
     records.add("selftests", *facts)
     return run.note
 
@@ -138,26 +138,33 @@ def timed_self_test(
     records: Records,
     budget_s: float,
     progress: Progress | None = None,
+    cancel: Cancellation | None = None,
 ) -> GoldenRun:
     """Ask the golden questions and time them, even if they passed before; one untimed question warms up.
 
     Raises SelfTestError.
     """
     _ask(bundle, encoder, backend, bundle.golden_questions()[0])
-    run = ask_golden(bundle, encoder, backend, budget_s, progress)
+    run = ask_golden(bundle, encoder, backend, budget_s, progress, cancel)
     records.add("selftests", *_facts(bundle, backend))
     return run
 
 
 def ask_golden(
-    bundle: Bundle, encoder: PromptEncoder, backend: Backend, budget_s: float, progress: Progress | None
+    bundle: Bundle,
+    encoder: PromptEncoder,
+    backend: Backend,
+    budget_s: float,
+    progress: Progress | None,
+    cancel: Cancellation | None = None,
 ) -> GoldenRun:
-    """Ask golden questions until the time is up. Raises SelfTestError where a letter differs."""
+    """Ask golden questions until the time is up. Raises SelfTestError where a letter differs, CancelledError."""
     golden = bundle.golden_questions()
     agreed: list[bool] = []
     seconds: list[float] = []
     start = time.perf_counter()
     for question in golden:
+        check(cancel)
         elapsed = time.perf_counter() - start
         if agreed and elapsed + elapsed / len(agreed) > budget_s:
             break
@@ -168,11 +175,12 @@ def ask_golden(
         agreed.append(_agrees(bundle, logits, question))
     if not all(agreed):
         raise SelfTestError(_message(bundle, backend, agreed))
+    logger().info("%s passed the self-test: %d of %d golden questions", backend.name, len(agreed), len(golden))
     return GoldenRun(tuple(seconds), len(golden))
 
 
 def _facts(bundle: Bundle, backend: Backend) -> tuple[str, ...]:
-    return bundle.manifest.sha256, backend.fingerprint, f"rim-edge {release()}"
+    return bundle.manifest.sha256, backend.fingerprint, f"rim-edge {__version__}"
 
 
 def _ask(bundle: Bundle, encoder: PromptEncoder, backend: Backend, golden: GoldenQuestion) -> tuple[Floats, float]:
@@ -184,9 +192,8 @@ def _ask(bundle: Bundle, encoder: PromptEncoder, backend: Backend, golden: Golde
         raise BundleCorruptError(
             f"{bundle.path}: a golden question cannot be asked ({error}) Export the bundle again."
         ) from None
-    inputs = np.array([ids]), np.array([len(ids)]), np.array([golden.blocks])
     start = time.perf_counter()
-    (logits,) = backend.run(*inputs)
+    (logits,) = run_rows(backend, [ids], golden.blocks)
     return logits, time.perf_counter() - start
 
 

@@ -49,7 +49,7 @@ def read_row(value: Any) -> Row:
     row = _flat(value)
     ignored = ignored_keys(row)
     options = options_of(row)
-    question = Question(_question(row), options.texts)
+    question = Question(_question(row), options.texts or None)
     try:
         question.rendered().encode()
         return Row(question, row.get("id"), row.get("steps"), ignored, answers_of(row, options))

@@ -37,7 +37,13 @@ def flip(path: Path) -> None:
         ({"engine": "gpu"}, InputError, "There is no engine 'gpu', expected one of auto, ort-cpu"),
         ({"precision": "int3"}, InputError, "There is no precision 'int3', expected one of fp32, bf16"),
         ({"precision": "int8"}, BundleNotFoundError, "has no int8 variant, it has fp32"),
-        ({"threads": 0}, InputError, "Got 0 threads, expected at least 1"),
+        ({"threads": 0}, InputError, "Got 0 threads, expected 1 to "),
+        ({"threads": 10**6}, InputError, "Got 1000000 threads, expected 1 to "),
+        ({"threads": True}, InputError, "threads is True, expected a whole number from 1 to "),
+        ({"threads": 1.5}, InputError, "threads is 1.5, expected a whole number from 1 to "),
+        ({"threads": "2"}, InputError, "threads is '2', expected a whole number from 1 to "),
+        ({"answers": "nope"}, InputError, "answers is 'nope', expected one of: one, many."),
+        ({"answers": 1}, InputError, "answers is 1, expected one of: one, many."),
     ],
 )
 def test_bad_wishes(tiny_bundle: Path, options: dict[str, Any], error: type[RimError], message: str) -> None:
@@ -87,7 +93,7 @@ def test_the_self_test_runs_once(tiny_bundle: Path) -> None:
 def test_another_release_tests_again(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     Engine.load(tiny_bundle).close()
-    monkeypatch.setattr(selftest, "release", lambda: "9.9.9")
+    monkeypatch.setattr(selftest, "__version__", "9.9.9")
     Engine.load(tiny_bundle, progress=told.append).close()
     assert len(told) == 4
 
