@@ -14,4 +14,4 @@ with Engine.load(sys.argv[1]) as engine:
     )
 
 print(f"{answer.letter}: {answer.choice}")
-print(f"confidence {answer.confidence:.0%}, {answer.engine} at {answer.precision}, {answer.latency_ms:.0f} ms")
+print(f"leads by {100 * answer.lead:.0f} points of 100, {answer.engine} at {answer.precision}, {answer.latency_ms:.0f} ms")
