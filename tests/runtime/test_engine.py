@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import math
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -379,3 +380,18 @@ def test_what_is_loaded_is_logged(tiny_bundle: Path, caplog: pytest.LogCaptureFi
     text = caplog.text
     assert "ort-cpu passed the self-test: 4 of 4 golden questions" in text
     assert "loaded tiny on ort-cpu at fp32" in text
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is read from /proc")
+@pytest.mark.parametrize("name", ["ort-cpu", "openvino"])
+def test_the_memory_of_one_long_question_is_given_back(name: str) -> None:
+    pytest.importorskip(name.replace("ort-cpu", "onnxruntime"))
+
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    with Engine.load(DEMO_FOLDER, engine=name) as engine:
+        engine.ask(STEM)
+        before = resident_mb()
+        engine.warm_up()  # as many tokens as the demo takes
+        assert resident_mb() - before < 15

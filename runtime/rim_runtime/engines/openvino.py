@@ -21,6 +21,7 @@ from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, first_lin
 from rim_runtime.errors import CancelledError, EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.openvino import import_openvino
 from rim_runtime.machine.cpu import this_cpu
+from rim_runtime.machine.memory import give_back
 
 SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
@@ -78,6 +79,9 @@ class OpenVinoBackend:
         except Exception as error:  # its errors have no other common base
             check(cancel)
             raise run_failed(self.name, question_ids, error) from error
+        finally:
+            if question_ids.size > CPU_BATCH_TOKENS:
+                give_back()
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:

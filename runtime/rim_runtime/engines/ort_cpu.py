@@ -17,6 +17,7 @@ from rim_runtime.engines.graph import CPU_BATCH_TOKENS, INPUTS, Graph, first_lin
 from rim_runtime.errors import CancelledError, EngineClosedError, EngineUnavailableError
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.cpu import this_cpu
+from rim_runtime.machine.memory import give_back
 
 SPIN_US = "100"
 """How long idle worker threads spin, in microseconds: long enough for the gaps between operators. On free cores
@@ -35,8 +36,8 @@ ONE_ANSWER: Mapping[Precision, Mapping[str, str]] = {
 }
 """Session options for one answer alone: the start is 1.0 s faster, the answer 0.07 s slower (1.7B, two cores).
 int4 is left out, because it takes 4.5 times as long without prepacking."""
-GIVE_BACK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
-"""Run option for more tokens than a usual batch has: the memory they took is given back after the answer."""
+SHRINK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
+"""Run option for more tokens than a usual batch has: the arena gives back the memory they took."""
 TYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 """ONNX Runtime's names for the types we use."""
 
@@ -75,8 +76,9 @@ class OrtCpuBackend:
             raise EngineClosedError
         feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
         options = self._new_run()
-        if question_ids.size > CPU_BATCH_TOKENS:
-            options.add_run_config_entry(*GIVE_BACK)
+        is_long = question_ids.size > CPU_BATCH_TOKENS
+        if is_long:
+            options.add_run_config_entry(*SHRINK)
         try:
             with when_cancelled(cancel, lambda: setattr(options, "terminate", True)):
                 (logits,) = session.run([self._graph.output], feed, options)
@@ -85,6 +87,9 @@ class OrtCpuBackend:
         except Exception as error:  # its errors have no other common base
             check(cancel)
             raise run_failed(self.name, question_ids, error) from error
+        finally:
+            if is_long:
+                give_back()
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:

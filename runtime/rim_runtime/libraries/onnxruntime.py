@@ -68,6 +68,20 @@ def installed_wheels() -> dict[str, str]:
     return found
 
 
+def onnxruntime_version() -> str:
+    """Return the installed wheels and versions, if possible without importing; `unknown` if it is not here.
+
+    Frozen applications have no package metadata, and must still notice another release.
+    """
+    wheels = installed_wheels()
+    if wheels:
+        return " ".join(map(" ".join, wheels.items()))
+    try:
+        return str(import_onnxruntime().__version__)
+    except UnavailableError:
+        return "unknown"
+
+
 def has_cuda_provider() -> bool:
     """Whether the installed wheel is the one for NVIDIA GPUs, without importing it."""
     from importlib.util import find_spec

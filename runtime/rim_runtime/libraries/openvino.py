@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rim_runtime.errors import EngineUnavailableError, MissingExtraError
+from rim_runtime.errors import EngineUnavailableError, MissingExtraError, UnavailableError
 from rim_runtime.libraries.importing import import_apart
 
 COMMAND = 'pip install "rim-edge[openvino]"'
@@ -40,12 +40,19 @@ def host_reports() -> bool:
 
 
 def openvino_version() -> str:
-    """Return the installed version without importing OpenVINO; `unknown` without package metadata."""
+    """Return the installed version, if possible without importing OpenVINO; `unknown` if it is not here.
+
+    Frozen applications have no package metadata, and must still notice another release.
+    """
     from importlib import metadata  # slow to import, and only needed when an engine is loaded
 
     try:
         return metadata.version("openvino")
     except metadata.PackageNotFoundError:
+        pass
+    try:
+        return str(import_openvino().__version__)
+    except UnavailableError:
         return "unknown"
 
 

@@ -18,7 +18,7 @@ from rim_runtime.engines.backend import Answers
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.registry import require_engine
 from rim_runtime.errors import EngineFailedError, RimError, SelfTestError, UnavailableError
-from rim_runtime.libraries.onnxruntime import installed_wheels
+from rim_runtime.libraries.onnxruntime import onnxruntime_version
 from rim_runtime.libraries.openvino import openvino_version
 from rim_runtime.loading import selftest
 from rim_runtime.loading.selftest import GoldenRun, LoadContext, OpenedEngine, open_tested
@@ -185,7 +185,7 @@ def _facts(context: LoadContext) -> tuple[str, ...]:
     return (
         context.bundle.manifest.sha256,
         ", ".join(f"{engine} {variant.name}" for engine, variant in context.candidates.cpu.items()),
-        " ".join(["onnxruntime", *map(" ".join, installed_wheels().items())]),
+        f"onnxruntime {onnxruntime_version()}",
         f"openvino {openvino_version()}",
         f"{cpu.fingerprint}, {context.use.threads or cpu.cores} threads",
         f"rim-edge {__version__}",

@@ -8,8 +8,9 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from rim_runtime.machine.cpu_quota import cpu_quota
+
 _CPUINFO = Path("/proc/cpuinfo")
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _INTERESTING = (
     ("avx2", "avx2"),
     ("avx512f", "avx512f"),
@@ -75,13 +76,4 @@ def _usable_cores(processors: list[dict[str, str]]) -> int | None:
         for entry in processors
         if entry.get("processor", "").isdigit() and int(entry["processor"]) in allowed
     }
-    return max(1, min(len(cores) or len(allowed), _quota() or len(allowed)))
-
-
-def _quota() -> int | None:
-    """Return the container's CPU quota in whole cores, rounded up; None if there is none."""
-    try:
-        quota, period = _QUOTA.read_text(encoding="ascii").split()
-        return None if quota == "max" else -(-int(quota) // int(period))
-    except (OSError, ValueError):
-        return None
+    return max(1, min(len(cores) or len(allowed), cpu_quota() or len(allowed)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,8 @@ from rim_runtime.bundle.manifest import Variant
 from rim_runtime.engines import registry
 from rim_runtime.engines.backend import Floats, Ints
 from rim_runtime.engines.ort_cpu import OrtCpuBackend
+from rim_runtime.libraries.onnxruntime import onnxruntime_version
+from rim_runtime.libraries.openvino import openvino_version
 from rim_runtime.loading import fallback, selftest
 
 MakeBundle = Callable[..., Path]
@@ -256,7 +259,7 @@ def test_it_measures_again_where_something_changed(
     monkeypatch.setattr(fallback, "openvino_version", lambda: "9.9.9")
     load(tiny_bundle)
     assert machine.opens() == (2, 1)
-    monkeypatch.setattr(fallback, "installed_wheels", lambda: {"onnxruntime": "9.9.9"})
+    monkeypatch.setattr(fallback, "onnxruntime_version", lambda: "onnxruntime 9.9.9")
     load(tiny_bundle)
     assert machine.opens() == (2, 1)
     load(tiny_bundle)
@@ -304,3 +307,17 @@ def test_one_installed_engine_is_taken_without_measuring(
         assert load(tiny_bundle) == (only, ())
         assert machine.opens() == opens
     assert not (own_home / "cache" / "choices").exists()
+
+
+def test_without_package_metadata_the_libraries_say_their_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a frozen application what was found about one release would be believed of the next."""
+
+    def none(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    found = onnxruntime_version(), openvino_version()
+    monkeypatch.setattr(metadata, "version", none)
+    frozen = onnxruntime_version(), openvino_version()
+    assert "unknown" not in frozen
+    for told, itself in zip(found, frozen, strict=True):
+        assert itself.partition("-")[0] in told or told in itself
