@@ -60,17 +60,20 @@ def test_the_page_lists_every_kind_of_error() -> None:
     modules = (errors, rim_export.errors, rim_edge.errors, bounds, usage)
     classes = {item for module in modules for item in vars(module).values() if isinstance(item, type)}
     raised = {item for item in classes if issubclass(item, errors.RimError)}
-    table = {
-        code: set(re.findall(r"`([a-z-]+)`", kinds))
-        for code, kinds in re.findall(r"^\| (\d) \| (.*) \|$", PAGE, re.M)
-    }
-    for item in raised - {errors.RimError, errors.CheckError, errors.UnavailableError}:
+    page = (REPOSITORY / "docs" / "errors.md").read_text(encoding="utf-8")
+    listed: dict[str, tuple[str, str]] = {}
+    for code, part in re.findall(r"^## Exit code (\d)(.*?)(?=^## |\Z)", page, re.M | re.S):
+        for kind, name in re.findall(r"^### (\S+)\n\n`\w+` `(\w+)`", part, re.M):
+            listed[kind] = code, name
+    raised -= {errors.RimError}
+    for item in raised:
         try:
             error = item("x")
         except TypeError:  # it takes more than a message, which does not matter here
             error = item.__new__(item)
-        kind, code = error_body(error)["error"]["kind"], exit_code(error)
-        assert kind in table[str(code)], f"{kind} is {code}"
+        assert listed.pop(error.kind, None) == (str(item.exit_code), item.__name__), error.kind
+        assert (exit_code(error), error_body(error)["error"]["kind"]) == (item.exit_code, error.kind)
+    assert not listed, "the page names what is raised nowhere"
 
 
 @pytest.mark.parametrize("verb", ASKED)
