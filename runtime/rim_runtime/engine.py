@@ -25,7 +25,7 @@ from rim_runtime.engines.lifetime import LOADS, Lifetime
 from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineFailedError, QuestionError
 from rim_runtime.loading.load import load_parts
-from rim_runtime.machine.log import logger
+from rim_runtime.machine.log import tell
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
 
@@ -71,7 +71,7 @@ class Engine:
         start = time.perf_counter()
         with LOADS.run():
             loaded = load_parts(resolve_bundle(bundle).path, engine, precision, use, progress)
-        logger().info(
+        tell(
             "loaded %s on %s at %s in %.2f s",
             loaded.manifest.name,
             loaded.backend.name,
@@ -79,7 +79,7 @@ class Engine:
             time.perf_counter() - start,
         )
         for text in loaded.notes:
-            logger().info("%s", text)
+            tell("%s", text)
         return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
 
     @property

@@ -35,7 +35,7 @@ from rim_runtime.engines.backend import run_rows
 from rim_runtime.testing import fake_engine, fake_manifest
 
 from rim_edge.puzzles.fresh import fresh_puzzles
-from tests.places import DEMO_FOLDER
+from tests.places import DEMO_FOLDER, need
 
 STEM = "Which vitamin deficiency causes scurvy?"
 VITAMINS = ["Vitamin A", "Vitamin B12", "Vitamin C", "Vitamin D"]
@@ -321,7 +321,7 @@ def test_a_question_that_is_given_up_ends() -> None:
 @pytest.mark.parametrize("name", ["ort-cpu", "openvino"])
 def test_a_real_engine_stops_in_the_middle_of_an_answer(name: str) -> None:
     """A batch of long questions takes the demo seconds, and is stopped at once."""
-    pytest.importorskip(name.replace("ort-cpu", "onnxruntime"))
+    need(name)
     with Engine.load(DEMO_FOLDER, engine=name) as engine:
         rows = [[0] * engine.manifest.limits.question_tokens] * 128
         cancel = Cancellation()
@@ -385,7 +385,7 @@ def test_what_is_loaded_is_logged(tiny_bundle: Path, caplog: pytest.LogCaptureFi
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is read from /proc")
 @pytest.mark.parametrize("name", ["ort-cpu", "openvino"])
 def test_the_memory_of_one_long_question_is_given_back(name: str) -> None:
-    pytest.importorskip(name.replace("ort-cpu", "onnxruntime"))
+    need(name)
 
     def resident_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

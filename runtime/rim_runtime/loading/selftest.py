@@ -21,7 +21,7 @@ from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.registry import open_backend
 from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
 from rim_runtime.loading.candidates import Candidates
-from rim_runtime.machine.log import logger
+from rim_runtime.machine.log import tell
 from rim_runtime.machine.records import Records
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import offered_letters
@@ -175,7 +175,7 @@ def ask_golden(
         agreed.append(_agrees(bundle, logits, question))
     if not all(agreed):
         raise SelfTestError(_message(bundle, backend, agreed))
-    logger().info("%s passed the self-test: %d of %d golden questions", backend.name, len(agreed), len(golden))
+    tell("%s passed the self-test: %d of %d golden questions", backend.name, len(agreed), len(golden))
     return GoldenRun(tuple(seconds), len(golden))
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
+import sys
 
-if TYPE_CHECKING:
+
+def tell(text: str, *given: object) -> None:
+    """Log what a user may want to know, at level info; `text` is a format as `logging` takes it.
+
+    A program that did not import `logging` has nobody who listens, and starts faster without it.
+    """
+    if "logging" not in sys.modules:
+        return
     import logging
 
-
-@functools.cache
-def logger() -> logging.Logger:
-    """Return the logger; info is what a user may want to know, debug is each step."""
-    import logging  # imported late: `import rim_runtime` does without
-
-    found = logging.getLogger("rim_runtime")
-    found.addHandler(logging.NullHandler())
-    return found
+    logger = logging.getLogger("rim_runtime")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.info(text, *given)

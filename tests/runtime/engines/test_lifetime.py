@@ -17,10 +17,10 @@ import pytest
 from rim_runtime import Engine, EngineClosedError, EngineFailedError, FakeBackend, Question
 from rim_runtime.testing import fake_engine
 
-from tests.places import DEMO_FOLDER
+from tests.places import DEMO_FOLDER, need
 
 ENGINES = ("ort-cpu", "openvino")
-QUITS = 8
+QUITS = 6
 """Programs an engine; tried with 40 as well."""
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -132,7 +132,7 @@ def test_a_program_that_quits_while_daemon_threads_work_ends_cleanly(
     engine: str, tiny_bundle: Path, own_home: Path
 ) -> None:
     """Without waiting at exit, each of these processes was aborted."""
-    pytest.importorskip(engine.replace("ort-cpu", "onnxruntime"))
+    need(engine)
     Engine.load(tiny_bundle, engine=engine).close()  # the self-test is done
 
     def quit_once(number: int) -> tuple[int, str]:
@@ -188,7 +188,7 @@ def test_a_forked_process_asks_ort_cpu_and_closes_it() -> None:
 @forks
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_is_refused_openvino() -> None:
-    pytest.importorskip("openvino")
+    need("openvino")
 
     def load() -> None:
         Engine.load(DEMO_FOLDER, engine="openvino")
