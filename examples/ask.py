@@ -13,5 +13,5 @@ with Engine.load(sys.argv[1]) as engine:
         ["Vitamin A", "Vitamin B12", "Vitamin C", "Vitamin D"],
     )
 
-print(f"{answer.letter}: {answer.choice}")
-print(f"leads by {100 * answer.lead:.0f} points of 100, {answer.engine} at {answer.precision}, {answer.latency_ms:.0f} ms")
+print(f"{answer.letter}: {answer.choice}, leads by {100 * answer.lead:.0f} points of 100")
+print(f"{answer.engine} at {answer.precision}, {answer.latency_ms:.0f} ms")
