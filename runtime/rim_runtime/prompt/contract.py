@@ -87,7 +87,7 @@ class PromptContract:
 
 def _whole_number(value: SupportsIndex) -> int | None:
     """Return a whole number of any type as an int; None for anything else, True and False included."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or getattr(value, "dtype", None) == "bool":  # numpy 1 takes its own as an index
         return None
     try:
         return operator.index(value)
