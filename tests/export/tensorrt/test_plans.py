@@ -20,7 +20,7 @@ from rim_runtime.tensorrt.build import build_plan, default_profiles
 from tests.export.gpu_graphs import Source, at_1_7b, two_layers
 
 PRECISIONS = ("fp16", "bf16", "int8", "fp8", "int4", "nvfp4")
-SECONDS, RESIDENT = 30, 4 << 30
+SECONDS, RESIDENT = 120, 4 << 30
 """What a plan of four layers of 1.7B may take, on two cores."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,17 @@ def test_a_file_that_just_changed_is_not_remembered(tiny_bundle: Path, monkeypat
     for _ in range(2):
         Engine.load(tiny_bundle, progress=told.append).close()
     assert sum(text.startswith(f"checking {GRAPH}.data") for text in told) == 2
+
+
+def test_a_file_dated_in_the_future_is_remembered(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrity, "HASH_EVERY_TIME", 0)
+    monkeypatch.setattr(integrity, "keeps_times", lambda device: True)
+    an_hour_ago = time.time() - 3600
+    monkeypatch.setattr(integrity.time, "time", lambda: an_hour_ago)  # the clock was set back
+    told: list[str] = []
+    for _ in range(2):
+        Engine.load(tiny_bundle, progress=told.append).close()
+    assert sum(text.startswith(f"checking {GRAPH}.data") for text in told) == 1
 
 
 def test_a_failed_load_leaves_no_session_behind(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
