@@ -72,7 +72,7 @@ SaveOption = Annotated[
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows with answers (.jsonl, .txt, or .gz).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows with answers (.jsonl, .json or .txt).")],
     blocks: BudgetsOption = None,
     bundle: BundleOption = None,
     engine: EngineOption = EngineName.AUTO,

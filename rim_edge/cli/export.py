@@ -133,7 +133,7 @@ CertifyOption = Annotated[
     typer.Option(
         "--certify",
         metavar="FILE",
-        help="Your own questions to compare on (.jsonl, .jsonl.gz).",
+        help="Your own questions to compare on (.jsonl or .json).",
         show_default="96 questions that ship",
         rich_help_panel=PROOF,
     ),

@@ -45,7 +45,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="FILE[=WEIGHT]",
-        help="Rows (.jsonl, .txt, or .gz); repeat it for each file.",
+        help="Rows (.jsonl, .json or .txt); repeat it for each file.",
         show_default="generated puzzles",
         rich_help_panel=DATA,
     ),

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from rim_runtime.errors import EngineClosedError, EngineFailedError
+from rim_runtime.engines.graph import forked
+from rim_runtime.errors import EngineClosedError
 
 Result = TypeVar("Result")
 
@@ -30,10 +31,7 @@ class OwnThread:
         Raises EngineClosedError after `close`, and EngineFailedError in a forked process: threads do not follow.
         """
         if os.getpid() != self._process:
-            raise EngineFailedError(
-                f"{self._engine} was loaded before this process was forked, and CUDA does not follow into forks. "
-                "Load the engine in the new process."
-            )
+            raise forked(self._engine)
         try:
             future = self._pool.submit(_without_frames, work, *given)
         except RuntimeError:  # it was shut down
