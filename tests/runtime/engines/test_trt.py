@@ -100,7 +100,7 @@ def test_a_forked_process_is_told_to_load_again(rig: Rig, monkeypatch: pytest.Mo
     backend = rig.backend()
     with monkeypatch.context() as forked:
         forked.setattr(own_thread.os, "getpid", lambda: 1)
-        with pytest.raises(EngineFailedError, match="threads do not follow into forks.*by 'spawn'"):
+        with pytest.raises(EngineFailedError, match=r"threads do not follow into forks.*by 'spawn'"):
             ask(backend)
         backend.close()  # does not wait for a thread that is not there
     assert ask(backend).shape == (1, 10)
