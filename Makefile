@@ -11,8 +11,9 @@ ask: $(VENV)/.runs
 	@$(BIN)/rim-edge ask "$(Q)"
 
 # As many processes as cores, four at most, each on one thread: several at once would share the cores.
+# One that dies is not replaced, because pytest-xdist can then wait for ever: the run ends and names its test.
 test: $(VENV)/.develops
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 lint: $(VENV)/.develops
 	$(BIN)/ruff check .

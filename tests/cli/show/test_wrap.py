@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import sys
 
 import pytest
@@ -62,7 +60,7 @@ class Terminal(io.StringIO):
 def test_notes_break_between_words(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((width, 50)))
+    monkeypatch.setenv("COLUMNS", str(width))
     text = "this is the embedded demo, a toy that answers three kinds of puzzle and knows nothing else"
     note(text)
     lines = stream.getvalue().rstrip("\n").split("\n")
