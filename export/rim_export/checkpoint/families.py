@@ -52,6 +52,12 @@ REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
         Refusal("attention bias (attention_bias)", lambda config: bool(config.get("attention_bias"))),
         Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
     ),
+    "llama": (
+        Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope),
+        Refusal("attention bias (attention_bias)", lambda config: bool(config.get("attention_bias"))),
+        Refusal("bias in the MLP (mlp_bias)", lambda config: bool(config.get("mlp_bias"))),
+        Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
+    ),
 }
 """Supported `model_type`s, and the options refused in each."""
 

@@ -117,7 +117,7 @@ def test_code_in_a_checkpoint_is_not_run_and_nobody_is_asked(
 @pytest.mark.parametrize(
     ("entries", "named"),
     [
-        ({"model_type": "llama"}, "'llama'"),
+        ({"model_type": "gpt_neox"}, "'gpt_neox'"),
         ({"use_sliding_window": True}, "sliding window"),
         ({"layer_types": ["sliding_attention"] * 3}, "sliding window"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope scaling"),

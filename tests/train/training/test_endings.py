@@ -228,11 +228,11 @@ def test_letters_and_open_answers_are_scored_apart_after_each_stage(base, tmp_pa
     assert outcome.scores.stages[-1].by_blocks == tuple(found.by_blocks.values())
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("kind", ["bloom", "gpt_neox"])
 def test_a_model_that_cannot_be_exported_is_refused_before_it_is_trained(base, tmp_path, kind):
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text(json.dumps({"model_type": kind}))
-    with pytest.raises(UnsupportedModelError, match=f"model_type is '{kind}', supported: qwen3"):
+    with pytest.raises(UnsupportedModelError, match=f"model_type is '{kind}', supported: "):
         run_job(replace(job(base, tmp_path / "out"), model=tmp_path / "base"))
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
