@@ -8,13 +8,19 @@ Rows may have any of the forms in docs/rows.md: ours, MedQA's, MedMCQA's, MMLU's
 import sys
 from pathlib import Path
 
-from rim_runtime import Engine, RimError, read_rows
+from rim_runtime import Engine, Progress, RimError, read_rows
+
+
+def show(step: Progress) -> None:
+    """Say each slow step once; a window would draw `step.share`."""
+    if not step.done:
+        print(step.text, file=sys.stderr)
 
 
 def main(bundle: str, file: str) -> None:
     """Ask every row, and compare letters where a row has one."""
     rows = read_rows(Path(file))
-    with Engine.load(bundle, progress=lambda text: print(text, file=sys.stderr)) as engine:
+    with Engine.load(bundle, progress=show) as engine:
         answers = engine.ask_many([row.question for row, _ in rows])
     letters = [(right, answer.letter) for (_, right), answer in zip(rows, answers, strict=True) if right]
     print(f"{sum(right == letter for right, letter in letters)} of {len(letters)} right")

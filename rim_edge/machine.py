@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from rim_runtime.bundle import names
-from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.bundle.names import ListedBundle, default_trouble, list_bundles
 from rim_runtime.engines.gpu_engines import plan_requirements
@@ -136,7 +136,7 @@ class Machine:
         return _advice(self)
 
 
-def examine(progress: Progress | None = None) -> Machine:
+def examine(progress: Callable[[str], None] | None = None) -> Machine:
     """Examine this machine and try its engines; what is missing or broken never raises.
 
     `progress` is called with a line of text before each step that may take a moment.
@@ -179,7 +179,7 @@ def _demo() -> Bundle | None:
     return demo
 
 
-def _tried(status: EngineStatus, demo: Bundle | None, tell: Progress) -> EngineReport:
+def _tried(status: EngineStatus, demo: Bundle | None, tell: Callable[[str], None]) -> EngineReport:
     """Ask an engine that seems to be here one question of the demo's."""
     if not status.available or demo is None:
         return EngineReport(status.name, status.available, status.reason)

@@ -8,8 +8,9 @@ import typer
 
 from rim_edge.cli.bundle_files import copy, remove
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
-from rim_edge.cli.output import console, note, print_json, progress_line
+from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.pages import Command, Group, epilog
+from rim_edge.cli.progress import runtime_line
 from rim_edge.cli.show.numbers import megabytes
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def use(name: BundleArgument, as_json: JsonOption = False) -> None:
 def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """Hash every file of a bundle against its manifest; exit 3 if one differs."""
     checked = _load(name)
-    with progress_line() as progress:
-        checked.verify(lambda file: progress(f"hashing {file}"))
+    with runtime_line() as progress:
+        checked.verify(progress)
     size = sum(entry.bytes for entry in checked.manifest.files.values())
     extra = checked.unlisted_files()
     body = {"name": checked.manifest.name, "path": str(checked.path), "ok": True, "bytes": size}
@@ -99,8 +100,8 @@ def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
     from rim_runtime.bundle import trust
 
     checked = _load(name)
-    with progress_line() as progress:
-        checked.verify(lambda file: progress(f"hashing {file}"))
+    with runtime_line() as progress:
+        checked.verify(progress)
     if checked.manifest.plans:
         trust.trust(checked.manifest)
     _tell_trust(checked, as_json, "its plans may be loaded here, as long as nothing in the bundle changes")

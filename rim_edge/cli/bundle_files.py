@@ -10,7 +10,8 @@ import typer
 
 from rim_edge.cli.errors.usage import NotConfirmedError, UsageError
 from rim_edge.cli.options import BundleArgument, JsonOption
-from rim_edge.cli.output import console, note, print_json, progress_line
+from rim_edge.cli.output import console, note, print_json
+from rim_edge.cli.progress import runtime_line
 from rim_edge.cli.show.numbers import megabytes
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def copy(name: BundleArgument, target: TargetArgument, as_json: JsonOption = Fal
     from rim_runtime.bundle.names import find_bundle
 
     source = Bundle.load(find_bundle(name))
-    with progress_line() as progress:
-        copy_bundle(source, target, lambda file: progress(f"copying {file}"))
+    with runtime_line() as progress:
+        copy_bundle(source, target, progress)
     size = sum(entry.bytes for entry in source.manifest.files.values())
     if as_json:
         print_json(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rim_runtime.engines.backend import Answers
 
-from rim_edge.cli.output import note, progress_line
+from rim_edge.cli.output import note
+from rim_edge.cli.progress import runtime_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def load_engine(
     """Load a bundle whose nature the user knows, and say what was noted on the way."""
     from rim_runtime.engine import Engine
 
-    with progress_line() as progress:
+    with runtime_line() as progress:
         loaded = Engine.load(bundle, engine=engine, precision=precision, answers=answers, progress=progress)
     for text in loaded.notes:
         note(text)

@@ -6,8 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
+from rim_edge.cli.output import progress_line
 from rim_edge.cli.show.numbers import clock
+
+if TYPE_CHECKING:
+    from rim_runtime.progress import OnProgress, Progress
 
 Advance = Callable[[int], None]
 """Called with how much more is done."""
@@ -21,12 +26,29 @@ def counted(what: str, total: int) -> Iterator[Advance]:
         yield _Lines(what, total)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(what, total=total)
         yield lambda done: shown.advance(task, done)
+
+
+@contextmanager
+def runtime_line() -> Iterator[OnProgress]:
+    """Give what shows the runtime's slow steps in one changing line on a terminal, and nothing elsewhere."""
+    with progress_line() as show:
+        yield lambda step: show(_line(step))
+
+
+def _line(step: Progress) -> str:
+    """Return a step's text, with the share that is done once there is one; a count in the text is enough."""
+    from rim_runtime.progress import Stage
+
+    if not step.share or step.stage is Stage.SELF_TEST:
+        return step.text
+    return f"{step.text}, {100 * step.share:.0f} %"
 
 
 class _Lines:

@@ -39,6 +39,7 @@ from rim_runtime.errors import (
     UnavailableError,
     kind_of,
 )
+from rim_runtime.progress import OnProgress, Progress, Stage
 from rim_runtime.prompt.contract import Prompt, PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question
@@ -74,7 +75,9 @@ __all__ = [
     "InputError",
     "Manifest",
     "MissingExtraError",
+    "OnProgress",
     "Precision",
+    "Progress",
     "Prompt",
     "PromptContract",
     "PromptEncoder",
@@ -85,6 +88,7 @@ __all__ = [
     "Row",
     "RowError",
     "SelfTestError",
+    "Stage",
     "StorageError",
     "TargetExistsError",
     "UnavailableError",

@@ -16,7 +16,6 @@ from typing import Self
 import numpy as np
 
 from rim_runtime.answer import Answer, lead_of, read_letters
-from rim_runtime.bundle.folder import Progress
 from rim_runtime.bundle.manifest import Manifest, Precision
 from rim_runtime.bundle.names import resolve_bundle
 from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats, run_rows
@@ -26,6 +25,7 @@ from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineFailedError, QuestionError
 from rim_runtime.loading.load import load_parts
 from rim_runtime.machine.log import tell
+from rim_runtime.progress import OnProgress
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
 
@@ -54,7 +54,7 @@ class Engine:
         precision: str | None = None,
         threads: int | None = None,
         answers: Answers = Answers.MANY,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
         cancel: Cancellation | None = None,
     ) -> Self:
         """Load a bundle, check it, and ask its golden questions if it is loaded here for the first time.
@@ -62,7 +62,7 @@ class Engine:
         `bundle` is a folder, or a name as `rim-edge bundle list` prints them (a Path is always a folder). None
         means the bundle that `rim-edge ask` uses: RIM_EDGE_BUNDLE, else the chosen default, else the demo.
         `threads` None means one per physical core; `answers` ONE starts sooner and answers slower (`Answers`);
-        `progress` is called with a line of text before each slow step; `cancel` gives the load up.
+        `progress` is called before each slow step and while it lasts; `cancel` gives the load up.
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
         and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine), and
         CancelledError.

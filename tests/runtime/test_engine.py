@@ -26,6 +26,7 @@ from rim_runtime import (
     EngineFailedError,
     FakeBackend,
     Head,
+    Progress,
     Question,
     QuestionError,
     QuestionTooLongError,
@@ -333,10 +334,10 @@ def test_a_real_engine_stops_in_the_middle_of_an_answer(name: str) -> None:
 
 def test_a_load_that_is_given_up_ends(tiny_bundle: Path) -> None:
     cancel = Cancellation()
-    asked: list[str] = []
+    asked: list[Progress] = []
 
-    def progress(text: str) -> None:
-        asked.append(text)
+    def progress(step: Progress) -> None:
+        asked.append(step)
         cancel.cancel()
 
     with pytest.raises(CancelledError):

@@ -7,7 +7,7 @@ one for that GPU. The same graph, targets, profiles and release give the same by
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,10 @@ from rim_runtime.libraries.tensorrt import Library, TensorRt, import_tensorrt, i
 from rim_runtime.machine.gpu import look
 from rim_runtime.tensorrt.build import build_plan, default_profiles
 
+from rim_export.progress import Progress
 from rim_export.settings import ExportOptions
 from rim_export.tensorrt.lint import require_legal
 from rim_export.tensorrt.targets import TargetChoice, choose_targets
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0..1."""
 
 NEEDED_FOR = "Building TensorRT plans"
 SECONDS_EACH, SECONDS_PER_GB = 1.5, 6.0

@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from rim_runtime.bundle.folder import Bundle, Progress, save_manifest
+from rim_runtime.bundle.folder import Bundle, save_manifest
 from rim_runtime.errors import BundleCorruptError, InputError, StorageError
 from rim_runtime.machine.storage import new_folder, refuse_existing
+from rim_runtime.progress import OnProgress, Progress, Stage
 
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 22
 """Bytes that are read, hashed and written at a time."""
 
 
-def copy_bundle(bundle: Bundle, target: Path, progress: Progress | None = None) -> None:
+def copy_bundle(bundle: Bundle, target: Path, progress: OnProgress | None = None) -> None:
     """Write the bundle's files, and nothing else from its folder, into `target`.
 
-    It appears whole or not at all. `progress` is called with each file's name.
+    It appears whole or not at all.
     Raises TargetExistsError and InputError (the target), StorageError (the disk refuses, or has no room for it)
     and BundleCorruptError (a file is not what the manifest says).
     """
@@ -27,23 +29,23 @@ def copy_bundle(bundle: Bundle, target: Path, progress: Progress | None = None) 
     _refuse_full(sum(entry.bytes for entry in bundle.manifest.files.values()), target)
     with new_folder(target) as work:
         for name in bundle.manifest.files:
-            if progress:
-                progress(name)
-            _copy_file(bundle, name, work / name)
+            _copy_file(bundle, name, work / name, progress)
         save_manifest(work, bundle.manifest)
 
 
-def _copy_file(bundle: Bundle, name: str, target: Path) -> None:
-    digest = hashlib.sha256()
+def _copy_file(bundle: Bundle, name: str, target: Path, progress: OnProgress | None) -> None:
+    digest, done, entry = hashlib.sha256(), 0, bundle.manifest.files[name]
     with target.open("xb") as copy:
-        for part in _parts(bundle.path / name):
+        for part in chain([b""], _parts(bundle.path / name)):  # the first is none: it is reported before it begins
             digest.update(part)
             copy.write(part)
-    expected = bundle.manifest.files[name].sha256
-    if digest.hexdigest() != expected:
+            done += len(part)
+            if progress:
+                progress(Progress(Stage.COPY, done, entry.bytes, f"copying {name}"))
+    if digest.hexdigest() != entry.sha256:
         raise BundleCorruptError(
             f"{bundle.path / name} was altered: its SHA-256 is {digest.hexdigest()[:12]}…, its manifest says "
-            f"{expected[:12]}…. Nothing was copied; export the bundle again, or take another copy of it."
+            f"{entry.sha256[:12]}…. Nothing was copied; export the bundle again, or take another copy of it."
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,13 @@ from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision,
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError, RimError
 from rim_runtime.machine.json_files import parse_json
 from rim_runtime.machine.open_file import OpenFile
+from rim_runtime.progress import OnProgress, Progress, Stage
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.jsonl"
 CERTIFICATE = "certificate.json"
 REQUIRED = (TOKENIZER, GOLDEN, CERTIFICATE)
-
-Progress = Callable[[str], None]
-"""Called with a line of text before each slow step."""
 
 
 @dataclass(frozen=True)
@@ -137,22 +135,25 @@ class Bundle:
                 f"{path} has {size:,} bytes, its manifest says {entry.bytes:,}. Copy the bundle again."
             )
 
-    def verify(self, progress: Progress | None = None) -> None:
+    def verify(self, progress: OnProgress | None = None) -> None:
         """Hash every file and check which files graphs read. Raises BundleCorruptError for the first fault."""
         for name in self.manifest.files:
-            if progress:
-                progress(name)
-            self.verify_file(name)
+            self.verify_file(name, progress)
         for variant in self.manifest.variants:
             check_locations(self.read_file(variant.graph), self.path / variant.graph, variant.data)
 
-    def verify_file(self, name: str) -> None:
+    def verify_file(self, name: str, progress: OnProgress | None = None) -> None:
         """Hash one file of the manifest. Raises BundleCorruptError if the hash differs."""
         try:
-            found = self.open_file(name).sha256()
+            found = self.hash_file(name, self.open_file(name), f"hashing {name}", progress)
         except OSError as error:
             raise _unreadable(self.path / name, error) from None
         self.check_hash(name, found)
+
+    def hash_file(self, name: str, opened: OpenFile, text: str, progress: OnProgress | None) -> str:
+        """Return the SHA-256 of a file of the manifest; `text` is what progress says of it. Raises OSError."""
+        total = self.manifest.files[name].bytes
+        return opened.sha256(progress and (lambda done: progress(Progress(Stage.HASH, done, total, text))))
 
     def open_file(self, name: str) -> OpenFile:
         """Open a file of the folder. Raises BundleCorruptError if it cannot be read."""

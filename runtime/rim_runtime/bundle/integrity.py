@@ -11,12 +11,13 @@ import time
 from dataclasses import dataclass
 
 from rim_runtime.bundle.external_data import check_locations
-from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.errors import BundleCorruptError
 from rim_runtime.machine.mounts import keeps_times
 from rim_runtime.machine.open_file import OpenFile
 from rim_runtime.machine.records import Records
+from rim_runtime.progress import OnProgress
 
 HASH_EVERY_TIME = 64_000_000
 """Files below this many bytes are read and hashed at every load; larger ones once, while they look unchanged."""
@@ -48,7 +49,7 @@ class GraphFiles:
                 )
 
 
-def check_file(bundle: Bundle, name: str, records: Records, progress: Progress | None) -> None:
+def check_file(bundle: Bundle, name: str, records: Records, progress: OnProgress | None) -> None:
     """Check one file of a bundle by its hash. Raises BundleCorruptError if the hash differs."""
     if bundle.manifest.files[name].bytes < HASH_EVERY_TIME:
         bundle.read_file(name)
@@ -56,7 +57,7 @@ def check_file(bundle: Bundle, name: str, records: Records, progress: Progress |
         _check_large(bundle, name, bundle.open_file(name), records, progress)
 
 
-def check_graph(bundle: Bundle, variant: Variant, records: Records, progress: Progress | None) -> GraphFiles:
+def check_graph(bundle: Bundle, variant: Variant, records: Records, progress: OnProgress | None) -> GraphFiles:
     """Check a variant's files and return what an engine may read of them. Raises BundleCorruptError."""
     graph, data = bundle.open_file(variant.graph), bundle.open_file(variant.data)
     model = bundle.read_file(variant.graph, graph)
@@ -79,15 +80,14 @@ def read_graph(bundle: Bundle, variant: Variant) -> GraphFiles:
     return GraphFiles(graph, data, graph.read(), variant.data, weights)
 
 
-def _check_large(bundle: Bundle, name: str, file: OpenFile, records: Records, progress: Progress | None) -> None:
+def _check_large(bundle: Bundle, name: str, file: OpenFile, records: Records, progress: OnProgress | None) -> None:
     entry = bundle.manifest.files[name]
     facts = (*file.identity, entry.sha256)
     if _can_remember(file) and records.has("hashes", *facts):
         return
-    if progress:
-        once = ", once" if _can_remember(file) else ""
-        progress(f"checking {name} ({entry.bytes / 1e6:,.0f} MB){once}")
-    bundle.check_hash(name, file.sha256())
+    once = ", once" if _can_remember(file) else ""
+    text = f"checking {name} ({entry.bytes / 1e6:,.0f} MB){once}"
+    bundle.check_hash(name, bundle.hash_file(name, file, text, progress))
     if _can_remember(file) and _has_settled(file) and file.is_unchanged():
         records.add("hashes", *facts)
 

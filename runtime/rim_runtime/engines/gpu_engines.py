@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Profile, Variant
 from rim_runtime.engines.backend import Backend
@@ -27,6 +27,7 @@ from rim_runtime.machine import gpu
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.gpu import Gpu, Gpus
 from rim_runtime.machine.ownership import written_by_others
+from rim_runtime.progress import OnProgress, Progress, Stage
 from rim_runtime.tensorrt.plans import PlanRequirements
 
 CUDA, DRIVER = (13, 0), "580"
@@ -59,13 +60,13 @@ def require_ort_cuda() -> str:
     return _ort_cuda()[1]
 
 
-def open_ort_cuda(bundle: Bundle, variant: Variant, progress: Progress | None = None) -> Backend:
+def open_ort_cuda(bundle: Bundle, variant: Variant, progress: OnProgress | None = None) -> Backend:
     """Open ONNX Runtime on the first GPU. Raises what OrtCudaBackend raises, and UnavailableError."""
     found, _ = _ort_cuda()
     need = _ort_need(installed_wheels())
     require_memory(need, require_gpu(need, found), _weights(bundle, variant))
     if progress:
-        progress(f"loading {variant.name} to the GPU")
+        progress(Progress(Stage.LOAD, None, None, f"loading {variant.name} to the GPU"))
     from rim_runtime.engines.ort_cuda import OrtCudaBackend
 
     with _unavailable("ort-cuda"):
@@ -100,7 +101,7 @@ def require_trt() -> str:
 
 
 def open_trt(
-    bundle: Bundle, variant: Variant, progress: Progress | None = None, files: GraphFiles | None = None
+    bundle: Bundle, variant: Variant, progress: OnProgress | None = None, files: GraphFiles | None = None
 ) -> Backend:
     """Open a plan of a variant on the first GPU; build one if there is none that may be loaded.
 
@@ -118,9 +119,13 @@ def open_trt(
     profiles = default_profiles(bundle.manifest.limits)
 
     def build(graph: Path, profiles: Sequence[Profile]) -> memoryview:
-        if progress:
-            progress(f"building a plan of {variant.name} for {chosen.name}, once")
-        plan = build_plan(trt, graph, (chosen.target,), profiles)
+        def report(share: float) -> None:
+            text = f"building a plan of {variant.name} for {chosen.name}, once"
+            if progress:
+                progress(Progress(Stage.BUILD_PLAN, int(100 * share), 100, text))
+
+        report(0.0)
+        plan = build_plan(trt, graph, (chosen.target,), profiles, report if progress else None)
         if files:
             files.require_unchanged()  # before the plan is kept
         return plan

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rim_runtime.bundle.folder import Bundle, Progress
+from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.integrity import GraphFiles, read_graph
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.engines.backend import Backend, EngineOptions
@@ -15,6 +15,7 @@ from rim_runtime.engines.ort_cpu import OrtCpuBackend, saturates
 from rim_runtime.errors import UnavailableError
 from rim_runtime.libraries.onnxruntime import has_cuda_provider, import_onnxruntime
 from rim_runtime.libraries.openvino import import_openvino
+from rim_runtime.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class _Entry:
     """Whether the library is installed, without importing it: importing may take longer than answering."""
     require: Callable[[], str]
     """Returns what would run; raises UnavailableError before any slow work."""
-    open: Callable[[Bundle, Variant, EngineOptions, Progress | None, GraphFiles], Backend]
+    open: Callable[[Bundle, Variant, EngineOptions, OnProgress | None, GraphFiles], Backend]
 
 
 def _openvino_version() -> str:
@@ -50,7 +51,7 @@ def _onnxruntime_version() -> str:
 
 # Engines are imported where they are opened, because most loads need only one.
 def _open_openvino(
-    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: OnProgress | None, files: GraphFiles
 ) -> Backend:
     from rim_runtime.engines.openvino import OpenVinoBackend
 
@@ -58,7 +59,7 @@ def _open_openvino(
 
 
 def _open_ort_cpu(
-    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: OnProgress | None, files: GraphFiles
 ) -> Backend:
     return OrtCpuBackend(bundle, variant, use, files)
 
@@ -70,7 +71,7 @@ def _require_ort_cuda() -> str:
 
 
 def _open_ort_cuda(
-    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: OnProgress | None, files: GraphFiles
 ) -> Backend:
     from rim_runtime.engines.gpu_engines import open_ort_cuda
 
@@ -84,7 +85,7 @@ def _require_trt() -> str:
 
 
 def _open_trt(
-    bundle: Bundle, variant: Variant, use: EngineOptions, progress: Progress | None, files: GraphFiles
+    bundle: Bundle, variant: Variant, use: EngineOptions, progress: OnProgress | None, files: GraphFiles
 ) -> Backend:
     from rim_runtime.engines.gpu_engines import open_trt
 
@@ -114,7 +115,7 @@ def open_backend(
     bundle: Bundle,
     variant: Variant,
     use: EngineOptions,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     files: GraphFiles | None = None,
 ) -> Backend:
     """Load a variant on an engine; without `files`, what is in the bundle's folder is taken unchecked.

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rim_runtime.bundle.folder import TOKENIZER, Bundle, Progress
+from rim_runtime.bundle.folder import TOKENIZER, Bundle
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
 from rim_runtime.bundle.manifest import Manifest, Variant, parse_precision
 from rim_runtime.engines.backend import Backend, EngineOptions
@@ -22,6 +22,7 @@ from rim_runtime.libraries.openvino import host_reports
 from rim_runtime.loading.candidates import find_candidates
 from rim_runtime.loading.selftest import LoadContext, OpenedEngine, open_tested
 from rim_runtime.machine.records import Records
+from rim_runtime.progress import OnProgress
 from rim_runtime.prompt.encoder import PromptEncoder
 
 
@@ -40,7 +41,7 @@ class LoadedParts:
 
 
 def load_parts(
-    path: str | Path, engine: str, precision: str | None, use: EngineOptions, progress: Progress | None
+    path: str | Path, engine: str, precision: str | None, use: EngineOptions, progress: OnProgress | None
 ) -> LoadedParts:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
     wish_for = parse_engine(engine)

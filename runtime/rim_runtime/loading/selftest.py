@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rim_runtime.answer import read_letters
-from rim_runtime.bundle.folder import Bundle, GoldenQuestion, Progress
+from rim_runtime.bundle.folder import Bundle, GoldenQuestion
 from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.engines.backend import Backend, EngineOptions, Floats, run_rows
@@ -23,6 +23,7 @@ from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
 from rim_runtime.loading.candidates import Candidates
 from rim_runtime.machine.log import tell
 from rim_runtime.machine.records import Records
+from rim_runtime.progress import OnProgress, Progress, Stage
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import offered_letters
 from rim_runtime.version import __version__
@@ -45,8 +46,8 @@ class LoadContext:
     """What the engine is for."""
     records: Records
     """What is remembered of earlier loads."""
-    progress: Callable[[str], None] | None
-    """Called with a text when something takes long."""
+    progress: OnProgress | None
+    """Called when something takes long."""
     files: Callable[[Variant], GraphFiles]
     """Checks a variant's files, the first time, and returns what to open. Raises BundleCorruptError."""
 
@@ -116,7 +117,7 @@ def self_test(
     encoder: PromptEncoder,
     backend: Backend,
     records: Records,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     cancel: Cancellation | None = None,
 ) -> str | None:
     """Ask the golden questions unless this bundle passed them here before; return a note, if there is one.
@@ -137,7 +138,7 @@ def timed_self_test(
     backend: Backend,
     records: Records,
     budget_s: float,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     cancel: Cancellation | None = None,
 ) -> GoldenRun:
     """Ask the golden questions and time them, even if they passed before; one untimed question warms up.
@@ -155,7 +156,7 @@ def ask_golden(
     encoder: PromptEncoder,
     backend: Backend,
     budget_s: float,
-    progress: Progress | None,
+    progress: OnProgress | None,
     cancel: Cancellation | None = None,
 ) -> GoldenRun:
     """Ask golden questions until the time is up. Raises SelfTestError where a letter differs, CancelledError."""
@@ -169,7 +170,8 @@ def ask_golden(
         if agreed and elapsed + elapsed / len(agreed) > budget_s:
             break
         if progress:
-            progress(f"self-test {len(agreed) + 1} of {len(golden)}, once for this bundle on this machine")
+            text = f"self-test {len(agreed) + 1} of {len(golden)}, once for this bundle on this machine"
+            progress(Progress(Stage.SELF_TEST, len(agreed), len(golden), text))
         logits, taken = _ask(bundle, encoder, backend, question)
         seconds.append(taken)
         agreed.append(_agrees(bundle, logits, question))

@@ -7,9 +7,12 @@ import hashlib
 import os
 import stat
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # never wait for a pipe's writer
+_AT_ONCE = 1 << 22
+"""Bytes that are hashed between two reports."""
 
 
 class OpenFile:
@@ -42,11 +45,23 @@ class OpenFile:
             file.seek(0)
             return file.read()
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of its content, hexadecimal. Raises OSError."""
-        with os.fdopen(os.dup(self._handle), "rb") as file:
+    def sha256(self, report: Callable[[int], None] | None = None) -> str:
+        """Return the SHA-256 of its content, hexadecimal; `report` is called with the bytes hashed so far, from 0.
+
+        Raises OSError.
+        """
+        digest, done = hashlib.sha256(), 0
+        part = memoryview(bytearray(min(_AT_ONCE, max(1, self.size))))
+        with os.fdopen(os.dup(self._handle), "rb", buffering=0) as file:
             file.seek(0)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            if report:
+                report(done)
+            while size := file.readinto(part):
+                digest.update(part[:size])
+                done += size
+                if report:
+                    report(done)
+        return digest.hexdigest()
 
     def is_unchanged(self) -> bool:
         """Whether it was not written since it was opened, and its path still stands for it."""

@@ -14,6 +14,7 @@ from rim_runtime import (
     BundleNotFoundError,
     Engine,
     InputError,
+    Progress,
     RimError,
     SelfTestError,
 )
@@ -30,6 +31,10 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
+
+
+def started(told: list[Progress], text: str) -> int:
+    return sum(step.text.startswith(text) and step.done == 0 for step in told)
 
 
 @pytest.mark.parametrize(
@@ -83,16 +88,16 @@ def test_auto_is_an_engine_that_says_its_name(tiny_bundle: Path) -> None:
 
 
 def test_the_self_test_runs_once(tiny_bundle: Path) -> None:
-    told: list[str] = []
+    told: list[Progress] = []
     Engine.load(tiny_bundle, progress=told.append).close()
-    assert told[0] == "self-test 1 of 4, once for this bundle on this machine"
+    assert told[0].text == "self-test 1 of 4, once for this bundle on this machine"
     assert len(told) == 4
     Engine.load(tiny_bundle, progress=told.append).close()
     assert len(told) == 4
 
 
 def test_another_release_tests_again(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    told: list[Progress] = []
     Engine.load(tiny_bundle).close()
     monkeypatch.setattr(selftest, "__version__", "9.9.9")
     Engine.load(tiny_bundle, progress=told.append).close()
@@ -129,7 +134,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     monkeypatch.setenv("RIM_EDGE_HOME", str(blocked))
-    told: list[str] = []
+    told: list[Progress] = []
     for _ in range(2):
         with Engine.load(tiny_bundle, progress=told.append) as engine:
             (note,) = engine.notes
@@ -161,10 +166,10 @@ def test_large_files_are_hashed_once_while_they_look_the_same(
 
 def test_a_file_that_just_changed_is_not_remembered(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(integrity, "HASH_EVERY_TIME", 0)
-    told: list[str] = []
+    told: list[Progress] = []
     for _ in range(2):
         Engine.load(tiny_bundle, progress=told.append).close()
-    assert sum(text.startswith(f"checking {GRAPH}.data") for text in told) == 2
+    assert started(told, f"checking {GRAPH}.data") == 2
 
 
 def test_a_file_dated_in_the_future_is_remembered(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,10 +177,10 @@ def test_a_file_dated_in_the_future_is_remembered(tiny_bundle: Path, monkeypatch
     monkeypatch.setattr(integrity, "keeps_times", lambda device: True)
     an_hour_ago = time.time() - 3600
     monkeypatch.setattr(integrity.time, "time", lambda: an_hour_ago)  # the clock was set back
-    told: list[str] = []
+    told: list[Progress] = []
     for _ in range(2):
         Engine.load(tiny_bundle, progress=told.append).close()
-    assert sum(text.startswith(f"checking {GRAPH}.data") for text in told) == 1
+    assert started(told, f"checking {GRAPH}.data") == 1
 
 
 def test_a_failed_load_leaves_no_session_behind(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:

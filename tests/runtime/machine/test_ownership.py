@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rim_runtime import Bundle, BundleCorruptError, Engine, SelfTestError, StorageError
+from rim_runtime import Bundle, BundleCorruptError, Engine, Progress, SelfTestError, Stage, StorageError
 from rim_runtime.bundle import integrity
 from rim_runtime.bundle.trust import is_trusted, trust
 from rim_runtime.machine.folders import cache_folder, home_folder, plans_folder, trust_file
@@ -42,9 +42,9 @@ def test_records_in_a_foreign_folder_do_not_count(tiny_bundle: Path, spoil: Spoi
     assert Engine.load(tiny_bundle).notes == ()
     spoiled = [*folders(), cache_folder() / "selftests"][which]
     spoil(spoiled)
-    asked: list[str] = []
+    asked: list[Progress] = []
     with Engine.load(tiny_bundle, progress=asked.append) as engine:
-        assert any(text.startswith("self-test") for text in asked), "it was not believed"
+        assert any(step.stage is Stage.SELF_TEST for step in asked), "it was not believed"
         (note,) = engine.notes
     status = spoiled.stat()
     assert note.startswith(f"{spoiled} belongs to user {status.st_uid} with mode {status.st_mode & 0o7777:04o}")
