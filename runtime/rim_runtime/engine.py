@@ -1,6 +1,6 @@
 """The runtime's public interface: load a bundle, ask it, close it.
 
-with Engine.load() as engine:  # the bundle that `rim-edge ask` uses; or a name, or a folder
+with Engine.load() as engine:  # the bundle that `rim-edge ask` uses; or a name, a folder, a .zip file
     answer = engine.ask("Which vitamin deficiency causes scurvy?", ["Vitamin A", "Vitamin C"])
 """
 
@@ -11,23 +11,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from rim_runtime.answer import Answer, lead_of, read_letters
 from rim_runtime.bundle.manifest import Manifest, Precision
 from rim_runtime.bundle.names import resolve_bundle
+from rim_runtime.engines.awaiting import in_thread
 from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats, run_rows
 from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.engines.lifetime import LOADS, Lifetime
 from rim_runtime.engines.shapes import similar_lengths
-from rim_runtime.errors import BrokenLogitsError, EngineFailedError, QuestionError
+from rim_runtime.errors import BrokenLogitsError, EngineFailedError, InputError, QuestionError
 from rim_runtime.loading.load import load_parts
 from rim_runtime.machine.log import tell
 from rim_runtime.progress import OnProgress
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 class Engine:
@@ -48,7 +52,7 @@ class Engine:
     @classmethod
     def load(
         cls,
-        bundle: str | Path | None = None,
+        bundle: str | Path | Traversable | None = None,
         *,
         engine: str = "auto",
         precision: str | None = None,
@@ -59,18 +63,19 @@ class Engine:
     ) -> Self:
         """Load a bundle, check it, and ask its golden questions if it is loaded here for the first time.
 
-        `bundle` is a folder, or a name as `rim-edge bundle list` prints them (a Path is always a folder). None
-        means the bundle that `rim-edge ask` uses: RIM_EDGE_BUNDLE, else the chosen default, else the demo.
+        `bundle` is a folder, a .zip file, a name as `rim-edge bundle list` prints them (a Path is never a name),
+        or a resource of a package (`importlib.resources.files`), which may be either. None means the bundle that
+        `rim-edge ask` uses: RIM_EDGE_BUNDLE, else the chosen default, else the demo.
         `threads` None means one per physical core; `answers` ONE starts sooner and answers slower (`Answers`);
         `progress` is called before each slow step and while it lasts; `cancel` gives the load up.
         Raises BundleNotFoundError and InputError (what was asked for), BundleVersionError, BundleCorruptError
-        and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine), and
-        CancelledError.
+        and SelfTestError (what was found), MissingExtraError and EngineUnavailableError (this machine),
+        StorageError (there is no room to unpack it), and CancelledError.
         """
         use = EngineOptions(threads, answers, cancel)
         start = time.perf_counter()
         with LOADS.run():
-            loaded = load_parts(resolve_bundle(bundle).path, engine, precision, use, progress)
+            loaded = load_parts(_place(bundle), engine, precision, use, progress)
         tell(
             "loaded %s on %s at %s in %.2f s",
             loaded.manifest.name,
@@ -116,6 +121,20 @@ class Engine:
         listed = None if choices is None else as_choices(choices)
         (answer,) = self.ask_many([Question(question, listed)], blocks=blocks, cancel=cancel)
         return answer
+
+    async def ask_async(
+        self,
+        question: str,
+        choices: Iterable[str] | Mapping[str, str] | None = None,
+        *,
+        blocks: int | None = None,
+    ) -> Answer:
+        """Answer one question in a thread of the event loop's executor; the loop goes on meanwhile.
+
+        A task that is cancelled, as by `asyncio.timeout`, gives the question up and ends when it has ended.
+        Raises what `ask` raises, and the CancelledError of asyncio.
+        """
+        return await in_thread(lambda cancel: self.ask(question, choices, blocks=blocks, cancel=cancel))
 
     def ask_many(
         self, questions: Iterable[Question], *, blocks: int | None = None, cancel: Cancellation | None = None
@@ -235,6 +254,15 @@ class Engine:
             bundle=self.bundle,
             latency_ms=latency_ms,
         )
+
+
+def _place(bundle: str | Path | Traversable | None) -> Path | Traversable:
+    """Return where the bundle lies that was asked for. Raises InputError."""
+    if bundle is None or isinstance(bundle, str | Path):
+        return resolve_bundle(bundle).path
+    if not hasattr(bundle, "joinpath"):
+        raise InputError(f"The bundle is a {type(bundle).__name__}, expected a name, a path or a resource.")
+    return bundle
 
 
 @dataclass(frozen=True)

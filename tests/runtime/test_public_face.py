@@ -39,7 +39,7 @@ def test_every_error_is_a_leaf_of_the_documented_tree() -> None:
 def test_import_has_no_side_effects() -> None:
     code = """
 import json, os, sys, threading
-unwanted = {"onnxruntime", "openvino", "torch", "transformers", "onnx", "huggingface_hub"}
+unwanted = {"asyncio", "onnxruntime", "openvino", "torch", "transformers", "onnx", "huggingface_hub"}
 before = dict(os.environ)
 import rim_runtime, rim_runtime.testing
 print(json.dumps({
@@ -71,7 +71,7 @@ def test_an_engines_library_is_imported_in_one_place(library: str, file: str) ->
 
 
 def test_the_runtime_has_no_network_code() -> None:
-    network = {"socket", "ssl", "urllib", "http", "requests", "httpx", "huggingface_hub", "asyncio"}
+    network = {"socket", "ssl", "urllib", "http", "requests", "httpx", "huggingface_hub"}
     for path in OWN_CODE[0].rglob("*.py"):
         assert not _imports(path) & network, path
 
