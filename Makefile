@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 Q ?= There are eight rooms, A to H, with one door out of each. The door in B leads to E. The door in G leads to A. The door in E leads to C. The door in H leads to G. The door in A leads to D. The door in F leads to B. The door in D leads to H. The door in C leads to F. You start in B and walk through three doors. In which room are you?
 
-.PHONY: ask test lint format docs demo clean
+.PHONY: ask smollm2 test lint format docs demo clean
 
 ask: $(VENV)/.runs
 	@$(BIN)/rim-edge ask "$(Q)"
+
+# Fetch a real model, export it, ask it (examples/smollm2).
+smollm2: $(VENV)/.converts
+	@$(BIN)/python examples/smollm2/make.py
 
 # As many processes as cores, four at most, each on one thread: several at once would share the cores.
 # One that dies is not replaced, because pytest-xdist can then wait for ever: the run ends and names its test.
@@ -43,6 +47,10 @@ $(VENV)/.runs: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[cpu]"
 	@touch $@
 
-$(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,dev]"
+$(VENV)/.converts: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[cpu,export,gguf]"
 	@touch $@ $(VENV)/.runs
+
+$(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,gguf,dev]"
+	@touch $@ $(VENV)/.runs $(VENV)/.converts

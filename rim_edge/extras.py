@@ -13,6 +13,7 @@ EXTRAS = {
     "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "ml_dtypes", "safetensors", "scipy"),
     "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock"),
     "tensorboard": ("torch", "tensorboard"),
+    "gguf": ("torch", "transformers", "gguf", "safetensors"),
 }
 """Extra to the modules it brings, as in pyproject.toml (`gpu` brings cpu's module in another wheel)."""
 

@@ -37,7 +37,7 @@ def write_checkpoint(
     state = model.state_dict() if weights is None else weights
     weights = {name: tensor.detach().to(dtype) for name, tensor in state.items()}
     require_finite(weights)
-    with _quiet(), _disk_errors():
+    with quiet_transformers(), _disk_errors():
         model.save_pretrained(folder, state_dict=weights)
         tokenizer.save_pretrained(folder)
     config_file = folder / "config.json"
@@ -73,7 +73,7 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
 
     tokenizer = Checkpoint.open(folder).load_tokenizer()
     try:
-        with _quiet():
+        with quiet_transformers():
             model, told = AutoModelForCausalLM.from_pretrained(
                 folder,
                 local_files_only=True,
@@ -86,12 +86,12 @@ def read_checkpoint(folder: Path) -> tuple[Any, Any]:
     except Exception as error:  # noqa: BLE001 (its checks raise what they like)
         reason = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded by transformers ({reason}). Mend the folder.") from None
-    _refuse_other_tensors(folder, told)
+    refuse_other_tensors(folder, told)
     _refuse_broken(folder, model)
     return model, tokenizer
 
 
-def _refuse_other_tensors(folder: Path, told: Mapping[str, Any]) -> None:
+def refuse_other_tensors(folder: Path, told: Mapping[str, Any]) -> None:
     """Raise CheckpointError for tensors that transformers made up, at random, or left out."""
     for key, words in (("missing_keys", "lacks"), ("unexpected_keys", "has, and its model does not know,")):
         if names := sorted(map(str, told[key])):
@@ -134,7 +134,7 @@ def _disk_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep transformers from drawing its own progress bars, which it does without a terminal too."""
     from transformers.utils import logging
 
