@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -42,10 +41,16 @@ def carry_license_and_card(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def _carry(source: Path | None, target: Path) -> None:
-    if source:
-        shutil.copyfile(source, target)
-    else:
+    if source is None:
         target.write_text("unknown\n", encoding="utf-8")
+        return
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{source} cannot be read ({error.strerror}). Check its permissions, or copy it again."
+        ) from None
+    target.write_bytes(content)
 
 
 def tool_versions() -> Mapping[str, str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from rim_runtime.errors import StorageError
-from rim_runtime.machine.storage import refuse_existing, storage_errors
+from rim_runtime.machine.storage import nearest_existing, refuse_existing, require_writable
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.question_sets import check_question_files
@@ -23,29 +22,18 @@ def check_request(model: str | Path, target: str | Path, options: ExportOptions)
     """
     target = Path(target)
     for place in (target, *filter(None, (options.report,))):
-        _require_new(place)
-    check_question_files(options.certify, options.calibration)
+        refuse_existing(place)
+        require_writable(place)
+    check_question_files(options.certify, options.golden, options.calibration)
     checkpoint = Checkpoint.open(model)
     _require_space(target, estimated_bytes(checkpoint, options))
     return checkpoint
 
 
-def _require_new(target: Path) -> None:
-    """Raise TargetExistsError if it exists, and StorageError unless it can be made in the folder above."""
-    with storage_errors(target):
-        refuse_existing(target)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=_existing(target)):
-            pass
-
-
 def _require_space(target: Path, needed: int) -> None:
-    free = shutil.disk_usage(_existing(target)).free
+    free = shutil.disk_usage(nearest_existing(target)).free
     if needed > free:
         raise StorageError(
             f"The disk is too full: {free / 1e6:,.0f} MB are free for {target}, the bundle takes about "
             f"{needed / 1e6:,.0f} MB. Nothing was written. Free some space, or choose another place (--output)."
         )
-
-
-def _existing(target: Path) -> Path:
-    return next(folder for folder in target.absolute().parents if folder.exists())

@@ -98,9 +98,11 @@ def evaluate(
 
     _refuse_what_excludes_each_other(bundle, engine, model, device, chain)
     if save is not None:
-        _require_room_for(save)
+        _refuse_unwritable(save)
     rows = _read_rows(file, skip_bad)[:limit]
     with _reader(bundle, engine, precision, model, device, chain) as reader:
+        if not reader.blocks:
+            note(f"{reader.subject.name} has no memory blocks: its zero-shot answers are scored")
         budgets = parse_blocks(blocks, reader.blocks)
         selection = select(rows, reader, file.name)
         _note_left_out(file, selection)
@@ -126,6 +128,11 @@ def parse_blocks(text: str | None, most: int) -> range:
     if match is None:
         raise QuestionError(f"--blocks is {text!r}, expected a number or LOW..HIGH, such as 0..{most}.")
     low, high = int(match[1]), int(match[2] or match[1])
+    if high and not most:
+        raise QuestionError(
+            f"--blocks is {text!r}, and there are no memory blocks here, expected 0. Leave it out, or add blocks "
+            "to the checkpoint: rim-edge train"
+        )
     if not low <= high <= most:
         raise QuestionError(f"--blocks is {text!r}, expected numbers from 0 to {most}, the lower one first.")
     return range(low, high + 1)
@@ -144,17 +151,12 @@ def _refuse_what_excludes_each_other(
         raise typer.BadParameter("--chain needs --model: a bundle answers in one pass and writes nothing")
 
 
-def _require_room_for(target: Path) -> None:
+def _refuse_unwritable(target: Path) -> None:
     """Refuse a file that exists or cannot be written, before hours of work."""
-    from tempfile import TemporaryFile
-
-    from rim_runtime.machine.storage import refuse_existing, storage_errors
+    from rim_runtime.machine.storage import refuse_existing, require_writable
 
     refuse_existing(target)
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=target.parent):
-            pass
+    require_writable(target)
 
 
 def _read_rows(file: Path, skip_bad: bool) -> list[Row]:
@@ -185,12 +187,12 @@ def _reader(
     if model is None:
         from rim_runtime.bundle.names import resolve_bundle
 
-        from rim_edge.cli.opening import open_engine
+        from rim_edge.cli.opening import folder_of, open_engine
         from rim_edge.evaluation.bundle_reader import BundleReader
 
-        folder = resolve_bundle(bundle).path
-        with open_engine(folder, engine, precision) as opened:
-            yield BundleReader(opened, folder)
+        place = resolve_bundle(bundle).path
+        with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
+            yield BundleReader(opened, place)
         return
     from rim_edge.cli.output import progress_line
     from rim_edge.extras import require_extra

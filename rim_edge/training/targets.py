@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_runtime.errors import StorageError
-from rim_runtime.machine.storage import refuse_existing, storage_errors
+from rim_runtime.machine.storage import nearest_existing, refuse_existing, require_writable
 
 from rim_edge.training.job import Job
 from rim_edge.training.memory import Shape, disk
@@ -16,11 +14,10 @@ from rim_edge.training.memory import Shape, disk
 
 def check_targets(job: Job) -> None:
     """Refuse an output that exists, and what cannot be written. Raises TargetExistsError and StorageError."""
-    with storage_errors(job.out):
-        refuse_existing(job.out)
-    _require_writable(job.out)
+    refuse_existing(job.out)
+    require_writable(job.out)
     if job.tensorboard is not None:
-        _require_writable(job.tensorboard / job.out.name)
+        require_writable(job.tensorboard / job.out.name)
 
 
 def check_room(job: Job, base: Checkpoint | None) -> None:
@@ -28,7 +25,7 @@ def check_room(job: Job, base: Checkpoint | None) -> None:
     if base is None:
         return
     checkpoint = sum(path.stat().st_size for path in base.weights.paths)
-    needed, place = disk(Shape.of(base.config), job.recipe, checkpoint), _nearest(job.out)
+    needed, place = disk(Shape.of(base.config), job.recipe, checkpoint), nearest_existing(job.out)
     saved = job.out.with_name(f"{job.out.name}.progress")  # an earlier state makes room for the next one
     free = shutil.disk_usage(place).free + sum(file.stat().st_size for file in saved.rglob("*") if file.is_file())
     if free < needed:
@@ -36,14 +33,3 @@ def check_room(job: Job, base: Checkpoint | None) -> None:
             f"{place} has {free / 1e9:,.1f} GB free, expected {needed / 1e9:,.1f} GB: two saved states, or one "
             f"and the checkpoint, lie beside {job.out} at a time. Free some space, or choose another --output."
         )
-
-
-def _require_writable(target: Path) -> None:
-    """Make a folder in the nearest one above a target, and remove it: permissions alone tell little."""
-    with storage_errors(target):
-        Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=_nearest(target))).rmdir()
-
-
-def _nearest(target: Path) -> Path:
-    """Return the nearest folder above a target that exists; the target itself where it is one."""
-    return next((path for path in (target, *target.absolute().parents) if path.exists()), Path())

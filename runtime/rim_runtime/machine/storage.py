@@ -30,11 +30,27 @@ _ABANDONED_S = 60.0
 
 
 def refuse_existing(target: Path) -> None:
-    """Raise TargetExistsError if `target` already exists."""
-    if target.exists() or target.is_symlink():
+    """Raise TargetExistsError if `target` already exists, and StorageError if its place cannot be looked at."""
+    with storage_errors(target):
+        exists = target.exists() or target.is_symlink()
+    if exists:
         raise TargetExistsError(
             f"{target} already exists, expected a new path. Choose another one, or delete it first."
         )
+
+
+def require_writable(target: Path) -> None:
+    """Raise StorageError if nothing can be made at `target`, or in it if it is a folder; nothing is left behind.
+
+    A folder is made in the nearest one that exists, and removed: permissions alone tell little.
+    """
+    with storage_errors(target):
+        Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=nearest_existing(target))).rmdir()
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return the path if it exists, else the nearest one above it that does. Raises OSError."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
 
 
 @contextmanager
@@ -110,10 +126,23 @@ def storage_errors(target: Path) -> Iterator[None]:
 
 def _message(target: Path, error: OSError) -> str:
     if _is_full(error):
-        parent = next(folder for folder in target.resolve().parents if folder.exists())
-        free = shutil.disk_usage(parent).free / 1e6
+        free = shutil.disk_usage(nearest_existing(target.resolve().parent)).free / 1e6
         return f"The disk is full: {free:,.0f} MB are free for {target}, nothing was written. Free some space."
+    if elsewhere := _elsewhere(error, target):
+        return (
+            f"{elsewhere} cannot be used ({error.strerror}), so {target} was not written. Check that file and its "
+            "permissions."
+        )
     return f"Cannot write {target} ({error.strerror}), nothing was written. Check the path and its permissions."
+
+
+def _elsewhere(error: OSError, target: Path) -> str | None:
+    """Return the file that an error is about if it is neither beside the target nor a folder above it."""
+    if not isinstance(error.filename, str):
+        return None
+    about, place = Path(error.filename).absolute(), target.absolute().parent
+    ours = about.name.startswith(f".{target.name}.")  # of require_writable, in a folder above
+    return None if ours or about.is_relative_to(place) or place.is_relative_to(about) else error.filename
 
 
 def _is_full(error: OSError) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from rim_runtime import StorageError, TargetExistsError
-from rim_runtime.machine.storage import new_folder, write_file
+from rim_runtime.machine.storage import new_folder, refuse_existing, require_writable, write_file
 
 
 def names(folder: Path) -> list[str]:
@@ -89,3 +89,33 @@ def test_a_small_file_is_replaced(tmp_path: Path) -> None:
     write_file(path, "néw")
     assert path.read_text(encoding="utf-8") == "néw"
     assert names(path.parent) == ["state.json"]
+
+
+@pytest.mark.parametrize("place", ["file/below", "file/a/b", "/proc/xx", "x" * 300, f"{'x' * 300}/below"])
+def test_places_that_cannot_be_written_are_known_beforehand(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"^Cannot write .*, nothing was written\. Check the path"):
+        refuse_existing(tmp_path / place)
+        require_writable(tmp_path / place)
+    assert names(tmp_path) == ["file"]
+
+
+def test_places_that_can_be_written_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for place in (Path("new"), Path("deep/new"), tmp_path / "a" / "b", tmp_path / "folder"):
+        require_writable(place)
+    assert names(tmp_path) == ["folder"]
+    assert names(tmp_path / "folder") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_file_that_is_read_meanwhile_is_the_one_that_is_named(tmp_path: Path) -> None:
+    """It was called the target, which could be written well."""
+    source, target = tmp_path / "source", tmp_path / "out" / "bundle"
+    message = rf"^{source} cannot be used \(No such file or directory\), so {target} was not written"
+    with pytest.raises(StorageError, match=message), new_folder(target):
+        source.read_bytes()
+    message = rf"^Cannot write {target} \(No such file or directory\)"
+    with pytest.raises(StorageError, match=message), new_folder(target) as work:
+        (work / "missing" / "file").write_bytes(b"")
