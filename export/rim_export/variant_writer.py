@@ -9,6 +9,7 @@ from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Compute, Variant
 
 from rim_export.graph.convert import UnboundGraph
+from rim_export.graph.skeleton import Anatomy
 from rim_export.progress import Progress
 from rim_export.recipes.recipe import Recipe, bind
 from rim_export.tensorrt.lint import require_legal
@@ -35,7 +36,7 @@ class VariantWriter:
         Raises GraphRuleError if a graph for GPUs is not legal for TensorRT.
         """
         unbound = replace(self.unbound, model=self.unbound.model.clone())
-        bind(recipe, unbound, self.weights, _matrices_of(unbound, wide))
+        bind(recipe, unbound, self.weights, _matrices_of(unbound, self.weights.anatomy, wide))
         if recipe.compute is not Compute.FP32:
             require_legal(unbound.model, recipe.name)
         graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
@@ -56,6 +57,6 @@ class VariantWriter:
         )
 
 
-def _matrices_of(unbound: UnboundGraph, layers: Sequence[int]) -> frozenset[str]:
-    starts = tuple(f"backbone.layers.{layer}." for layer in layers)
+def _matrices_of(unbound: UnboundGraph, anatomy: Anatomy, layers: Sequence[int]) -> frozenset[str]:
+    starts = tuple(f"{anatomy.layer(layer)}." for layer in layers)
     return frozenset(name for name in unbound.matrices if starts and name.startswith(starts))

@@ -23,8 +23,10 @@ from rim_runtime.bundle.manifest import Head
 from rim_runtime.prompt.contract import PromptContract
 from torch import nn
 
+from rim_export.graph.projection import Projection, use_projections
 from rim_export.graph.readout_row import gather_readout_row_early
-from rim_export.graph.single_pass import INPUTS, Projection, SinglePass, skeleton, use_projections
+from rim_export.graph.single_pass import INPUTS, SinglePass
+from rim_export.graph.skeleton import BACKBONE, anatomy_of, skeleton
 
 OPSET = 23
 READOUT = "readout.weight"
@@ -41,7 +43,7 @@ class UnboundGraph:
     embedding: str
     """Initializer of the embedding table, [vocabulary, hidden]."""
     vectors: frozenset[str]
-    """Initializers taken from the checkpoint without a transpose (norm gains)."""
+    """Initializers taken from the checkpoint as they are: gains and shifts of norms, biases, learned positions."""
 
 
 def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> UnboundGraph:
@@ -51,6 +53,7 @@ def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> 
     """
     language_model = skeleton(config)
     backbone = language_model.base_model
+    table = anatomy_of(language_model).table
     use_projections(backbone)
     outputs = letters if head is Head.LETTERS else int(config.vocab_size)
     module = SinglePass(backbone, Projection(int(config.hidden_size), outputs), contract).eval()
@@ -64,7 +67,7 @@ def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> 
         ClearMetadataAndDocStringPass(),  # node metadata contains source paths of this machine
     )(model)
     _describe(model)
-    return _unbound(model, module)
+    return _unbound(model, module, f"{BACKBONE}.{table}")
 
 
 def _make_parameters_distinct(module: nn.Module) -> None:
@@ -119,14 +122,10 @@ def _describe(model: ir.Model) -> None:
     model.metadata_props.clear()
 
 
-def _unbound(model: ir.Model, module: SinglePass) -> UnboundGraph:
+def _unbound(model: ir.Model, module: SinglePass, embedding: str) -> UnboundGraph:
     matrices = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Projection)}
-    tables = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Embedding)}
     parameters = {name for name, _ in module.named_parameters()}
     missing = parameters - set(model.graph.initializers)
-    if missing or len(tables) != 1:
-        raise AssertionError(
-            f"the conversion lost the parameters {sorted(missing)} (embeddings: {sorted(tables)})"
-        )
-    (embedding,) = tables
-    return UnboundGraph(model, frozenset(matrices), embedding, frozenset(parameters - matrices - tables))
+    if missing:
+        raise AssertionError(f"the conversion lost the parameters {sorted(missing)}")
+    return UnboundGraph(model, frozenset(matrices), embedding, frozenset(parameters - matrices - {embedding}))

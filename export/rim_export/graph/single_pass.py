@@ -16,31 +16,13 @@ written are never resident. Weights are bound to the converted graph afterwards 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from rim_runtime.prompt.contract import PromptContract
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM
-from transformers.initialization import no_init_weights
 
-from rim_export.errors import CheckpointError
+from rim_export.graph.projection import Projection
 
 INPUTS = ("question_ids", "question_length", "blocks")
-CAUSAL = "rim_causal"
-
-
-class Projection(nn.Module):
-    """A linear layer whose weight has the layout of ONNX's MatMul, [in, out], so no Transpose is needed."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(inputs, outputs), requires_grad=False)
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[…, in] -> […, out]."""
-        return hidden @ self.weight
 
 
 class SinglePass(nn.Module):
@@ -80,59 +62,3 @@ class SinglePass(nn.Module):
         row = hidden.gather(1, last[:, :, None].expand(-1, -1, hidden.shape[-1])).squeeze(1)
         logits: torch.Tensor = self.readout(row)
         return logits
-
-
-def skeleton(config: Any) -> Any:
-    """Return the transformers causal LM of this config in fp32, its weights in memory that is never written.
-
-    Raises CheckpointError if transformers cannot build it.
-    """
-    register_causal_attention()
-    config._attn_implementation = CAUSAL
-    try:
-        with no_init_weights():
-            return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    except Exception as error:  # noqa: BLE001 (a config's values reach torch, which raises what it likes)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise CheckpointError(
-            f"The model that config.json describes cannot be built ({reason}). "
-            "Copy it from the checkpoint's source again."
-        ) from None
-
-
-def register_causal_attention() -> None:
-    """Add plain causal attention without a mask to transformers: one `Attention` node per layer, native GQA."""
-    AttentionInterface.register(CAUSAL, _causal_attention)
-    AttentionMaskInterface.register(CAUSAL, _no_mask)
-
-
-def _causal_attention(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    grouped = query.shape[1] != key.shape[1]  # torch's converter refuses GQA with as many key heads as query heads
-    output = nn.functional.scaled_dot_product_attention(
-        query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
-    )
-    return output.transpose(1, 2), None
-
-
-def _no_mask(*_: Any, **__: Any) -> None:
-    return None
-
-
-def use_projections(model: nn.Module) -> Sequence[str]:
-    """Replace every bias-free linear layer below `model` by a Projection; return the names of their weights."""
-    names: list[str] = []
-    for name, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear):
-            if "bias" in dict(module.named_parameters()):
-                raise AssertionError(f"{name} has a bias, which no supported architecture has")
-            model.set_submodule(name, Projection(module.in_features, module.out_features))
-            names.append(f"{name}.weight")
-    return names

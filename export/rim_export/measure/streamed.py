@@ -1,8 +1,8 @@
 """The checkpoint's own layers in fp32, one layer in memory at a time.
 
 All prompts go through layer 1, then all through layer 2, and so on, in padded batches of similar length. Padding
-is at the end and attention is causal, so no row sees it. The layers are transformers' own, not those of the
-exported graph. Their linear modules can be watched, and their products replaced.
+is at the end and attention is causal, so no row sees it. The layers are transformers' own, with its own attention,
+not those of the exported graph. Their linear modules can be watched, and their products replaced.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from rim_runtime.engines.shapes import similar_lengths
 from torch import nn
 
-from rim_export.graph.convert import READOUT
-from rim_export.graph.single_pass import skeleton
+from rim_export.graph.projection import Linear, rows_first
+from rim_export.measure.own_forward import OwnForward
 from rim_export.weights.model_weights import ModelWeights
 
 TOKENS_AT_ONCE = 768
@@ -41,16 +41,18 @@ class LoadedLayer:
     """Its number, from 0."""
     module: Any
     """transformers' module."""
-    model: Any
-    """The backbone it belongs to, for its rotary embedding."""
+    name: str
+    """The graph's name of it."""
+    model: OwnForward
+    """The model it belongs to, which says what its layers are given."""
 
     @property
-    def linears(self) -> Mapping[str, nn.Linear]:
+    def linears(self) -> Mapping[str, Linear]:
         """Its linear modules, by their weights' names in the graph."""
         return {
             self.weight_name(name): module
             for name, module in self.module.named_modules()
-            if isinstance(module, nn.Linear)
+            if isinstance(module, Linear)
         }
 
     @property
@@ -59,13 +61,13 @@ class LoadedLayer:
         norms = {
             self.weight_name(name): module
             for name, module in self.module.named_modules()
-            if name.startswith("self_attn.") and name.endswith("norm")
+            if "." in name and name.endswith("norm")
         }
         return {**self.linears, **norms}
 
     def weight_name(self, module: str) -> str:
         """Return the graph's name for the weight of a module of this layer."""
-        return f"backbone.layers.{self.number}.{module}.weight"
+        return f"{self.name}.{module}.weight"
 
     def advance(
         self, states: States, watch: Watch | None = None, watch_results: Watch | None = None
@@ -83,14 +85,8 @@ class LoadedLayer:
         return [found[member] for member in range(len(states))]
 
     def _run(self, states: torch.Tensor) -> torch.Tensor:
-        positions = torch.arange(states.shape[1])[None]
-        output = self.module(
-            states,
-            attention_mask=None,
-            position_ids=positions,
-            position_embeddings=self.model.rotary_emb(states, positions),
-        )
-        result: torch.Tensor = output[0] if isinstance(output, tuple) else output
+        given = self.model.inputs(*states.shape[:2])
+        result: torch.Tensor = self.module(states, *given.arguments, **given.keywords)
         return result
 
     @contextmanager
@@ -139,19 +135,26 @@ def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 
-def fast_product(weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the product with a weight [out, in], fp32, through oneDNN if torch has it.
+def fast_product(module: Linear) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the product with a module's weight, fp32, through oneDNN if torch has it; its bias is added.
 
     torch multiplies fp32 through MKL, which does not use AMD's AVX-512: 186 GFLOPS on two cores, oneDNN 441.
     """
+    weight, bias = rows_first(module).detach(), module.bias
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return partial(nn.functional.linear, weight=weight)
-    packed = weight.detach().to_mkldnn()
-    return lambda activations: nn.functional.linear(activations.to_mkldnn(), packed).to_dense()
+        return partial(nn.functional.linear, weight=weight, bias=bias)
+    packed = weight.to_mkldnn()
+
+    def product(activations: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = nn.functional.linear(activations.to_mkldnn(), packed).to_dense()
+        return found if bias is None else found + bias
+
+    return product
 
 
-def _multiply(product: Product, name: str, module: nn.Linear, activations: torch.Tensor) -> torch.Tensor:
-    return product(name, activations, module.weight)
+def _multiply(product: Product, name: str, module: Linear, activations: torch.Tensor) -> torch.Tensor:
+    found = product(name, activations, rows_first(module))
+    return found if module.bias is None else found + module.bias
 
 
 class StreamedModel:
@@ -162,12 +165,15 @@ class StreamedModel:
 
     def __init__(self, weights: ModelWeights) -> None:
         self._weights = weights
-        self._model = skeleton(weights.checkpoint.load_config()).base_model
+        self._model = OwnForward(weights)
 
     def embed(self, prompts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """Return the embedded prompts."""
-        table = self._weights.read("backbone.embed_tokens.weight")
-        return [table[torch.tensor(prompt)].float() for prompt in prompts]
+        """Return the states of each prompt that enter the first layer."""
+        found: dict[int, torch.Tensor] = {}
+        for members in similar_lengths([len(one) for one in prompts], TOKENS_AT_ONCE):
+            rows = self._model.embed(_padded([torch.tensor(prompts[member]) for member in members]))
+            found |= {member: row[: len(prompts[member])] for member, row in zip(members, rows, strict=True)}
+        return [found[member] for member in range(len(prompts))]
 
     @property
     def depth(self) -> int:
@@ -178,10 +184,10 @@ class StreamedModel:
         """Yield each layer with its weights, which are freed before the next layer."""
         room: dict[str, torch.Tensor] = {}  # reused by every layer: freed memory is not all returned
         for number, module in enumerate(self._model.layers):
-            self._load(module, f"backbone.layers.{number}", room)
-            layer = LoadedLayer(number, module, self._model)
+            layer = LoadedLayer(number, module, self._weights.anatomy.layer(number), self._model)
+            self._load(layer, room)
             for linear in layer.linears.values():
-                linear.forward = fast_product(linear.weight)  # type: ignore[method-assign, assignment]
+                linear.forward = fast_product(linear)  # type: ignore[method-assign]
             yield layer
             for linear in layer.linears.values():
                 del linear.forward
@@ -189,17 +195,14 @@ class StreamedModel:
 
     def read_out(self, hidden: States) -> torch.Tensor:
         """Return the readout after each prompt's last token, fp32 (prompts, letters or vocabulary)."""
-        self._load(self._model.norm, "backbone.norm", {})
-        rows = self._model.norm(torch.stack([states[-1] for states in hidden]))  # (N, H)
-        logits: torch.Tensor = rows @ self._weights.read(READOUT).float().T
-        return logits
+        return self._model.read_out(torch.stack([states[-1] for states in hidden]))
 
-    def _load(self, module: nn.Module, prefix: str, room: dict[str, torch.Tensor]) -> None:
-        """Load a module's weights in fp32, reusing the tensors in `room` that have their shapes."""
-        for name in module.state_dict():
-            weight = self._weights.read(f"{prefix}.{name}")
+    def _load(self, layer: LoadedLayer, room: dict[str, torch.Tensor]) -> None:
+        """Load a layer's weights in fp32, reusing the tensors in `room` that have their shapes."""
+        for name in layer.module.state_dict():
+            weight = self._weights.stored(self._weights.anatomy.stored_name(f"{layer.name}.{name}"))
             if name not in room or room[name].shape != weight.shape:
                 room[name] = torch.empty(weight.shape, dtype=torch.float32)
             room[name].copy_(weight)
-        module.load_state_dict(room, assign=True)
-        module.requires_grad_(False)
+        layer.module.load_state_dict(room, assign=True)
+        layer.module.requires_grad_(False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import ml_dtypes
 import numpy as np
@@ -14,6 +15,7 @@ from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError
 from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import static_shape
+from rim_export.graph.skeleton import Anatomy, anatomy
 
 JOINT = "+"
 """Joins the names of weights that are concatenated for one product (recipes/merge.py)."""
@@ -74,12 +76,30 @@ class ModelWeights:
             return torch.cat([self.read(part) for part in name.split(JOINT)])
         return self.smoothing.apply(name, self._stored(name))
 
-    def _stored(self, name: str) -> torch.Tensor:
-        if name != READOUT:
-            return self.checkpoint.weights.read(name.replace("backbone.", "model.", 1))
-        tied = self.checkpoint.config.get("tie_word_embeddings", False)
-        rows = self.checkpoint.weights.read("model.embed_tokens.weight" if tied else "lm_head.weight")
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Where the model's parts are."""
+        return anatomy(self.checkpoint.load_config())
+
+    def stored(self, parameter: str) -> torch.Tensor:
+        """Return a tensor as it is stored, by transformers' own name. Raises CheckpointError if it is missing.
+
+        A checkpoint of the backbone alone, as GPT-2's, has the names without the backbone's.
+        """
+        files = self.checkpoint.weights
+        bare = parameter.removeprefix(f"{self.anatomy.prefix}.")
+        return files.read(parameter if parameter in files.tensors or bare not in files.tensors else bare)
+
+    def stored_readout(self) -> torch.Tensor:
+        """Return the rows of the output projection, as they are stored, [letters or vocabulary, hidden]."""
+        rows = self.stored(self.anatomy.head)
         return rows if self.head is Head.FULL else rows[list(self.letters.values())]
+
+    def _stored(self, name: str) -> torch.Tensor:
+        if name == READOUT:
+            return self.stored_readout()
+        tensor = self.stored(self.anatomy.stored_name(name))
+        return tensor.T if name in self.anatomy.turned else tensor
 
     def check(self, unbound: UnboundGraph) -> None:
         """Read one row of every tensor. Raises CheckpointError for a missing name or a wrong shape."""

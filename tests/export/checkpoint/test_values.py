@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError
-from rim_export.graph.single_pass import skeleton
+from rim_export.graph.skeleton import skeleton
 
 from tests.places import DEMO_PACKAGE
 

@@ -1,0 +1,46 @@
+"""The attention of our graphs: plain causal, without a mask, one `Attention` node a layer, native GQA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+
+CAUSAL = "rim_causal"
+"""The name under which transformers knows it."""
+_WITHOUT_EFFECT = frozenset({"position_ids", "use_cache"})
+"""What layers pass on to attention, and no attention reads."""
+
+
+def register_causal_attention() -> None:
+    """Add our attention to transformers."""
+    AttentionInterface.register(CAUSAL, _causal_attention)
+    AttentionMaskInterface.register(CAUSAL, _no_mask)
+
+
+def _causal_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Raise NotImplementedError for what would change the result and is not computed here, such as a window."""
+    unknown = {name for name, option in others.items() if option is not None} - _WITHOUT_EFFECT
+    if attention_mask is not None or dropout or unknown:
+        given = sorted(unknown) or ["a mask or dropout"]
+        raise NotImplementedError(f"attention with {', '.join(given)} cannot be exported")
+    grouped = query.shape[1] != key.shape[1]  # torch's converter refuses GQA with as many key heads as query heads
+    output = nn.functional.scaled_dot_product_attention(
+        query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
+    )
+    return output.transpose(1, 2), None
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    return None
