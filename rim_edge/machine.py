@@ -14,6 +14,7 @@ from rim_runtime.bundle import names
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.bundle.names import ListedBundle, default_trouble, list_bundles
+from rim_runtime.bundle.unpacking import unpacked
 from rim_runtime.engines.gpu_engines import plan_requirements
 from rim_runtime.engines.names import GPU_ENGINES, EngineName
 from rim_runtime.engines.registry import EngineStatus, engine_statuses
@@ -239,10 +240,11 @@ def _bundle(listed: ListedBundle, engines: Sequence[EngineReport]) -> BundleStat
     if listed.missing:
         return BundleStatus(listed, (), "it is gone")
     try:
-        bundle = Bundle.load(listed.path)
+        with unpacked(listed.path) as folder:
+            bundle = Bundle.load(folder)
+            return BundleStatus(listed, tuple(_readiness(bundle, status) for status in engines), None)
     except (RimError, OSError) as error:
         return BundleStatus(listed, (), str(error))
-    return BundleStatus(listed, tuple(_readiness(bundle, status) for status in engines), None)
 
 
 def _readiness(bundle: Bundle, status: EngineReport) -> Readiness:

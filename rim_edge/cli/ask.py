@@ -64,18 +64,18 @@ def ask(
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.text import read_question
-    from rim_edge.cli.opening import open_engine
+    from rim_edge.cli.opening import folder_of, open_engine
 
     form = _form(as_json, raw)
     if choice and no_choices:
         raise typer.BadParameter("--choice and --no-choices exclude each other")
     if jsonl:
         _refuse_beside_rows(question, choice, raw, no_choices)
-    folder = resolve_bundle(bundle).path
+    place = resolve_bundle(bundle).path
     if jsonl:
         from rim_edge.cli.asking.rows import answer_rows
 
-        with open_engine(folder, engine, precision) as opened:
+        with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
             raise typer.Exit(answer_rows(opened, sys.stdin.buffer, blocks))
     if question is None and sys.stdin.isatty():
         from rim_edge.cli.asking.conversation import converse
@@ -83,13 +83,13 @@ def ask(
 
         if choice or no_choices:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
-        with open_engine(folder, engine, precision) as opened:
+        with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
             tell = Teller(folder, opened.manifest, form)
             converse(opened, blocks, tell, reader_for(sys.stdin, sys.stdout))
         return
     asked = Question(read_question(question), () if no_choices else choice or None)
     asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
-    with open_engine(folder, engine, precision, Answers.ONE) as opened:
+    with folder_of(place) as folder, open_engine(folder, engine, precision, Answers.ONE) as opened:
         tell = Teller(folder, opened.manifest, form)
         tell(asked, opened.ask(asked.text, asked.choices, blocks=blocks))
 

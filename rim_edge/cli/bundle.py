@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +17,8 @@ from rim_edge.cli.show.numbers import megabytes
 
 if TYPE_CHECKING:
     from rim_runtime.bundle.folder import Bundle
+    from rim_runtime.bundle.packed import PackedBundle
+    from rim_runtime.bundle.source import BundleSource
 
 bundle = typer.Typer(
     cls=Group,
@@ -29,7 +33,7 @@ NameArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="BUNDLE",
-        help="Folder or name.",
+        help="Folder, .zip file or name.",
         show_default="yours",
         autocompletion=bundle_names,
     ),
@@ -38,7 +42,7 @@ OriginArgument = Annotated[
     str,
     typer.Argument(
         metavar="BUNDLE",
-        help="Folder or name; trust one only if you know where it comes from.",
+        help="Folder, .zip file or name; trust one only if you know where it comes from.",
         autocompletion=bundle_names,
     ),
 ]
@@ -63,10 +67,11 @@ def list_(as_json: JsonOption = False) -> None:
 @bundle.command(cls=Command, epilog=epilog("rim-edge bundle use demo", "rim-edge bundle use path/to/bundle"))
 def use(name: BundleArgument, as_json: JsonOption = False) -> None:
     """Make a bundle the one that `ask` uses."""
-    from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.names import find_bundle, use_bundle
+    from rim_runtime.bundle.packed import open_source
 
-    Bundle.load(find_bundle(name))
+    with open_source(find_bundle(name)):
+        pass  # it can be read
     chosen = use_bundle(name)
     if as_json:
         print_json({"name": chosen.name, "path": str(chosen.path), "default": chosen.default})
@@ -77,17 +82,15 @@ def use(name: BundleArgument, as_json: JsonOption = False) -> None:
 @bundle.command(cls=Command, epilog=epilog("rim-edge bundle verify", "rim-edge bundle verify demo --json"))
 def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """Hash every file of a bundle against its manifest; exit 3 if one differs."""
-    checked = _load(name)
-    with runtime_line() as progress:
+    with _opened(name) as checked, runtime_line() as progress:
         checked.verify(progress)
-    size = sum(entry.bytes for entry in checked.manifest.files.values())
-    extra = checked.unlisted_files()
-    body = {"name": checked.manifest.name, "path": str(checked.path), "ok": True, "bytes": size}
+        manifest, extra = checked.manifest, checked.unlisted_files()
+    size = sum(entry.bytes for entry in manifest.files.values())
+    body = {"name": manifest.name, "path": checked.where, "ok": True, "bytes": size}
     if as_json:
-        print_json(body | {"files": list(checked.manifest.files), "unlisted": extra})
+        print_json(body | {"files": list(manifest.files), "unlisted": extra})
         return
-    count = len(checked.manifest.files)
-    console().print(f"{checked.manifest.name}: all {count} files are whole ({megabytes(size)}).")
+    console().print(f"{manifest.name}: all {len(manifest.files)} files are whole ({megabytes(size)}).")
     if extra:
         console().print(f"Not part of the bundle, and never read: {', '.join(extra)}")
 
@@ -99,8 +102,7 @@ def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
     """Let this machine load a bundle's TensorRT plans, which are code; exit 3 if a file is not whole."""
     from rim_runtime.bundle import trust
 
-    checked = _load(name)
-    with runtime_line() as progress:
+    with _opened(name) as checked, runtime_line() as progress:
         checked.verify(progress)
     if checked.manifest.plans:
         trust.trust(checked.manifest)
@@ -114,17 +116,17 @@ def untrust(name: OriginArgument, as_json: JsonOption = False) -> None:
     """Load a bundle's TensorRT plans no longer: they are built here from its graphs instead."""
     from rim_runtime.bundle import trust
 
-    loaded = _load(name)
-    trust.untrust(loaded.manifest)
-    _tell_trust(loaded, as_json, "its plans are not loaded here")
+    with _opened(name) as opened:
+        trust.untrust(opened.manifest)
+    _tell_trust(opened, as_json, "its plans are not loaded here")
 
 
-def _tell_trust(bundle: Bundle, as_json: bool, text: str) -> None:
+def _tell_trust(bundle: BundleSource, as_json: bool, text: str) -> None:
     from rim_runtime.bundle.trust import is_trusted
 
     manifest = bundle.manifest
     if as_json:
-        body = {"name": manifest.name, "path": str(bundle.path), "manifest_sha256": manifest.sha256}
+        body = {"name": manifest.name, "path": bundle.where, "manifest_sha256": manifest.sha256}
         print_json(body | {"trusted": is_trusted(manifest), "plans": [plan.file for plan in manifest.plans]})
     else:
         console().print(f"{manifest.name}: {text if manifest.plans else 'it has no TensorRT plans'}.")
@@ -133,7 +135,8 @@ def _tell_trust(bundle: Bundle, as_json: bool, text: str) -> None:
 @bundle.command(cls=Command, epilog=epilog("rim-edge bundle info", "rim-edge bundle info demo --json"))
 def info(name: NameArgument = None, as_json: JsonOption = False) -> None:
     """Show what a bundle says about itself."""
-    body = _info(_load(name))
+    with _opened(name) as opened:
+        body = _info(opened)
     if as_json:
         print_json(body)
         return
@@ -151,14 +154,17 @@ bundle.command(
 )(remove)
 
 
-def _load(name: str | None) -> Bundle:
-    from rim_runtime.bundle.folder import Bundle
+@contextmanager
+def _opened(name: str | None) -> Iterator[Bundle | PackedBundle]:
+    """Open a bundle to look at it: nothing is unpacked."""
     from rim_runtime.bundle.names import resolve_bundle
+    from rim_runtime.bundle.packed import open_source
 
-    return Bundle.load(resolve_bundle(name).path)
+    with open_source(resolve_bundle(name).path) as opened:
+        yield opened
 
 
-def _info(bundle: Bundle) -> dict[str, Any]:
+def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
     import dataclasses
 
     from rim_runtime.bundle.trust import is_trusted
@@ -166,7 +172,7 @@ def _info(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "name": manifest.name,
-        "path": str(bundle.path),
+        "path": bundle.where,
         "manifest_sha256": manifest.sha256,
         "source": dataclasses.asdict(manifest.source),
         "tools": dict(manifest.tools),

@@ -22,20 +22,20 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def copy(name: BundleArgument, target: TargetArgument, as_json: JsonOption = False) -> None:
-    """Copy a bundle to a new folder, checking each file on the way; exit 3 if one is not whole."""
+    """Copy a bundle, or unpack one, to a new folder, checking each file on the way; exit 3 if one is not whole."""
     from rim_runtime.bundle.copying import copy_bundle
-    from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.names import find_bundle
+    from rim_runtime.bundle.packed import open_source
 
-    source = Bundle.load(find_bundle(name))
-    with runtime_line() as progress:
+    place = find_bundle(name)
+    with open_source(place) as source, runtime_line() as progress:
         copy_bundle(source, target, progress)
     size = sum(entry.bytes for entry in source.manifest.files.values())
     if as_json:
         print_json(
             {
                 "name": source.manifest.name,
-                "source": str(source.path.absolute()),
+                "source": str(place.absolute()),
                 "path": str(target.absolute()),
                 "bytes": size,
             }

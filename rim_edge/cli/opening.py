@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from rim_runtime.engines.backend import Answers
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
 
     from rim_runtime.bundle.manifest import Manifest
     from rim_runtime.engine import Engine
+
+
+@contextmanager
+def folder_of(place: Path) -> Iterator[Path]:
+    """Give the folder of a bundle; one in a .zip file is unpacked for the time of the block."""
+    from rim_runtime.bundle.unpacking import unpacked
+
+    with ExitStack() as stack:
+        with runtime_line() as progress:
+            folder = stack.enter_context(unpacked(place, progress))
+        yield folder
 
 
 def open_engine(

@@ -1,7 +1,7 @@
 """Options that several verbs share, so that they read the same everywhere. docs/cli.md lists the words.
 
-A metavar says what kind of value is wanted: N a number, TEXT, FILE, DIR, BUNDLE (a folder or a name), NAME (one of
-those that the help lists; the list comes from the code).
+A metavar says what kind of value is wanted: N a number, TEXT, FILE, DIR, BUNDLE (a folder, a .zip file or a name),
+NAME (one of those that the help lists; the list comes from the code).
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ BundleOption = Annotated[
         "--bundle",
         "-b",
         metavar="BUNDLE",
-        help="Folder, or name from 'bundle list'.",
+        help="Folder, .zip file, or name from 'bundle list'.",
         show_default="yours",
         autocompletion=bundle_names,
         rich_help_panel=MODEL,
     ),
 ]
 BundleArgument = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Folder or name.", autocompletion=bundle_names)
+    str, typer.Argument(metavar="BUNDLE", help="Folder, .zip file or name.", autocompletion=bundle_names)
 ]
 BlocksOption = Annotated[
     int | None,

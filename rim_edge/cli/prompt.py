@@ -28,9 +28,11 @@ def prompt(
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.text import read_question
+    from rim_edge.cli.opening import folder_of
 
     text = Question(read_question(question), choice or None).rendered()
-    encoder = load_encoder(Bundle.load(resolve_bundle(bundle).path))
+    with folder_of(resolve_bundle(bundle).path) as folder:
+        encoder = load_encoder(Bundle.load(folder))
     composed = encoder.compose(text, blocks)
     if as_json:
         print_json({"ids": composed.ids, "parts": dataclasses.asdict(composed)})

@@ -50,14 +50,17 @@ class Summary:
 
 def summary(listed: ListedBundle) -> Summary:
     """Read what a list shows of a bundle; one that cannot be read says why."""
-    from rim_runtime.bundle.folder import MANIFEST, Bundle
+    from rim_runtime.bundle.folder import MANIFEST
+    from rim_runtime.bundle.packed import open_source
     from rim_runtime.errors import RimError
 
     if listed.missing:
         return Summary(listed, (), 0, None, "it is gone")
     try:
-        manifest = Bundle.load(listed.path).manifest
-        written = date.fromtimestamp((listed.path / MANIFEST).stat().st_mtime)
+        with open_source(listed.path) as opened:
+            manifest = opened.manifest
+        file = listed.path / MANIFEST if listed.path.is_dir() else listed.path
+        written = date.fromtimestamp(file.stat().st_mtime)
     except (RimError, OSError) as error:
         return Summary(listed, (), 0, None, str(error))
     precisions = tuple(dict.fromkeys(str(variant.precision) for variant in manifest.variants))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
 from rim_runtime.bundle.external_data import check_locations
@@ -72,6 +72,11 @@ class Bundle:
     manifest: Manifest
     """What it says about itself."""
 
+    @property
+    def where(self) -> str:
+        """Its folder, as errors name it."""
+        return str(self.path)
+
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
         """Read a bundle's manifest and check that its files exist and have the right sizes.
@@ -93,7 +98,7 @@ class Bundle:
     @classmethod
     def _load(cls, folder: Path) -> Bundle:
         if folder.is_file():
-            raise BundleNotFoundError(f"{folder} is a file, expected a folder. Give the bundle's folder.")
+            raise BundleNotFoundError(f"{folder} is a file, expected a folder or a .zip file.")
         if not folder.is_dir():
             raise BundleNotFoundError(
                 f"There is no bundle at {folder}, expected a folder. Make one with: rim-edge export -o {folder}"
@@ -111,15 +116,8 @@ class Bundle:
         return bundle
 
     def _check_files(self) -> None:
-        files = self.manifest.files
-        needed = {*REQUIRED, *(name for v in self.manifest.variants for name in (v.graph, v.data))}
-        if unlisted := sorted(needed - set(files)):
-            raise BundleCorruptError(f"{self.path / MANIFEST} lists no {', '.join(unlisted)}. Export it again.")
-        for name, entry in files.items():
-            if Path(name).name != name or name in ("", ".", ".."):
-                raise BundleCorruptError(
-                    f"{self.path / MANIFEST} lists {name!r}, which is no plain file name. Do not use this bundle."
-                )
+        check_listing(self.manifest, str(self.path / MANIFEST))
+        for name, entry in self.manifest.files.items():
             self._check_size(name, entry)
 
     def _check_size(self, name: str, entry: FileEntry) -> None:
@@ -161,6 +159,10 @@ class Bundle:
             return OpenFile(self.path / name)
         except OSError as error:
             raise _unreadable(self.path / name, error) from None
+
+    def open_binary(self, name: str) -> BinaryIO:
+        """Open a file of the folder, to be read once from its start. Raises OSError."""
+        return (self.path / name).open("rb")
 
     def read_file(self, name: str, opened: OpenFile | None = None) -> bytes:
         """Return the content of a file of the manifest, opened already or not, after its hash was checked.
@@ -222,21 +224,37 @@ class Bundle:
 
         Raises BundleCorruptError.
         """
-        path = self.path / CERTIFICATE
-        try:
-            body = parse_json(self.read_file(CERTIFICATE).decode("utf-8"))
-        except ValueError as error:
-            raise BundleCorruptError(f"{path} cannot be read ({error}). Export the bundle again.") from None
-        if not isinstance(body, dict):
-            raise BundleCorruptError(f"{path} is {body!r}, expected a JSON object. Export the bundle again.")
-        refuse_control_characters(body, str(path))
-        return body
+        return parse_certificate(self.read_file(CERTIFICATE), str(self.path / CERTIFICATE))
 
     def unlisted_files(self) -> tuple[str, ...]:
         """Return the files in the folder that are not part of the bundle; nothing reads them."""
         listed = {MANIFEST, *self.manifest.files}
         names = sorted(path.name for path in self.path.iterdir() if path.name not in listed)
         return tuple(map(without_control_characters, names))
+
+
+def parse_certificate(content: bytes, where: str) -> Mapping[str, Any]:
+    """Return what is in `certificate.json`, as Bundle.certificate does."""
+    try:
+        body = parse_json(content.decode("utf-8"))
+    except ValueError as error:
+        raise BundleCorruptError(f"{where} cannot be read ({error}). Export the bundle again.") from None
+    if not isinstance(body, dict):
+        raise BundleCorruptError(f"{where} is {body!r}, expected a JSON object. Export the bundle again.")
+    refuse_control_characters(body, where)
+    return body
+
+
+def check_listing(manifest: Manifest, where: str) -> None:
+    """Raise BundleCorruptError unless a manifest lists all files that it needs, under plain names alone."""
+    needed = {*REQUIRED, *(name for v in manifest.variants for name in (v.graph, v.data))}
+    if unlisted := sorted(needed - set(manifest.files)):
+        raise BundleCorruptError(f"{where} lists no {', '.join(unlisted)}. Export it again.")
+    for name in manifest.files:
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise BundleCorruptError(
+                f"{where} lists {name!r}, which is no plain file name. Do not use this bundle."
+            )
 
 
 def _unreadable(path: Path, error: OSError) -> BundleCorruptError:

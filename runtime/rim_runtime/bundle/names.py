@@ -1,6 +1,7 @@
 """Which bundle is meant: an explicit one, then RIM_EDGE_BUNDLE, then the chosen default, then the demo.
 
-A bundle is named by its folder, by its name among the user's bundles, or as `demo`, which ships with rim-edge.
+A bundle is named by its folder or .zip file, by its name among the user's bundles, or as `demo`, which ships with
+rim-edge.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.chosen import choose_bundle, chosen_bundle
 from rim_runtime.bundle.folder import MANIFEST
+from rim_runtime.bundle.source import is_zip
 from rim_runtime.errors import BundleNotFoundError, InputError, StorageError
 from rim_runtime.machine.folders import BUNDLE_VARIABLE, bundles_folder
 
@@ -36,7 +38,7 @@ class ResolvedBundle:
     """A bundle's folder and why it was taken."""
 
     path: Path
-    """The folder; whether it holds a good bundle shows when it is loaded."""
+    """The folder or .zip file; whether it holds a good bundle shows when it is loaded."""
     origin: Origin
     """Why this one."""
 
@@ -48,7 +50,7 @@ class ListedBundle:
     name: str
     """What `--bundle`, `bundle use` and `Engine.load` call it."""
     path: Path
-    """Its folder."""
+    """Its folder, or its .zip file."""
     default: bool
     """Whether `rim-edge ask` and `Engine.load()` use it when none is named."""
     missing: bool = False
@@ -67,7 +69,7 @@ def demo_folder() -> Path | None:
 
 
 def resolve_bundle(given: str | Path | None = None) -> ResolvedBundle:
-    """Return the bundle that is meant by a name, a folder, or nothing; a Path is always a folder.
+    """Return the bundle that is meant by a name, a path, or nothing; a Path is always a path.
 
     Raises BundleNotFoundError, and InputError for a state file that cannot be read.
     """
@@ -81,10 +83,10 @@ def resolve_bundle(given: str | Path | None = None) -> ResolvedBundle:
 
 
 def find_bundle(given: str) -> Path:
-    """Return the folder of a path or a name, as `bundle list` prints names. Raises BundleNotFoundError.
+    """Return the folder or .zip file of a path or a name, as `bundle list` prints names.
 
     What has a separator, and a folder here that holds a bundle, is a path. Any other word is a name first, and a
-    folder here only if no bundle has that name.
+    folder or file here only if no bundle has that name. Raises BundleNotFoundError.
     """
     try:
         return _find(given)
@@ -229,12 +231,14 @@ def _find_for(given: str, why: str) -> Path:
 
 
 def _existing(path: Path, given: str) -> Path:
-    if path.is_dir():
+    if path.is_dir() or is_zip(path):
         return path
     own = _own_bundles()
     names = ", ".join(sorted({*([DEMO] if demo_folder() else []), *(_names(own) if own else [])})) or "(none)"
     if path.exists():
-        raise BundleNotFoundError(f"{given!r} is a file, expected a bundle's folder or one of: {names}. {_CHOOSE}")
+        raise BundleNotFoundError(
+            f"{given!r} is a file, expected a bundle's folder, a .zip file or one of: {names}. {_CHOOSE}"
+        )
     raise BundleNotFoundError(f"There is no bundle {given!r}, neither a folder nor one of: {names}. {_CHOOSE}")
 
 

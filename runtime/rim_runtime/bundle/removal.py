@@ -34,6 +34,8 @@ def removable(folder: Path) -> Removable:
         raise InputError(
             "The demo is part of the installation, expected a bundle of your own. Nothing was removed."
         )
+    if folder.is_file():
+        raise InputError(f"{folder} is a file, expected a folder. Nothing was removed; delete the file yourself.")
     if folder.is_symlink():
         raise InputError(
             f"{folder} is a link to {folder.resolve()}, expected the folder itself. Remove that, then the link."

@@ -1,6 +1,6 @@
 """Load a bundle into checked parts.
 
-The checks, in order:
+The checks, in order (what is packed is unpacked first, its files' hashes checked on the way):
 schema version → manifest's hash → files' hashes → engine opened → golden questions, the first time on this engine
 (`auto` with several engines: in fallback order; CPU engines are timed one by one the first time; fallback.py)
 """
@@ -10,20 +10,25 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rim_runtime.bundle.folder import TOKENIZER, Bundle
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
-from rim_runtime.bundle.manifest import Manifest, Variant, parse_precision
+from rim_runtime.bundle.manifest import Manifest, Precision, Variant, parse_precision
+from rim_runtime.bundle.unpacking import unpacked
 from rim_runtime.engines.backend import Backend, EngineOptions
-from rim_runtime.engines.cancellation import check
-from rim_runtime.engines.names import parse_engine
+from rim_runtime.engines.cancellation import Cancellation, check
+from rim_runtime.engines.names import EngineName, parse_engine
 from rim_runtime.libraries.onnxruntime import Telemetry, telemetry
 from rim_runtime.libraries.openvino import host_reports
 from rim_runtime.loading.candidates import find_candidates
 from rim_runtime.loading.selftest import LoadContext, OpenedEngine, open_tested
 from rim_runtime.machine.records import Records
-from rim_runtime.progress import OnProgress
+from rim_runtime.progress import OnProgress, Progress, Stage
 from rim_runtime.prompt.encoder import PromptEncoder
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,28 @@ class LoadedParts:
 
 
 def load_parts(
-    path: str | Path, engine: str, precision: str | None, use: EngineOptions, progress: OnProgress | None
+    place: Path | Traversable,
+    engine: str,
+    precision: str | None,
+    use: EngineOptions,
+    progress: OnProgress | None,
 ) -> LoadedParts:
     """Load a bundle for an engine and check both. Raises the errors that Engine.load names."""
     wish_for = parse_engine(engine)
     wanted = None if precision is None else parse_precision(precision)
-    bundle = Bundle.load(path)
-    candidates = find_candidates(wish_for, bundle, wanted)
+    progress = _stopped(progress, use.cancel)
+    with unpacked(place, progress) as folder:
+        return _load(Bundle.load(folder), wish_for, wanted, use, progress)
+
+
+def _load(
+    bundle: Bundle,
+    engine: EngineName,
+    precision: Precision | None,
+    use: EngineOptions,
+    progress: OnProgress | None,
+) -> LoadedParts:
+    candidates = find_candidates(engine, bundle, precision)
     records = Records.here()
     for file in _common_files(bundle.manifest):
         check(use.cancel)
@@ -60,6 +80,23 @@ def load_parts(
 
     opened = _open(LoadContext(bundle, candidates, encoder, use, records, progress, files))
     return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
+
+
+def _stopped(progress: OnProgress | None, cancel: Cancellation | None) -> OnProgress | None:
+    """Return a callback that ends the hashing or unpacking of a file by a CancelledError when that is cancelled.
+
+    Other steps report from within libraries, which no exception can leave: they go on to their end.
+    """
+    if cancel is None:
+        return progress
+
+    def report(step: Progress) -> None:
+        if step.stage in (Stage.HASH, Stage.COPY):
+            cancel.check()
+        if progress:
+            progress(step)
+
+    return report
 
 
 def _open(context: LoadContext) -> OpenedEngine:

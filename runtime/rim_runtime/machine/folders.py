@@ -26,7 +26,7 @@ def home_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again: remembered checks, TensorRT plans built on this machine."""
+    """Return the folder for what can be made again: remembered checks, TensorRT plans, unpacked bundles."""
     own = _own_home()
     return own / "cache" if own else _platform_folder("user_cache_path")
 
@@ -49,6 +49,11 @@ def trust_file() -> Path:
 def plans_folder() -> Path:
     """Return the folder of TensorRT plans that were built on this machine."""
     return cache_folder() / "plans"
+
+
+def unpacked_folder() -> Path:
+    """Return the folder of bundles that were unpacked on this machine."""
+    return cache_folder() / "unpacked"
 
 
 def _own_home() -> Path | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any
 from rim_runtime.errors import StorageError, TargetExistsError
 from rim_runtime.machine.folders import plans_folder
 from rim_runtime.machine.json_files import read_json
+from rim_runtime.machine.limited_folder import make_room, remove
 from rim_runtime.machine.ownership import written_by_others
-from rim_runtime.machine.storage import clear_unfinished, new_folder
+from rim_runtime.machine.storage import new_folder
 
 PLAN, ENTRY = "engine.plan", "entry.json"
 """Files of one plan: the plan itself, and what it was built from with its hash."""
@@ -60,23 +60,12 @@ def keep_plan(facts: Facts, content: PlanBytes) -> None:
     folder = _folder(facts)
     if why := written_by_others(folder):
         raise StorageError(why)
-    _remove(folder)
+    remove(folder)
     entry = json.dumps({"facts": facts, "sha256": hash_plan(content)}, indent=1)
     with suppress(TargetExistsError), new_folder(folder) as work:  # another process was faster
         (work / PLAN).write_bytes(content)
         (work / ENTRY).write_text(entry, encoding="utf-8")
-    make_room(folder)
-
-
-def make_room(newest: Path) -> None:
-    """Remove what was not used for longest until the folder is within its limit; `newest` always stays."""
-    clear_unfinished(newest.parent)
-    others = [path for path in newest.parent.iterdir() if path != newest and not path.name.startswith(".")]
-    left = MOST_BYTES - _size(newest)
-    for path in sorted(others, key=_used, reverse=True):
-        left -= _size(path)
-        if left < 0:
-            _remove(path)
+    make_room(folder, MOST_BYTES)
 
 
 def hash_plan(content: PlanBytes) -> str:
@@ -86,28 +75,3 @@ def hash_plan(content: PlanBytes) -> str:
 
 def _folder(facts: Facts) -> Path:
     return plans_folder() / f"{facts['graph_sha256'][:32]}-{facts['target']}"
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.lstat().st_mtime
-    except OSError:  # another process removed it
-        return 0.0
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
-    total = 0
-    for file in files:
-        with suppress(OSError):
-            total += file.lstat().st_size
-    return total
-
-
-def _remove(path: Path) -> None:
-    """Delete a folder or a file; what cannot be deleted stays."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
