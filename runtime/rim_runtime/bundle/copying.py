@@ -28,7 +28,7 @@ def copy_bundle(
     with new_folder(target) as work:
         for name in source.manifest.files:
             with (work / name).open("xb") as copy:
-                for part in checked_parts(source, name, doing, progress):
+                for part in checked_parts(source, name, progress, doing):
                     copy.write(part)
         save_manifest(work, source.manifest)
 

@@ -21,7 +21,7 @@ from rim_runtime.bundle.folder import CERTIFICATE, MANIFEST, Bundle, check_listi
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.bundle.source import checked_parts, is_zip, unreadable
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
-from rim_runtime.progress import OnProgress
+from rim_runtime.progress import OnProgress, Stage
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -53,7 +53,7 @@ class PackedBundle:
         """Hash every file and check which files graphs read. Raises BundleCorruptError for the first fault."""
         graphs = {variant.graph: variant.data for variant in self.manifest.variants}
         for name in self.manifest.files:
-            parts = checked_parts(self, name, "hashing", progress)
+            parts = checked_parts(self, name, progress, "hashing", Stage.HASH)
             if name in graphs:
                 check_locations(b"".join(parts), Path(f"{self.where}/{name}"), graphs[name])
             else:
@@ -62,7 +62,7 @@ class PackedBundle:
 
     def certificate(self) -> Mapping[str, Any]:
         """Read `certificate.json`, its hash checked. Raises BundleCorruptError."""
-        content = b"".join(checked_parts(self, CERTIFICATE, "reading", None))
+        content = b"".join(checked_parts(self, CERTIFICATE, None, "reading"))
         return parse_certificate(content, f"{self.where}/{CERTIFICATE}")
 
     def unlisted_files(self) -> tuple[str, ...]:

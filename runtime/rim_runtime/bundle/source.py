@@ -35,7 +35,9 @@ def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
-def checked_parts(source: BundleSource, name: str, doing: str, progress: OnProgress | None) -> Iterator[bytes]:
+def checked_parts(
+    source: BundleSource, name: str, progress: OnProgress | None, doing: str, stage: Stage = Stage.COPY
+) -> Iterator[bytes]:
     """Yield the content of one file of a bundle; `doing` is what progress says of it, as "copying".
 
     Raises BundleCorruptError: as soon as the file is longer than its manifest says, and at its end if it is
@@ -45,7 +47,7 @@ def checked_parts(source: BundleSource, name: str, doing: str, progress: OnProgr
 
     def report() -> None:
         if progress:
-            progress(Progress(Stage.COPY, done, entry.bytes, f"{doing} {name}"))
+            progress(Progress(stage, done, entry.bytes, f"{doing} {name}"))
 
     report()
     for part in _parts(source, name):
