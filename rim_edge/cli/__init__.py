@@ -12,10 +12,8 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
+from rim_edge.cli.errors.stopped import INTERRUPTED, PartlyDone, tell_stop
 from rim_edge.cli.streams import drop_unwritten, open_missing_streams, show_all_characters
-
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,15 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     """Run a verb and return the exit code; what it raises is told."""
+    cause: BaseException | None = None
     try:
         code = _start(arguments)
         sys.stdout.flush()  # its last words may be what cannot be written
+    except PartlyDone as ended:
+        return int(ended.code or 0)
     except SystemExit as stopped:  # a verb that was told to end
-        return stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        cause = stopped.__cause__
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 (libraries raise what they like; nobody is to see a traceback)
         return _failed(error, arguments)
+    tell_stop(code, cause, arguments)
     return code
 
 

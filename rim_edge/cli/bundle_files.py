@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rim_edge.cli.errors.usage import NotConfirmedError, UsageError
-from rim_edge.cli.options import BundleArgument, JsonOption
+from rim_edge.cli.options import BundleArgument, JsonOption, new_path
 from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.progress import runtime_line
 from rim_edge.cli.show.numbers import megabytes
@@ -17,7 +17,7 @@ from rim_edge.cli.show.numbers import megabytes
 if TYPE_CHECKING:
     from rim_runtime.bundle.removal import Removable
 
-TargetArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")]
+TargetArgument = Annotated[Path, typer.Argument(metavar="DIR", parser=new_path, help="A new folder.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

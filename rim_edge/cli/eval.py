@@ -12,6 +12,7 @@ import typer
 from rim_runtime.bundle.manifest import Precision
 from rim_runtime.engines.names import EngineName
 
+from rim_edge.cli.errors.stopped import INTERRUPTED, PartlyDone
 from rim_edge.cli.options import (
     MODEL,
     BundleOption,
@@ -22,6 +23,7 @@ from rim_edge.cli.options import (
     SeedOption,
     SkipBadOption,
     listed,
+    new_path,
 )
 from rim_edge.cli.output import note, print_json
 
@@ -66,7 +68,10 @@ ChainOption = Annotated[
 SaveOption = Annotated[
     Path | None,
     typer.Option(
-        "--save", metavar="FILE", help="Write a line of JSON for each row: what was read, what is right."
+        "--save",
+        metavar="FILE",
+        parser=new_path,
+        help="Write a line of JSON for each row: what was read, what is right.",
     ),
 ]
 
@@ -117,6 +122,8 @@ def evaluate(
         if save is not None:
             write_file(save, asked.lines())
     if not asked.is_whole:
+        if asked.readings:
+            raise PartlyDone(INTERRUPTED)
         raise KeyboardInterrupt
 
 

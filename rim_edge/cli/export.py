@@ -22,7 +22,7 @@ from rim_export.settings import (
 from rim_runtime.bundle.manifest import Dialect, Head, Precision
 from rim_runtime.engines.names import EngineName
 
-from rim_edge.cli.options import MODEL, EngineOption, JsonOption, listed
+from rim_edge.cli.options import MODEL, EngineOption, JsonOption, listed, new_path
 from rim_edge.cli.output import note, print_json
 from rim_edge.cli.show.export import export_body, print_export
 
@@ -44,7 +44,14 @@ ModelOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", help="A new folder.", show_default="among your bundles"),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        parser=new_path,
+        help="A new folder.",
+        show_default="among your bundles",
+    ),
 ]
 PrecisionOption = Annotated[
     Precision | None,
@@ -71,8 +78,8 @@ BlocksOption = Annotated[
     typer.Option(
         "--blocks",
         metavar="N",
-        min=1,
-        help="Memory blocks.",
+        min=0,
+        help="Memory blocks; 0: none, for a chat model without RiM tokens.",
         show_default="the checkpoint's, else 8",
         rich_help_panel=PROMPT,
     ),
@@ -122,6 +129,18 @@ MaxFlipsOption = Annotated[
         rich_help_panel=PROOF,
     ),
 ]
+MaxFlipsUpperOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-flips-upper",
+        metavar="SHARE",
+        min=0,
+        max=1,
+        help="Upper end of that share's 95 % interval that fails it.",
+        show_default="does not count",
+        rich_help_panel=PROOF,
+    ),
+]
 KeepGoingOption = Annotated[
     bool,
     typer.Option(
@@ -134,7 +153,17 @@ CertifyOption = Annotated[
         "--certify",
         metavar="FILE",
         help="Your own questions to compare on (.jsonl or .json).",
-        show_default="96 questions that ship",
+        show_default="288 questions that ship",
+        rich_help_panel=PROOF,
+    ),
+]
+GoldenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--golden",
+        metavar="FILE",
+        help="Candidates for golden questions, which travel in the bundle word for word.",
+        show_default="drawn from --certify",
         rich_help_panel=PROOF,
     ),
 ]
@@ -143,6 +172,7 @@ ReportOption = Annotated[
     typer.Option(
         "--report",
         metavar="FILE",
+        parser=new_path,
         help="Write what every attempt answered and which answers changed (JSON), refused or not.",
         rich_help_panel=PROOF,
     ),
@@ -215,8 +245,10 @@ def export(
     head: HeadOption = Head.LETTERS,
     max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
     max_flips: MaxFlipsOption = 0.02,
+    max_flips_upper: MaxFlipsUpperOption = None,
     keep_going: KeepGoingOption = False,
     certify: CertifyOption = None,
+    golden: GoldenOption = None,
     report: ReportOption = None,
     calibration: CalibrationOption = None,
     activations: ActivationsOption = Activations.TENSOR,
@@ -251,8 +283,10 @@ def export(
         prefix=prefix,
         max_length=max_length,
         max_flips=max_flips,
+        max_flips_upper=max_flips_upper,
         keep_going=keep_going,
         certify=certify,
+        golden=golden,
         report=report,
         calibration=calibration,
         activations=activations,

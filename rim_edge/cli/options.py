@@ -32,6 +32,13 @@ def bundle_names(incomplete: str) -> list[tuple[str, str]]:
     return [(entry.name, str(entry.path)) for entry in listed_here if entry.name.startswith(incomplete)]
 
 
+def new_path(text: str) -> Path:
+    """Return the path of something to write. Raises BadParameter for '', which pathlib takes for this folder."""
+    if not text:
+        raise typer.BadParameter("the path is empty, expected a new one")
+    return Path(text)
+
+
 MODEL = "Model"
 """Panel of what answers: bundle, engine, precision, blocks."""
 

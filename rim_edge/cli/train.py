@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rim_edge.cli.options import JsonOption, SeedOption, SkipBadOption, listed
+from rim_edge.cli.options import JsonOption, SeedOption, SkipBadOption, listed, new_path
 from rim_edge.cli.output import note, print_json
 from rim_edge.recipe.arms import Arm
 from rim_edge.recipe.presets import Preset
@@ -22,7 +22,10 @@ DATA, LENGTH, RUN = "Data", "What is trained", "The run"
 """Panels of the help page."""
 
 OutputOption = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="The checkpoint's folder; must not exist.")
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", parser=new_path, help="The checkpoint's folder; must not exist."
+    ),
 ]
 PresetOption = Annotated[
     Preset | None, typer.Option("--preset", metavar="NAME", help=f"{listed(Preset)}.", show_default="demo")
@@ -119,6 +122,7 @@ TensorboardOption = Annotated[
     typer.Option(
         "--tensorboard",
         metavar="DIR",
+        parser=new_path,
         help="Write TensorBoard's events too, into DIR and the output's name.",
         rich_help_panel=RUN,
     ),
@@ -206,8 +210,9 @@ def _run(job: Job, *, as_json: bool) -> None:
         with training_view(console) as view:
             outcome = run_job(job, view, signals)
     except StoppedError as stopped:
-        note(str(stopped))
-        raise SystemExit(128 + (signals.number or 0)) from None
+        if not as_json:  # else it is the error's message
+            note(str(stopped))
+        raise SystemExit(128 + (signals.number or 0)) from stopped
     if outcome is None:  # only the first process of a run reports
         return
     if as_json:

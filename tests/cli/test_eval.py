@@ -194,7 +194,7 @@ def test_ctrl_c_shows_what_was_scored_so_far(
     target = tmp_path / "saved.jsonl"
     outcome = run("eval", str(puzzles), "--bundle", "demo", "--blocks", "3..4", "--json", "--save", str(target))
     assert outcome.code == 130
-    told = json.loads(outcome.out.splitlines()[0])
+    told = outcome.json
     assert (told["partial"], told["n"], told["rows"]) == (True, 100, 180)
     assert "stopped after 100 of 180 rows" in outcome.err
     assert len(target.read_text(encoding="utf-8").splitlines()) == 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -62,9 +63,27 @@ def test_an_interrupt_exits_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Engine, "load", interrupt)
-    stopped = run("ask", "Why?", "--bundle", str(tiny_bundle))
-    assert (stopped.code, stopped.out) == (130, "")
-    assert "Traceback" not in stopped.err
+    asked = ("ask", "Why?", "--bundle", str(tiny_bundle))
+    stopped = run(*asked)
+    assert (stopped.code, stopped.out, stopped.err) == (130, "", "")
+    stopped = run(*asked, "--json")
+    message = "It was interrupted before it was done."
+    assert stopped.json["error"] == {"code": 130, "kind": "interrupted", "message": message}
+    assert (stopped.code, stopped.err) == (130, f"error: {message}\n")
+    stopped = run(*asked[:1], *asked[2:], "--jsonl", stdin=b'{"question": "Why?"}')
+    assert (stopped.code, stopped.out) == (130, ""), "each line belongs to a row"
+
+
+def test_told_to_end_it_says_so_to_programs(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path
+) -> None:
+    from rim_runtime import Engine
+
+    monkeypatch.setattr(Engine, "load", lambda *_, **__: cli._stop(signal.SIGTERM, None))
+    asked = ("ask", "Why?", "--bundle", str(tiny_bundle))
+    assert (run(*asked).code, run(*asked).out) == (143, "")
+    stopped = run(*asked, "--json")
+    assert (stopped.code, stopped.json["error"]["code"], stopped.json["error"]["kind"]) == (143, 143, "terminated")
 
 
 def test_an_interrupt_while_the_command_line_is_imported_exits_130(

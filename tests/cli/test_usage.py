@@ -43,6 +43,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a value too many": (["demo", "--json=1"], "Option '--json' does not take a value"),
     "no bundle": (["bundle", "use"], "Missing argument 'BUNDLE'"),
     "an empty name": (["ask", "Why?", "-b", ""], "The bundle's name is empty"),
+    "nowhere to copy to": (["bundle", "copy", "demo", ""], "DIR: the path is empty, expected a new one."),
+    "nowhere to export to": (["export", "-o", ""], "--output: the path is empty, expected a new one."),
+    "nowhere to train to": (["train", "-o", ""], "--output: the path is empty, expected a new one."),
+    "nowhere to save to": (["eval", "rows.jsonl", "--save", ""], "--save: the path is empty, expected a new one."),
     "long and coloured": (["demo", "--family", "\x1b[31m" + "x" * 500], "--family is '\\x1b[31mxxx"),
 }
 
