@@ -311,3 +311,14 @@ def test_plans_that_were_built_here_are_trusted(
     exported = run("export", "--model", str(DEMO_PACKAGE / "checkpoint"), "-o", str(tmp_path / "new"), "--json")
     assert exported.code == 0, exported.err
     assert is_trusted(manifest)
+
+
+def test_a_bundle_of_a_later_release_says_so(run: Run, tiny_bundle: Path) -> None:
+    manifest = tiny_bundle / "manifest.json"
+    body = json.loads(manifest.read_text()) | {"schema_version": 2, "tools": {"rim-edge": "9.7.3"}, "new": {}}
+    manifest.write_text(json.dumps(body))
+    for command in (("ask", "Why?", "-b"), ("bundle", "info"), ("bundle", "verify"), ("prompt", "Why?", "-b")):
+        failed = run(*command, str(tiny_bundle))
+        assert failed.code == 3
+        assert "has schema version 2 (made by rim-edge 9.7.3), this release reads 1 (rim-edge" in failed.err
+        assert "Upgrade rim-edge" in failed.err

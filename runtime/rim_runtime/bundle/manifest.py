@@ -1,6 +1,10 @@
 """The bundle's manifest: what a bundle says about itself, and nothing else (DESIGN 5).
 
 `manifest.json` is canonical JSON of one Manifest plus `manifest_sha256`, the hash of the rest.
+
+What every release can read of every manifest: `schema_version`, looked at before any other key, and the release
+that made it (`tools`, "rim-edge"). A key that a reader must know comes with another schema version; what a reader
+may leave unread lies in `optional`. Any other unknown key is a fault.
 """
 
 from __future__ import annotations
@@ -9,16 +13,17 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from rim_runtime.bundle.control_characters import refuse_control_characters
+from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
 from rim_runtime.errors import BundleCorruptError, BundleVersionError, InputError
 from rim_runtime.machine.json_files import parse_json
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
+from rim_runtime.version import __version__
 
 SCHEMA_VERSION = 1
 _LONGEST_NAME = 255
@@ -198,11 +203,13 @@ class Manifest:
     """TensorRT engines that were built from the graphs."""
     schema_version: int = SCHEMA_VERSION
     """Version of this layout."""
+    optional: Mapping[str, Any] = field(default_factory=dict)
+    """What a release that does not know it may ignore: without it, the same answers. Not written where empty."""
 
     @property
     def sha256(self) -> str:
         """The hash over its canonical JSON; it changes with anything in the bundle."""
-        return _hash(dataclasses.asdict(self))
+        return _hash(self._body())
 
     def graph_sha256(self, variant: Variant) -> str:
         """Return the hash of a variant's content: the hash over its graph's and its weights' hashes."""
@@ -210,8 +217,11 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`, its own hash included."""
+        return json.dumps(self._body() | {"manifest_sha256": self.sha256}, indent=1, ensure_ascii=False) + "\n"
+
+    def _body(self) -> dict[str, Any]:
         body = dataclasses.asdict(self)
-        return json.dumps(body | {"manifest_sha256": self.sha256}, indent=1, ensure_ascii=False) + "\n"
+        return body if self.optional else {name: value for name, value in body.items() if name != "optional"}
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Manifest:
@@ -231,10 +241,7 @@ class Manifest:
             )
         version = body["schema_version"]
         if type(version) is not int or version != SCHEMA_VERSION:
-            raise BundleVersionError(
-                f"{where} has schema version {version!r}, this release reads {SCHEMA_VERSION}. "
-                "Upgrade rim-edge, or export the bundle with this release."
-            )
+            raise _other_schema(body, where)
         stated = body.pop("manifest_sha256", None)
         if stated != _hash(body):
             raise BundleCorruptError(
@@ -277,6 +284,19 @@ class Manifest:
         return listed and known and possible and bool(plan.profiles) and bool(plan.targets)
 
 
+def _other_schema(body: Mapping[str, Any], where: str) -> BundleVersionError:
+    """Return the error for a schema that this release does not read; nothing else in the body can be relied on."""
+    version, tools = body["schema_version"], body.get("tools")
+    maker = tools.get("rim-edge") if isinstance(tools, dict) else None
+    made = f" (made by rim-edge {without_control_characters(maker)[:40]})" if isinstance(maker, str) else ""
+    newer = type(version) is int and version > SCHEMA_VERSION
+    return BundleVersionError(
+        f"{where} has schema version {without_control_characters(repr(version))[:40]}{made}, this release reads "
+        f"{SCHEMA_VERSION} (rim-edge {__version__}). "
+        + ("Upgrade rim-edge, or export the bundle with this release." if newer else "Export the bundle again.")
+    )
+
+
 def _are_ids(ids: Sequence[int]) -> bool:
     return all(0 <= number < _MOST_IDS for number in ids)
 
@@ -298,7 +318,7 @@ def _build(kind: type[T], value: Any, where: str) -> T:
     """Build a frozen dataclass from JSON, checking every field's name and type; defaults may be missing."""
     hints = get_type_hints(kind)
     fields = dataclasses.fields(cast("type[Any]", kind))
-    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    needed = {one.name for one in fields if one.default is one.default_factory is dataclasses.MISSING}
     if not isinstance(value, dict) or not needed <= set(value) <= set(hints):
         found = sorted(value) if isinstance(value, dict) else value
         raise BundleCorruptError(f"{where}: {kind.__name__} has {found}, expected the keys {sorted(hints)}.")
@@ -308,6 +328,8 @@ def _build(kind: type[T], value: Any, where: str) -> T:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
+    if hint is Any:
+        return value
     origin, arguments = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint):
         return _build(cast("type[Any]", hint), value, where)

@@ -23,6 +23,7 @@ from rim_runtime import (
     RimError,
 )
 from rim_runtime.bundle.folder import file_entries
+from rim_runtime.version import __version__
 from tokenizers import Tokenizer
 
 GRAPH, DATA = "model.fp32.onnx", "model.fp32.onnx.data"
@@ -221,7 +222,7 @@ OTHERS: dict[str, tuple[Change, type[RimError], str]] = {
     "newer schema": (
         edit(lambda body: body.update(schema_version=2)),
         BundleVersionError,
-        "has schema version 2, this release reads 1. Upgrade rim-edge",
+        f", this release reads 1 (rim-edge {__version__}). Upgrade rim-edge",
     ),
     "schema comes before hash": (
         edit(lambda body: body.update(schema_version=2), rehash=False),
