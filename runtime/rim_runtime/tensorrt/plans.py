@@ -7,6 +7,7 @@ built. A plan that does not match is never tried. At every load, the bytes that 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from rim_runtime.bundle.manifest import Plan, Profile, Variant
 from rim_runtime.bundle.trust import is_trusted, why_not_kept
 from rim_runtime.errors import BundleCorruptError, StorageError
 from rim_runtime.machine.folders import plans_folder
+from rim_runtime.machine.log import tell
 from rim_runtime.tensorrt.plan_cache import PlanBytes, hash_plan, keep_plan, recall_plan
 
 
@@ -63,13 +65,17 @@ def obtain_plan(
             continue
         trouble = refusal(bundle, plan, here)
         if trouble is None:
+            tell("plan for %s: the bundle's own, %s", here.target, plan.file)
             return LoadablePlan(_read_own(bundle, plan), plan.profiles, ())
         refused.append(f"{plan.file}: {trouble}")
     facts = _facts(bundle, variant, here, profiles)
     kept = recall_plan(facts)
     if kept is not None:
+        tell("plan for %s: from %s", here.target, plans_folder())
         return LoadablePlan(kept, tuple(profiles), ())
+    start = time.perf_counter()
     content = build(bundle.path / variant.graph, profiles)
+    tell("plan for %s: built in %.1f s, %d bytes", here.target, time.perf_counter() - start, len(content))
     why = f", because the bundle's own cannot be used here ({'; '.join(refused)})" if refused else ""
     try:
         keep_plan(facts, content)

@@ -53,13 +53,20 @@ def test_a_plan_is_kept_from_the_librarys_own_memory() -> None:
     assert recall_plan(facts()) == b"plan"
 
 
-def test_over_the_limit_what_was_not_used_for_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_the_limit_what_was_not_used_for_longest_goes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(plan_cache, "MOST_BYTES", 3_900)
     for graph, hours in (("a", 3), ("b", 2), ("c", 1)):
         keep(graph, 1_000, hours)
     assert recall_plan(facts("a")) is not None, "used now"
-    keep("d", 1_000, 0)
+    with caplog.at_level("INFO", logger="rim_runtime"):
+        keep("d", 1_000, 0)
     assert {name[0] for name in names()} == {"a", "c", "d"}
+    (told,) = [record.getMessage() for record in caplog.records]
+    removed = plans_folder() / f"{'b' * 32}-sm_89"
+    assert told.startswith(f"removed {removed} (")
+    assert told.endswith("bytes): its folder may hold 3900 bytes")
 
 
 def test_compiled_kernels_count_and_go_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

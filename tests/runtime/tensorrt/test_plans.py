@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rim_runtime.bundle.folder import save_manifest
 from rim_runtime.bundle.manifest import FileEntry, Limits, Plan, Profile
 from rim_runtime.bundle.trust import is_trusted, trust, untrust
 from rim_runtime.libraries.tensorrt import Library, TensorRt, import_tensorrt
+from rim_runtime.machine.folders import plans_folder
 from rim_runtime.tensorrt.build import build_plan, default_profiles
 from rim_runtime.tensorrt.plan_cache import PLAN
 from rim_runtime.tensorrt.plans import LoadablePlan, PlanRequirements, obtain_plan, refusal
@@ -61,6 +63,18 @@ class Builder:
 
 def obtain(bundle: Bundle, build: Builder, here: PlanRequirements = HERE) -> LoadablePlan:
     return obtain_plan(bundle, bundle.manifest.variants[0], here, PROFILES, build)
+
+
+def test_where_a_plan_comes_from_is_logged(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="rim_runtime"):
+        for _ in range(2):
+            obtain(Bundle.load(tiny_bundle), Builder())
+        bundle = with_plan(tiny_bundle)
+        trust(bundle.manifest)
+        obtain(bundle, Builder())
+    told = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(r"plan for sm_89: built in \d+\.\d s, 20 bytes", told[0])
+    assert told[1:] == [f"plan for sm_89: from {plans_folder()}", "plan for sm_89: the bundle's own, model.sm_89.plan"]
 
 
 def never(graph: Path, profiles: Sequence[Profile]) -> bytes:
