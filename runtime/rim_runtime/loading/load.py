@@ -19,6 +19,7 @@ from rim_runtime.bundle.unpacking import unpacked
 from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.cancellation import Cancellation, check
 from rim_runtime.engines.names import EngineName, parse_engine
+from rim_runtime.errors import CancelledError
 from rim_runtime.libraries.onnxruntime import Telemetry, telemetry
 from rim_runtime.libraries.openvino import host_reports
 from rim_runtime.loading.candidates import find_candidates
@@ -79,6 +80,11 @@ def _load(
         return check_graph(bundle, variant, records, progress)
 
     opened = _open(LoadContext(bundle, candidates, encoder, use, records, progress, files))
+    try:
+        check(use.cancel)  # engines that cannot be stopped while they open were opened all the same
+    except CancelledError:
+        opened.backend.close()
+        raise
     return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
 
 

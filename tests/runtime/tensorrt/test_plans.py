@@ -74,7 +74,10 @@ def test_where_a_plan_comes_from_is_logged(tiny_bundle: Path, caplog: pytest.Log
         obtain(bundle, Builder())
     told = [record.getMessage() for record in caplog.records]
     assert re.fullmatch(r"plan for sm_89: built in \d+\.\d s, 20 bytes", told[0])
-    assert told[1:] == [f"plan for sm_89: from {plans_folder()}", "plan for sm_89: the bundle's own, model.sm_89.plan"]
+    assert told[1:] == [
+        f"plan for sm_89: from {plans_folder()}",
+        "plan for sm_89: the bundle's own, model.sm_89.plan",
+    ]
 
 
 def never(graph: Path, profiles: Sequence[Profile]) -> bytes:
