@@ -11,6 +11,7 @@ from typing import Any
 from rim_runtime.bundle.folder import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.bundle.manifest import Limits, Manifest, Source
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
+from rim_runtime.machine.cpu import this_cpu
 from rim_runtime.machine.storage import clear_unfinished, new_folder
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
@@ -19,10 +20,18 @@ from rim_export.bundle_files import carry_license_and_card, tool_versions, write
 from rim_export.certification.attempts import Tolerance
 from rim_export.certification.certificate import Certificate
 from rim_export.certification.evaluation import check_prompts
+from rim_export.certification.evidence import few_questions_note, require_enough
+from rim_export.certification.golden import MOST as MOST_GOLDEN
+from rim_export.certification.provenance import describe_recipe, hash_checkpoint_files
 from rim_export.certification.trials import write_report
 from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.checkpoint.folder import Checkpoint
-from rim_export.checkpoint.prompt import RimSettings, derive_contract, letter_ids
+from rim_export.checkpoint.prompt import (
+    RimSettings,
+    derive_contract,
+    derive_contract_without_blocks,
+    letter_ids,
+)
 from rim_export.errors import CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.preflight import check_request
@@ -83,10 +92,17 @@ def export(
         chosen = choose_recipes(weights, options, measured_on, tell)
         writer = VariantWriter(unbound, weights, bundle, tell)
         proven = _prove(writer, encoder, questions, chosen, options)
-        certificate = _write_proof(bundle, questions, proven, options)
+        certificate = _write_proof(bundle, source, _Asked(questions, measured_on), chosen, proven, options)
         built = build_plans(bundle, proven.variants, plan_request, tell)
         manifest = _write_manifest(bundle, proven, built)
-    notes = (*cleared, *source.notes, *questions.notes, *chosen.notes, *proven.notes, *built.notes)
+    notes = (
+        *cleared,
+        *source.notes,
+        *_question_notes(questions, options),
+        *chosen.notes,
+        *proven.notes,
+        *built.notes,
+    )
     return ExportReport(target, manifest, certificate, notes, time.perf_counter() - started)
 
 
@@ -113,16 +129,16 @@ def _check_tools(options: ExportOptions) -> PlanRequest | None:
 
 
 def _read(checkpoint: Checkpoint, options: ExportOptions) -> _Source:
-    rim, notes = _settings(checkpoint, options)
     tokenizer = checkpoint.load_tokenizer()
-    contract, letters = derive_contract(tokenizer, rim), letter_ids(tokenizer)
+    contract, notes = _contract(checkpoint, tokenizer, options)
+    letters = letter_ids(tokenizer)
     _check_ids(checkpoint, contract, letters)
     return _Source(checkpoint, tokenizer, contract, letters, _limits(checkpoint, contract, options), notes)
 
 
 def _check_ids(checkpoint: Checkpoint, contract: PromptContract, letters: Mapping[str, int]) -> None:
     """Raise CheckpointError if the prompt's own tokens are beyond the rows of the embedding table."""
-    rows = int(checkpoint.config["vocab_size"])
+    rows = checkpoint.sizes.vocabulary
     own = (*contract.head, *contract.tail, *contract.block, *contract.prefix, *letters.values())
     if max(own) >= rows:
         raise CheckpointError(
@@ -135,11 +151,30 @@ def _read_questions(
     source: _Source, encoder: PromptEncoder, options: ExportOptions
 ) -> tuple[CertificateQuestions, CalibrationSet | None]:
     """Return the certificate's questions, and those to measure activations on if a recipe needs it."""
-    questions = read_certificate_questions(options.certify or CERTIFICATE_SET, encoder)
-    check_prompts(source.tokenizer, encoder, questions.asked)
+    questions = read_certificate_questions(
+        options.certify or CERTIFICATE_SET, encoder, options.golden, keep_going=options.keep_going
+    )
+    require_enough(len(questions.parts.certified), _tolerance(options))
+    check_prompts(source.tokenizer, encoder, questions.parts.everything)
     if not options.calibrates:
         return questions, None
-    return questions, read_calibration(options.calibration or CALIBRATION_SET, encoder, questions.asked)
+    path = options.calibration or CALIBRATION_SET
+    return questions, read_calibration(path, encoder, questions.parts.everything)
+
+
+def _question_notes(questions: CertificateQuestions, options: ExportOptions) -> tuple[str, ...]:
+    """Return what was left out, what so few questions cannot show, and what of the user's own travels along."""
+    few = few_questions_note(len(questions.parts.certified), _tolerance(options))
+    travels = (
+        f"Up to {MOST_GOLDEN} questions of {questions.golden_source.name} are in the bundle word for word, as its "
+        "golden questions; --golden FILE takes them from another file."
+    )
+    own = options.certify is not None and options.golden is None
+    return (*questions.notes, *((few,) if few else ()), *((travels,) if own else ()))
+
+
+def _tolerance(options: ExportOptions) -> Tolerance:
+    return Tolerance(options.max_flips, options.keep_going, options.closer, options.max_flips_upper)
 
 
 def _convert(source: _Source, options: ExportOptions, tell: Progress) -> tuple[ModelWeights, UnboundGraph]:
@@ -179,28 +214,54 @@ def _prove(
     options: ExportOptions,
 ) -> ProvenVariants:
     """Write and prove the variants; write the report that was asked for, whether they pass or not."""
-    tolerance = Tolerance(options.max_flips, options.keep_going, options.closer)
     try:
-        proven = prove_variants(writer, encoder, questions.asked, chosen.recipes, tolerance)
+        proven = prove_variants(writer, encoder, questions.parts, chosen.recipes, _tolerance(options))
     except VariantRefusedError as refused:
         if options.report:
-            write_report(options.report, questions.name, options.max_flips, refused.trials, str(refused))
+            write_report(options.report, questions.source.name, options.max_flips, refused.trials, str(refused))
             refused.add_note(f"What every attempt answered is in {options.report}.")
         else:
             refused.add_note("To see which answers changed, add --report FILE.")
         raise
     if options.report:
-        write_report(options.report, questions.name, options.max_flips, proven.trials)
+        write_report(options.report, questions.source.name, options.max_flips, proven.trials)
     return proven
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What an export's questions were."""
+
+    questions: CertificateQuestions
+    measured_on: CalibrationSet | None
+
+
 def _write_proof(
-    bundle: Bundle, questions: CertificateQuestions, proven: ProvenVariants, options: ExportOptions
+    bundle: Bundle,
+    source: _Source,
+    asked: _Asked,
+    chosen: ChosenRecipes,
+    proven: ProvenVariants,
+    options: ExportOptions,
 ) -> Certificate:
     """Write the golden questions and the certificate."""
-    blocks = bundle.manifest.prompt.blocks
+    questions, parts = asked.questions, asked.questions.parts
+    recipes = (describe_recipe(recipe, options, asked.measured_on) for recipe in chosen.recipes)
     certificate = Certificate(
-        questions.name, blocks, options.max_flips, proven.comparisons, questions_sha256=questions.sha256
+        questions=questions.source.name,
+        blocks=bundle.manifest.prompt.blocks,
+        max_flips=options.max_flips,
+        variants=tuple(replace(one, recipe=told) for one, told in zip(proven.comparisons, recipes, strict=True)),
+        questions_sha256=questions.source.sha256,
+        golden=questions.golden_source.name,
+        golden_sha256=questions.golden_source.sha256,
+        golden_candidates=len(parts.golden),
+        chosen_on=len(parts.pool) if options.keep_going else 0,
+        max_flips_upper=options.max_flips_upper,
+        family=bundle.manifest.source.architecture,
+        checkpoint_files=hash_checkpoint_files(source.checkpoint),
+        tools=bundle.manifest.tools,
+        processor=this_cpu().fingerprint,
     )
     golden = "".join(f"{row.to_json()}\n" for row in proven.golden)
     (bundle.path / GOLDEN).write_text(golden, encoding="utf-8")
@@ -213,6 +274,21 @@ def _write_manifest(bundle: Bundle, proven: ProvenVariants, built: BuiltPlans) -
     manifest = replace(bundle.manifest, variants=proven.variants, files=files, plans=built.plans)
     save_manifest(bundle.path, manifest)
     return manifest
+
+
+def _contract(
+    checkpoint: Checkpoint, tokenizer: Any, options: ExportOptions
+) -> tuple[PromptContract, tuple[str, ...]]:
+    """Return the prompt contract; note what is assumed, and that there are no blocks."""
+    if options.blocks != 0:
+        rim, notes = _settings(checkpoint, options)
+        return derive_contract(tokenizer, rim), notes
+    prefix = options.prefix or (checkpoint.rim or RimSettings()).prefix
+    without = (
+        f"Without memory blocks the letter is read right after the prefix {prefix!r}: the zero-shot answer of the "
+        "model, a baseline. 'rim-edge train' adds blocks."
+    )
+    return derive_contract_without_blocks(tokenizer, prefix), (without,)
 
 
 def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[RimSettings, tuple[str, ...]]:

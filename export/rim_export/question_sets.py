@@ -5,7 +5,6 @@ They are disjoint: a question that a variant was fitted to proves nothing. A que
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +14,44 @@ from rim_runtime.errors import RowError
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.errors import CalibrationError
+from rim_export.question_parts import QuestionParts, Questions, apart, divide, once
 from rim_export.questions import CERTIFICATE_SET, LabelledQuestion, fits, read_questions
 
 LEAST_CERTIFIED = 12
 """Fewer leave too few candidates for golden questions."""
 LEAST_CALIBRATED = 8
 """Fewer are too few to measure activations on."""
+LEAST_GOLDEN = 4
+"""Fewer candidates of a file of their own cannot give a bundle's golden questions."""
+
+
+@dataclass(frozen=True)
+class QuestionSource:
+    """The file that questions come from."""
+
+    name: str
+    """Its name."""
+    sha256: str
+    """SHA-256 of it."""
+
+    @classmethod
+    def of(cls, path: Path) -> QuestionSource:
+        """Hash a file."""
+        return cls(path.name, sha256_file(path))
 
 
 @dataclass(frozen=True)
 class CertificateQuestions:
     """Questions to certify on."""
 
-    name: str
-    """Their file's name."""
-    asked: tuple[LabelledQuestion, ...]
-    """The questions."""
+    source: QuestionSource
+    """Their file."""
+    golden_source: QuestionSource
+    """The file of the candidates for golden questions: the same, or one of their own."""
+    parts: QuestionParts
+    """The questions, by what they serve."""
     notes: tuple[str, ...]
     """What was left out, for the user to know."""
-    sha256: str
-    """SHA-256 of their file."""
 
 
 @dataclass(frozen=True)
@@ -49,37 +66,65 @@ class CalibrationSet:
     """Their whole prompts, with all blocks."""
     notes: tuple[str, ...]
     """What was left out, for the user to know."""
+    sha256: str = ""
+    """SHA-256 of their file."""
 
 
-def check_question_files(certify: Path | None, calibration: Path | None) -> None:
-    """Read the user's own files as far as that goes without a tokenizer: rows, repetitions, and what both share.
+def check_question_files(certify: Path | None, golden: Path | None, calibration: Path | None) -> None:
+    """Read the user's own files as far as that goes without a tokenizer: rows, repetitions, and what they share.
 
-    None stands for a set that ships. Raises RowError and CalibrationError.
+    None stands for a set that ships, or for golden questions of the certificate's file. Raises RowError and
+    CalibrationError.
     """
+    asked = read_questions(certify or CERTIFICATE_SET).asked
     if certify is not None:
-        rows = read_questions(certify).asked
-        _require_certified(certify, len(rows), len(_once(rows)), "")
+        _require_certified(certify, len(asked), len(once(asked)), "")
+    if golden is not None:
+        rows = read_questions(golden).asked
+        _require_golden(golden, len(rows), len(apart(once(rows), asked)))
+        asked = (*asked, *rows)
     if calibration is not None:
         rows = read_questions(calibration).asked
-        apart = _apart(rows, read_questions(certify or CERTIFICATE_SET).asked)
-        why = f"{len(rows) - len(apart)} are the certificate's"
-        _require_calibrated(calibration, len(rows), len(_once(apart)), why)
+        left = apart(rows, asked)
+        why = f"{len(rows) - len(left)} are the certificate's"
+        _require_calibrated(calibration, len(rows), len(once(left)), why)
 
 
-def read_certificate_questions(path: Path, encoder: PromptEncoder) -> CertificateQuestions:
-    """Read the questions to certify on; those that the bundle does not accept are left out, with a note.
+def read_certificate_questions(
+    path: Path, encoder: PromptEncoder, golden: Path | None = None, *, keep_going: bool = False
+) -> CertificateQuestions:
+    """Read the questions to certify on and divide them; those that the bundle does not accept are left out.
 
-    Raises RowError (the file or a row is bad, or fewer than twelve questions are left).
+    `golden` is a file of candidates for golden questions; None draws them from the others. Notes say what was left
+    out. Raises RowError (a file or a row is bad, or too few questions are left).
     """
     read = read_questions(path)
-    once = _once(read.asked)
-    fitting = tuple(question for question in once if fits(question.text, encoder))
+    different = once(read.asked)
+    fitting = tuple(question for question in different if fits(question.text, encoder))
     limit = f" within the limit of {encoder.question_limit} tokens"
     _require_certified(path, len(read.asked), len(fitting), limit)
-    repeated, long = len(read.asked) - len(once), len(once) - len(fitting)
+    repeated, long = len(read.asked) - len(different), len(different) - len(fitting)
     left_out = ((repeated, "come again and count once"), (long, "are over the limit and were left out"))
-    notes = tuple(f"{count} certificate questions {why}." for count, why in left_out if count)
-    return CertificateQuestions(path.name, fitting, (*read.notes, *notes), sha256_file(path))
+    notes = (*read.notes, *(f"{count} certificate questions {why}." for count, why in left_out if count))
+    source = QuestionSource.of(path)
+    if golden is None:
+        return CertificateQuestions(source, source, divide(fitting, None, keep_going=keep_going), notes)
+    candidates, more = _read_golden(golden, encoder, read.asked)
+    parts = divide(fitting, candidates, keep_going=keep_going)
+    return CertificateQuestions(source, QuestionSource.of(golden), parts, (*notes, *more))
+
+
+def _read_golden(
+    path: Path, encoder: PromptEncoder, certified: Iterable[LabelledQuestion]
+) -> tuple[Questions, tuple[str, ...]]:
+    """Read candidates for golden questions that are not the certificate's; return them with notes."""
+    read = read_questions(path)
+    different = apart(once(read.asked), certified)
+    fitting = tuple(question for question in different if fits(question.text, encoder))
+    _require_golden(path, len(read.asked), len(fitting))
+    lost = len(read.asked) - len(fitting)
+    why = f"{lost} questions of {path.name} are the certificate's, come again or are over the limit: not golden."
+    return fitting, (*read.notes, *((why,) if lost else ()))
 
 
 def read_calibration(path: Path, encoder: PromptEncoder, certified: Iterable[LabelledQuestion]) -> CalibrationSet:
@@ -88,10 +133,11 @@ def read_calibration(path: Path, encoder: PromptEncoder, certified: Iterable[Lab
     Raises RowError (the file or a row is bad) and CalibrationError (too few are left).
     """
     read = read_questions(path)
-    apart = _apart(read.asked, certified)
-    once = _once(apart)
-    texts = tuple(row.text for row in once if fits(row.text, encoder))
-    shared, repeated, long = len(read.asked) - len(apart), len(apart) - len(once), len(once) - len(texts)
+    others = apart(read.asked, certified)
+    different = once(others)
+    texts = tuple(row.text for row in different if fits(row.text, encoder))
+    shared, repeated = len(read.asked) - len(others), len(others) - len(different)
+    long = len(different) - len(texts)
     why = f"{shared} are the certificate's, {long} are over the limit of {encoder.question_limit} tokens"
     _require_calibrated(path, len(read.asked), len(texts), why)
     left_out = (
@@ -101,26 +147,7 @@ def read_calibration(path: Path, encoder: PromptEncoder, certified: Iterable[Lab
     )
     notes = tuple(f"{count} calibration questions {why} and were left out." for count, why in left_out if count)
     prompts = tuple(encoder.compose(text).ids for text in texts)
-    return CalibrationSet(path.name, texts, prompts, (*read.notes, *notes))
-
-
-def _apart(rows: Iterable[LabelledQuestion], others: Iterable[LabelledQuestion]) -> tuple[LabelledQuestion, ...]:
-    """Return the questions that are not among the others."""
-    taken = {_normalized(question.text) for question in others}
-    return tuple(row for row in rows if _normalized(row.text) not in taken)
-
-
-def _once(rows: Iterable[LabelledQuestion]) -> tuple[LabelledQuestion, ...]:
-    """Return each question once; other white space or capitals make no other question, signs do."""
-    first: dict[str, LabelledQuestion] = {}
-    for row in rows:
-        first.setdefault(" ".join(row.text.casefold().split()), row)
-    return tuple(first.values())
-
-
-def _normalized(text: str) -> str:
-    """Return a text's letters and digits in lower case; a question with equal ones is too close to be apart."""
-    return re.sub(r"\W+", "", text.lower())
+    return CalibrationSet(path.name, texts, prompts, (*read.notes, *notes), sha256_file(path))
 
 
 def _require_certified(path: Path, rows: int, left: int, limit: str) -> None:
@@ -128,6 +155,14 @@ def _require_certified(path: Path, rows: int, left: int, limit: str) -> None:
         raise RowError(
             f"{path} has {rows} certificate questions, {left} different ones{limit}, expected at least "
             f"{LEAST_CERTIFIED}. Give more or shorter ones with --certify."
+        )
+
+
+def _require_golden(path: Path, rows: int, left: int) -> None:
+    if left < LEAST_GOLDEN:
+        raise RowError(
+            f"{path} has {rows} candidates for golden questions, {left} different ones that are not the "
+            f"certificate's, expected at least {LEAST_GOLDEN}. Give others with --golden, or leave it out."
         )
 
 

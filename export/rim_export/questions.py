@@ -13,7 +13,7 @@ from rim_runtime.rows.row import Row
 
 _DATA = Path(__file__).parent / "data"
 CERTIFICATE_SET = _DATA / "medical.jsonl"
-"""96 medical questions that exports are certified on; see SOURCE.md beside it."""
+"""288 medical questions that exports are certified on; see SOURCE.md beside it."""
 CALIBRATION_SET = _DATA / "calibration.jsonl"
 """64 others, to measure activations on; see SOURCE.md beside it."""
 

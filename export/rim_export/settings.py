@@ -80,7 +80,7 @@ class ExportOptions:
     head: Head = Head.LETTERS
     """Rows of the output projection in the graph."""
     blocks: int | None = None
-    """K; None: the checkpoint's, else the card's 8."""
+    """K; None: the checkpoint's, else the card's 8. 0: none, as for a chat model without RiM tokens."""
     memory_tokens: int | None = None
     """M; None: the checkpoint's, else the card's 2."""
     prefix: str | None = None
@@ -89,10 +89,14 @@ class ExportOptions:
     """Longest prompt in tokens; the model's positions limit it too."""
     max_flips: float = 0.02
     """Largest share of certificate questions, 0..1, whose answers may differ from the checkpoint's."""
+    max_flips_upper: float | None = None
+    """Largest upper end, 0..1, of the 95 % interval of that share; None: whatever it is."""
     keep_going: bool = False
     """Whether a variant that fails is tried again with its costliest layers as wide as the graph computes."""
     certify: Path | None = None
     """The user's own questions (JSONL, or gzipped JSONL); None: the set that ships."""
+    golden: Path | None = None
+    """Candidates for the golden questions, which travel in the bundle; None: drawn from the certificate's file."""
     report: Path | None = None
     """A new file for what every attempt answered, written whether the export passes or is refused."""
     calibration: Path | None = None
@@ -121,7 +125,7 @@ class ExportOptions:
         if self.for_gpus:  # fp16's headroom
             return self.precision is not Precision.BF16
         by_tensor = self.precision is Precision.FP8 and self.activations is Activations.TENSOR
-        return by_tensor or self.smooth
+        return by_tensor or self.smooth or self.precision is Precision.INT4
 
     @property
     def closer(self) -> tuple[str, ...]:
@@ -139,8 +143,16 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_flips <= 1.0:
             raise InputError(f"max_flips is {self.max_flips}, expected a share from 0 to 1.")
+        upper = self.max_flips_upper
+        if upper is not None and not 0.0 < upper <= 1.0:
+            raise InputError(f"max_flips_upper is {upper}, expected a share above 0, at most 1.")
         if self.max_length < 1:
             raise InputError(f"max_length is {self.max_length}, expected at least 1 token.")
+        if self.blocks == 0 and self.memory_tokens is not None:
+            raise InputError(
+                f"memory_tokens is {self.memory_tokens}, but there are no blocks to hold them (blocks is 0). "
+                "Leave one of the two out."
+            )
         if self.block_size not in list(BlockSize):
             sizes = " or ".join(str(int(size)) for size in BlockSize)
             raise InputError(f"block_size is {self.block_size}, expected {sizes}.")
@@ -152,7 +164,7 @@ class ExportOptions:
         if self.calibration and not self.calibrates:
             raise InputError(
                 f"A calibration file was given, but this {self.precision} export measures no activations. "
-                "Leave it out, or export int8 with smoothing, or fp8 with activations per tensor."
+                "Leave it out, or export int4, int8 with smoothing, or fp8 with activations per tensor."
             )
         written = dialects_of(self.precision)
         if self.dialect and (self.dialect not in written or (self.for_gpus and self.dialect is Dialect.ORT)):

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from tests.cli.conftest import Run
 from tests.export.conftest import TinyCheckpoint
 
-FEW_FLIPS = ("--max-flips", "0.05")
-"""Random weights have near-ties: 2 of 64 letters change in int8 without any outlier."""
+FEW_FLIPS = ("--max-flips", "0.1")
+"""Random weights have near-ties: some letters change in int8 without any outlier."""
 
 
 def refused(failed: Any, target: Path, code: int) -> str:
@@ -31,7 +31,7 @@ def test_an_outlier_is_refused_and_keep_going_rescues_it(
     command = ("export", "--model", str(outlier_checkpoint), "-o", str(target), *FEW_FLIPS)
     said = refused(run(*command), target, 3)
     assert "The int8 variant answers" in said
-    assert "allowed are 5.0%. Nothing was written. Layers that cost most" in said
+    assert "allowed are 10.0%. Nothing was written. Layers that cost most" in said
     assert "error of their update: 1 (" in said
     done = run(*command, "--keep-going")
     assert done.code == 0, done.err
@@ -52,7 +52,7 @@ def test_int4_of_a_tiny_random_checkpoint_is_refused_in_clear_words(
     failed = run("export", "--model", str(tied_checkpoint.path), "-o", str(target), "--precision", "int4")
     said = refused(failed, target, 3)
     assert "The int4-ort variant answers" in said
-    assert "of 64 questions otherwise than the checkpoint" in said
+    assert "of 256 questions otherwise than the checkpoint" in said
     assert "Keep costly layers wider with --keep-going, or allow more with --max-flips." in said
 
 
@@ -69,7 +69,7 @@ def test_few_golden_questions_are_refused_however_many_flips_are_allowed(
 @pytest.mark.parametrize(
     ("precision", "code", "message"),
     [
-        ("int8", 3, "The int8 logits are not finite on 64 of 64 questions"),
+        ("int8", 3, "The int8 logits are not finite on 32 of 32 questions"),
         (
             "fp8",
             2,

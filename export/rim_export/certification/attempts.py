@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rim_runtime.bundle.manifest import Variant
 
+from rim_export.certification.certificate import VariantCertificate
 from rim_export.certification.evaluation import VariantEvaluation
 from rim_export.certification.golden import CLEAR_MARGIN
 from rim_export.recipes.recipe import Recipe
@@ -21,6 +22,8 @@ class Tolerance:
     """Whether to try again with the costliest layers wider, for flips and for golden questions alike."""
     closer: tuple[str, ...] = ()
     """Options that would come closer to the checkpoint, as they are written on the command line."""
+    max_flips_upper: float | None = None
+    """Largest upper end of the interval of the share of flips, 0..1; None: whatever it is."""
 
     @property
     def clear_margin(self) -> float:
@@ -29,6 +32,15 @@ class Tolerance:
         That is allowed for checkpoints with random weights, which have no clear margins.
         """
         return 0.0 if self.max_flips == 1.0 else CLEAR_MARGIN
+
+    def allows(self, found: VariantCertificate) -> bool:
+        """Whether so many flips may be on the certificate's questions."""
+        upper = self.max_flips_upper
+        return self.allows_to_choose(found) and (upper is None or found.flips_interval[1] <= upper)
+
+    def allows_to_choose(self, found: VariantCertificate) -> bool:
+        """Whether so few flips on the pool make an attempt worth certifying; a pool is too small for bounds."""
+        return found.flip_share <= self.max_flips
 
 
 @dataclass(frozen=True)
@@ -40,9 +52,11 @@ class Attempt:
     variant: Variant
     """Its manifest entry; the last attempt's files are in the bundle's folder."""
     result: VariantEvaluation
-    """Its results."""
+    """Its results on the pool: candidates for golden questions, and what widening is chosen on."""
     data_bytes: int
     """Size of its weights."""
+    certified: VariantEvaluation | None = None
+    """Its results on the certificate's questions; None where it was not asked them."""
 
 
 Attempts = tuple[Attempt, ...]

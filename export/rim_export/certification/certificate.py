@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from rim_export.certification.intervals import Interval
 
@@ -57,13 +59,15 @@ class VariantCertificate:
     accuracy_difference: float | None
     """The variant's accuracy minus the reference's, paired."""
     accuracy_difference_interval: Interval | None
-    """Its 95 % interval, never too narrow (intervals.py)."""
+    """Its 95 % interval, Tango's (intervals.py)."""
     costliest_layers: tuple[LayerCost, ...]
     """The layers whose update has the largest error, the worst first; empty for fp32."""
     wide_layers: tuple[int, ...]
     """Layers kept as wide as the graph computes."""
     computed_with: str = ""
     """What computed the variant's answers: the library and how."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Every option that made it (provenance.py)."""
 
     @property
     def flip_share(self) -> float:
@@ -89,6 +93,24 @@ class Certificate:
     """What the variants were compared with."""
     questions_sha256: str = ""
     """SHA-256 of the questions' file; empty in certificates of earlier releases."""
+    golden: str = ""
+    """Name of the file that golden questions were chosen from."""
+    golden_sha256: str = ""
+    """SHA-256 of it."""
+    golden_candidates: int = 0
+    """Candidates for golden questions, none of them among those that were compared."""
+    chosen_on: int = 0
+    """Questions on which `--keep-going` chose what is kept wide, none of them compared; 0 without it."""
+    max_flips_upper: float | None = None
+    """The largest upper end of the interval of flips that was allowed; None if it did not count."""
+    family: str = ""
+    """The checkpoint's architecture."""
+    checkpoint_files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the checkpoint's files besides its weights, by name; the weights' stands in the manifest."""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what made and asked the variants."""
+    processor: str = ""
+    """What it was computed on."""
 
     def to_json(self) -> str:
         """Return the text of `certificate.json`."""

@@ -25,14 +25,23 @@ from rim_export.errors import CertificateError
 from rim_export.measure.reference import run_reference
 from rim_export.measure.streamed import TOKENS_AT_ONCE
 from rim_export.progress import Progress
+from rim_export.question_parts import QuestionParts
 from rim_export.questions import LabelledQuestion
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.weights.model_weights import ModelWeights
 
-GOLDEN_POOL = 32
-"""Golden questions are chosen from this many candidates, which the certificate leaves out."""
 WIDENED_EACH_RUN = frozenset({Precision.FP8})
 """Precisions whose weights the CPU engine widens in every run; asked in batches, to widen them less often."""
+
+
+@dataclass(frozen=True)
+class AnsweredQuestions:
+    """Questions with the checkpoint's own answers."""
+
+    questions: Sequence[LabelledQuestion]
+    """The questions."""
+    reference: NDArray[np.float32]
+    """The checkpoint's letter logits, [questions, letters]."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +50,18 @@ class Evaluation:
 
     encoder: PromptEncoder
     """Encodes questions as the runtime does."""
-    questions: Sequence[LabelledQuestion]
-    """All questions: first the candidates for golden ones, then the certificate's."""
-    reference: NDArray[np.float32]
-    """The checkpoint's letter logits, [questions, letters]."""
+    pool: AnsweredQuestions
+    """Questions that the certificate leaves out: first the candidates for golden ones, then the choice's."""
+    candidates: int
+    """How many of the pool are candidates for golden questions."""
+    certified: AnsweredQuestions
+    """The certificate's questions."""
     layer_errors: Mapping[Emulate, tuple[float, ...]]
     """For each recipe's arithmetic, the relative error that it adds to each layer's update."""
 
     def errors_of(self, recipe: Recipe) -> tuple[float, ...]:
         """Return the error of each layer under this recipe; empty if it uses the checkpoint's arithmetic."""
         return self.layer_errors[recipe.emulate] if recipe.emulate else ()
-
-    @property
-    def pool(self) -> int:
-        """How many of the first questions are golden candidates, which the certificate leaves out."""
-        return min(GOLDEN_POOL, len(self.questions) // 3)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class VariantEvaluation:
     logits: NDArray[np.float32]
     """Its letter logits, [questions, letters]."""
     comparison: VariantCertificate
-    """Its comparison with the checkpoint, on the certificate's questions."""
+    """Its comparison with the checkpoint on them."""
     seconds: float
     """Mean time per answer, on this machine."""
 
@@ -87,43 +93,58 @@ def check_prompts(tokenizer: Any, encoder: PromptEncoder, questions: Sequence[La
 def prepare_evaluation(
     weights: ModelWeights,
     encoder: PromptEncoder,
-    questions: Sequence[LabelledQuestion],
+    parts: QuestionParts,
     recipes: Sequence[Recipe],
     tell: Progress,
 ) -> Evaluation:
     """Ask the checkpoint all questions with all blocks in fp32, and measure the recipes' error in each layer."""
-    prompts = [encoder.compose(question.text).ids for question in questions]
+    prompts = [encoder.compose(question.text).ids for question in parts.everything]
     emulations = list(dict.fromkeys(recipe.emulate for recipe in recipes if recipe.emulate))
     found = run_reference(weights, prompts, emulations, lambda share: tell("Running the reference", share))
     full = weights.head is Head.FULL
     logits = found.logits[:, list(weights.letters.values())] if full else found.logits
-    return Evaluation(encoder, questions, logits, found.layer_errors)
+    pool = len(parts.pool)
+    return Evaluation(
+        encoder,
+        AnsweredQuestions(parts.pool, logits[:pool]),
+        len(parts.golden),
+        AnsweredQuestions(parts.certified, logits[pool:]),
+        found.layer_errors,
+    )
 
 
 def evaluate_variant(
-    evaluation: Evaluation, bundle: Bundle, variant: Variant, recipe: Recipe, tell: Progress
+    evaluation: Evaluation,
+    asked: AnsweredQuestions,
+    bundle: Bundle,
+    variant: Variant,
+    recipe: Recipe,
+    tell: Progress,
 ) -> VariantEvaluation:
-    """Ask a variant every question with all blocks, as the runtime does, or in torch if the runtime cannot run it.
+    """Ask a variant questions with all blocks, as the runtime does, or in torch if the runtime cannot run it.
 
     Raises CertificateError if logits are not finite.
     """
     backend: Backend = TorchBackend(bundle, variant) if needs_torch(variant) else OrtCpuBackend(bundle, variant)
+    texts = [question.text for question in asked.questions]
     started = time.perf_counter()
     try:
-        logits = _ask(evaluation, backend, lambda share: tell(f"Asking the {variant.name} variant", share))
+        logits = _ask(evaluation.encoder, texts, backend, lambda share: tell(f"Asking {variant.name}", share))
     finally:
         backend.close()
     seconds = (time.perf_counter() - started) / len(logits)
-    pool, errors = evaluation.pool, evaluation.errors_of(recipe)
-    comparison = compare(variant, evaluation.questions[pool:], logits[pool:], evaluation.reference[pool:], errors)
+    errors = evaluation.errors_of(recipe)
+    comparison = compare(variant, asked.questions, logits, asked.reference, errors)
     comparison = replace(comparison, computed_with=backend.fingerprint.partition(",")[0])
     return VariantEvaluation(logits, comparison, seconds)
 
 
-def _ask(evaluation: Evaluation, backend: Backend, report: Callable[[float], None]) -> NDArray[np.float32]:
+def _ask(
+    encoder: PromptEncoder, texts: Sequence[str], backend: Backend, report: Callable[[float], None]
+) -> NDArray[np.float32]:
     """Return the letter logits of all questions, [questions, letters]; asked one by one if that costs little."""
-    contract = evaluation.encoder.contract
-    asked = [evaluation.encoder.encode(question.text) for question in evaluation.questions]
+    contract = encoder.contract
+    asked = [encoder.encode(text) for text in texts]
     batches = [[number] for number in range(len(asked))]
     if backend.precision in WIDENED_EACH_RUN or isinstance(backend, TorchBackend):
         batches = similar_lengths([len(ids) + contract.fixed_tokens for ids in asked], TOKENS_AT_ONCE)
@@ -144,20 +165,21 @@ def _ask_batch(backend: Backend, asked: Sequence[Sequence[int]], blocks: int) ->
 
 
 def clear_candidates(evaluation: Evaluation, result: VariantEvaluation, clear_margin: float) -> NDArray[np.bool_]:
-    """Return which golden candidates a variant answers like the checkpoint, with a clear margin; bool [pool]."""
-    pool = evaluation.pool
-    return clearly_answered(
-        evaluation.questions[:pool], result.logits[:pool], evaluation.reference[:pool], clear_margin
-    )
+    """Return which golden candidates a variant answers like the checkpoint, with a clear margin.
+
+    `result` is on the pool; bool [candidates].
+    """
+    pool, count = evaluation.pool, evaluation.candidates
+    return clearly_answered(pool.questions[:count], result.logits[:count], pool.reference[:count], clear_margin)
 
 
 def golden_questions(
     evaluation: Evaluation, results: Mapping[str, VariantEvaluation], clear_margin: float
 ) -> tuple[GoldenQuestion, ...]:
-    """Choose golden questions that all variants answer with a clear margin; `results` by the variants' names.
+    """Choose golden questions that all variants answer with a clear margin.
 
-    Raises CertificateError if there are too few.
+    `results`, on the pool, by the variants' names. Raises CertificateError if there are too few.
     """
-    pool, blocks = evaluation.pool, evaluation.encoder.contract.blocks
-    answers = {name: result.logits[:pool] for name, result in results.items()}
-    return choose_golden(evaluation.questions[:pool], answers, evaluation.reference[:pool], blocks, clear_margin)
+    pool, count, blocks = evaluation.pool, evaluation.candidates, evaluation.encoder.contract.blocks
+    answers = {name: result.logits[:count] for name, result in results.items()}
+    return choose_golden(pool.questions[:count], answers, pool.reference[:count], blocks, clear_margin)

@@ -6,29 +6,50 @@ from collections.abc import Sequence
 
 from rim_runtime.bundle.manifest import Compute, Dialect
 
-from rim_export.certification.attempts import Attempts, Tolerance
+from rim_export.certification.attempts import Attempt, Attempts, Tolerance
+from rim_export.certification.certificate import VariantCertificate
 from rim_export.recipes.recipe import Recipe
 
 
 def too_many_flips(attempts: Attempts, tolerance: Tolerance, recipes: Sequence[Recipe]) -> str:
     """Return the message for a variant that answers too many questions otherwise than the checkpoint."""
-    last = attempts[-1].result.comparison
+    attempt = attempts[-1]
+    last = (attempt.certified or attempt.result).comparison
     layers = ", ".join(f"{cost.layer} ({cost.error:.1%})" for cost in last.costliest_layers)
     named = f"Layers that cost most, with the error of their update: {layers}." if layers else ""
     parts = (
         f"The {last.variant} variant answers {last.flips} of {last.n} questions otherwise than the checkpoint "
-        f"({last.flip_share:.1%}), allowed are {tolerance.max_flips:.1%}. Nothing was written.",
-        _why_written(attempts[-1].recipe, recipes),
+        f"({_share(last, tolerance)}), allowed are {_allowed(last, tolerance)}. Nothing was written.",
+        _why_written(attempt.recipe, recipes),
         named,
         _tried(attempts),
-        _advice(attempts, tolerance, recipes, "allow more with --max-flips"),
+        _advice(attempt.recipe, tolerance, recipes, _last_resort(last, tolerance), _no_wider(attempt)),
     )
     return " ".join(part for part in parts if part)
 
 
+def _share(found: VariantCertificate, tolerance: Tolerance) -> str:
+    if found.flip_share > tolerance.max_flips:
+        return f"{found.flip_share:.1%}"
+    return f"{found.flip_share:.1%}, by the 95 % interval at most {found.flips_interval[1]:.1%}"
+
+
+def _allowed(found: VariantCertificate, tolerance: Tolerance) -> str:
+    if found.flip_share > tolerance.max_flips or tolerance.max_flips_upper is None:
+        return f"{tolerance.max_flips:.1%}"
+    return f"an upper end of {tolerance.max_flips_upper:.1%}"
+
+
+def _last_resort(found: VariantCertificate, tolerance: Tolerance) -> str:
+    if found.flip_share > tolerance.max_flips:
+        return "allow more with --max-flips"
+    return "give more questions with --certify, or allow more with --max-flips-upper"
+
+
 def too_few_golden(found: str, worst: Attempts, tolerance: Tolerance, recipes: Sequence[Recipe]) -> str:
     """Return the message for variants that leave too few golden questions; `found` says how many."""
-    advice = _advice(worst, tolerance, recipes, "give more questions with --certify")
+    recipe, resort = worst[-1].recipe, "give more questions with --certify or --golden"
+    advice = _advice(recipe, tolerance, recipes, resort, _EVERY_LAYER)
     return " ".join(part for part in (found, _tried(worst), advice) if part)
 
 
@@ -49,7 +70,9 @@ def _tried(attempts: Attempts) -> str:
     if len(attempts) == 1:
         return ""
     steps = ", ".join(f"{one.result.comparison.flips} with {_layers(one.variant.wide_layers)}" for one in attempts)
-    return f"Answers that differed, by the layers kept in {attempts[0].variant.compute}: {steps}."
+    n = attempts[0].result.comparison.n
+    compute = attempts[0].variant.compute
+    return f"Of the {n} questions it was chosen on, these differed, by the layers kept in {compute}: {steps}."
 
 
 def _layers(wide: Sequence[int]) -> str:
@@ -58,14 +81,22 @@ def _layers(wide: Sequence[int]) -> str:
     return f"{'layer' if len(wide) == 1 else 'layers'} {' and '.join(map(str, wide))}"
 
 
-def _advice(attempts: Attempts, tolerance: Tolerance, recipes: Sequence[Recipe], last_resort: str) -> str:
-    recipe = attempts[-1].recipe
+_EVERY_LAYER = "Every layer is wide: --keep-going cannot help."
+
+
+def _no_wider(attempt: Attempt) -> str:
+    """Say why `--keep-going` does not go on."""
+    if attempt.certified:
+        return "--keep-going chose it on other questions, where it passed; these are asked once."
+    return _EVERY_LAYER
+
+
+def _advice(
+    recipe: Recipe, tolerance: Tolerance, recipes: Sequence[Recipe], last_resort: str, no_wider: str
+) -> str:
     if recipe.widens and not tolerance.keep_going:
         return f"Keep costly layers wider with --keep-going, or {last_resort}."
-    if recipe.widens:
-        done = "Every layer is wide: --keep-going cannot help."
-    else:
-        done = f"{recipe.name} has no layers that could be kept wider."
+    done = no_wider if recipe.widens else f"{recipe.name} has no layers that could be kept wider."
     asked_for = recipe.precision is recipes[-1].precision
     left = (*(tolerance.closer if asked_for else ()), last_resort)
     return f"{done} Try {', or '.join(left)}." if len(left) > 1 else f"{done} {last_resort.capitalize()}."

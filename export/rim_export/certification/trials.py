@@ -13,8 +13,8 @@ from rim_runtime.machine.storage import write_file
 from rim_runtime.prompt.options import LETTERS
 
 from rim_export.certification.attempts import Attempt, Attempts
-from rim_export.certification.comparison import letters_of, margins, offered_columns
-from rim_export.certification.evaluation import Evaluation
+from rim_export.certification.comparison import Floats, letters_of, margins, offered_columns
+from rim_export.certification.evaluation import AnsweredQuestions, Evaluation
 
 SCHEMA_VERSION = 1
 Trial = Mapping[str, Any]
@@ -22,7 +22,10 @@ Trial = Mapping[str, Any]
 
 
 def trials_of(evaluation: Evaluation, variants: Sequence[Attempts]) -> tuple[Trial, ...]:
-    """Return all attempts of these variants, in the order in which they were made for each."""
+    """Return all attempts of these variants, in the order in which they were made for each.
+
+    An attempt that was certified stands there with the certificate's questions, others with the pool's.
+    """
     return tuple(_trial(evaluation, attempt) for attempts in variants for attempt in attempts)
 
 
@@ -45,22 +48,26 @@ def write_report(
 
 
 def _trial(evaluation: Evaluation, attempt: Attempt) -> Trial:
-    certificate = dataclasses.asdict(attempt.result.comparison)
-    return {"certificate": certificate, "changed": _changed(evaluation, attempt)}
+    asked, result = evaluation.pool, attempt.result
+    if attempt.certified:
+        asked, result = evaluation.certified, attempt.certified
+    return {
+        "asked": "certificate" if attempt.certified else "pool",
+        "certificate": dataclasses.asdict(result.comparison),
+        "changed": _changed(asked, result.logits),
+    }
 
 
-def _changed(evaluation: Evaluation, attempt: Attempt) -> list[dict[str, Any]]:
-    """Return the certificate's questions on which the letters differ, with both leads in logits."""
-    pool = evaluation.pool
-    asked, reference = evaluation.questions[pool:], evaluation.reference[pool:]
-    logits = attempt.result.logits[pool:]
-    masks = np.stack([offered_columns(question.text) for question in asked])
+def _changed(asked: AnsweredQuestions, logits: Floats) -> list[dict[str, Any]]:
+    """Return the questions on which the letters differ, with both leads in logits."""
+    questions, reference = asked.questions, asked.reference
+    masks = np.stack([offered_columns(question.text) for question in questions])
     theirs, ours = letters_of(reference, masks), letters_of(logits, masks)
     their_leads, our_leads = margins(reference, masks), margins(logits, masks)
     return [
         {
-            "question": asked[row].text,
-            "answer": asked[row].answer,
+            "question": questions[row].text,
+            "answer": questions[row].answer,
             "checkpoint": LETTERS[int(theirs[row])],
             "checkpoint_lead": round(float(their_leads[row]), 4),
             "variant": LETTERS[int(ours[row])],

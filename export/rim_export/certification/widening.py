@@ -1,9 +1,9 @@
-"""Write and evaluate variants; if one fails, refuse it or keep its costliest layers wider."""
+"""Write variants and certify them; if one fails, refuse it or keep its costliest layers wider."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from rim_export.certification.golden import LEAST
 from rim_export.certification.refusal import too_few_golden, too_many_flips
 from rim_export.certification.trials import Trial, trials_of
 from rim_export.errors import CertificateError, VariantRefusedError
-from rim_export.questions import LabelledQuestion
+from rim_export.question_parts import QuestionParts
 from rim_export.recipes.recipe import Recipe
 from rim_export.variant_writer import VariantWriter
 
@@ -49,56 +49,91 @@ class ProvenVariants:
 def prove_variants(
     writer: VariantWriter,
     encoder: PromptEncoder,
-    questions: Sequence[LabelledQuestion],
+    questions: QuestionParts,
     recipes: Sequence[Recipe],
     tolerance: Tolerance,
 ) -> ProvenVariants:
-    """Write a variant by each recipe into the bundle's folder, and evaluate it until it passes.
+    """Write a variant by each recipe into the bundle's folder, and certify it.
 
-    Raises VariantRefusedError if one flips too often or leaves too few golden questions (with `keep_going`: even
-    with every layer wide), and CertificateError if logits are not finite.
+    With `keep_going`, what is kept wide is chosen on the pool: the certificate's questions are asked once, of what
+    was chosen. Raises VariantRefusedError if a variant flips too often or leaves too few golden questions, and
+    CertificateError if logits are not finite.
     """
     evaluation = prepare_evaluation(writer.weights, encoder, questions, recipes, writer.tell)
-    passed: list[Attempts] = []
-    for recipe in recipes:
-        attempts = _until_it_passes(writer, evaluation, (_attempt(writer, evaluation, recipe, ()),), tolerance)
-        passed.append(attempts)
-        _require_few_flips(evaluation, passed, recipes, tolerance)
-    proven = _until_golden_questions_are_left(writer, evaluation, passed, tolerance)
-    _require_few_flips(evaluation, proven, recipes, tolerance)
+    if tolerance.keep_going:
+        proven, why = _choose_and_certify(writer, evaluation, recipes, tolerance)
+    else:
+        proven, why = _certify_each(writer, evaluation, recipes, tolerance), ()
     golden = _golden(evaluation, proven, recipes, tolerance)
     last = [attempts[-1] for attempts in proven]
     return ProvenVariants(
         variants=tuple(one.variant for one in last),
-        comparisons=tuple(one.result.comparison for one in last),
+        comparisons=tuple(one.certified.comparison for one in last if one.certified),
         golden=golden,
-        notes=(
-            *_reason(evaluation, passed, proven, tolerance),
-            *(note for attempts in proven for note in _cost(attempts)),
-        ),
+        notes=(*why, *(note for attempts in proven for note in _cost(attempts))),
         trials=trials_of(evaluation, proven),
     )
+
+
+def _certify_each(
+    writer: VariantWriter, evaluation: Evaluation, recipes: Sequence[Recipe], tolerance: Tolerance
+) -> list[Attempts]:
+    """Write and certify one variant after the other; the first that fails is refused."""
+    proven: list[Attempts] = []
+    for recipe in recipes:
+        attempts = (_attempt(writer, evaluation, recipe, ()),)
+        proven.append(_certified(writer, evaluation, attempts))
+        _require_certified(evaluation, proven, recipes, tolerance)
+    return proven
+
+
+def _choose_and_certify(
+    writer: VariantWriter, evaluation: Evaluation, recipes: Sequence[Recipe], tolerance: Tolerance
+) -> tuple[list[Attempts], tuple[str, ...]]:
+    """Widen each variant until it passes on the pool and leaves golden questions, then certify all of them."""
+    passed: list[Attempts] = []
+    for recipe in recipes:
+        first = (_attempt(writer, evaluation, recipe, ()),)
+        passed.append(_until_it_passes(writer, evaluation, first, tolerance))
+        _require_chosen(evaluation, passed, recipes, tolerance)
+    chosen = _until_golden_questions_are_left(writer, evaluation, passed, tolerance)
+    _require_chosen(evaluation, chosen, recipes, tolerance)
+    proven = [_certified(writer, evaluation, attempts) for attempts in chosen]
+    _require_certified(evaluation, proven, recipes, tolerance)
+    return proven, _reason(evaluation, passed, chosen, tolerance)
 
 
 def _until_it_passes(
     writer: VariantWriter, evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance
 ) -> Attempts:
-    """Widen a variant until it flips rarely enough, or until it may not or cannot be widened further."""
-    while tolerance.keep_going and not _passes(attempts, tolerance) and _can_widen(evaluation, attempts):
+    """Widen a variant until it flips rarely enough on the pool, or until it cannot be widened further."""
+    while not _passes_on_pool(attempts, tolerance) and _can_widen(evaluation, attempts):
         attempts = _widened(writer, evaluation, attempts)
     return attempts
 
 
-def _passes(attempts: Attempts, tolerance: Tolerance) -> bool:
-    return attempts[-1].result.comparison.flip_share <= tolerance.max_flips
+def _passes_on_pool(attempts: Attempts, tolerance: Tolerance) -> bool:
+    return tolerance.allows_to_choose(attempts[-1].result.comparison)
 
 
-def _require_few_flips(
+def _require_chosen(
     evaluation: Evaluation, variants: Sequence[Attempts], recipes: Sequence[Recipe], tolerance: Tolerance
 ) -> None:
-    """Raise VariantRefusedError if a variant still flips too often."""
+    """Raise VariantRefusedError if a variant that cannot be widened further still flips too often."""
     for attempts in variants:
-        if not _passes(attempts, tolerance):
+        if not _passes_on_pool(attempts, tolerance):
+            why = too_many_flips(attempts, tolerance, recipes)
+            raise VariantRefusedError(why, trials_of(evaluation, variants))
+
+
+def _require_certified(
+    evaluation: Evaluation, variants: Sequence[Attempts], recipes: Sequence[Recipe], tolerance: Tolerance
+) -> None:
+    """Raise VariantRefusedError if a variant flips too often on the certificate's questions."""
+    for attempts in variants:
+        certified = attempts[-1].certified
+        assert certified is not None
+        if not tolerance.allows(certified.comparison):
             why = too_many_flips(attempts, tolerance, recipes)
             raise VariantRefusedError(why, trials_of(evaluation, variants))
 
@@ -121,7 +156,7 @@ def _until_golden_questions_are_left(
 ) -> list[Attempts]:
     """Widen the variant with the fewest clear candidates, until enough are left or none can be widened."""
     proven = list(variants)
-    while tolerance.keep_going and _candidates_left(evaluation, proven, tolerance) < LEAST:
+    while _candidates_left(evaluation, proven, tolerance) < LEAST:
         able = [number for number, attempts in enumerate(proven) if _can_widen(evaluation, attempts)]
         if not able:
             break
@@ -142,9 +177,17 @@ def _clear(evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance) -> 
 
 
 def _attempt(writer: VariantWriter, evaluation: Evaluation, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
+    """Write a variant and ask it the pool."""
     variant = writer.write(recipe, wide)
-    result = evaluate_variant(evaluation, writer.bundle, variant, recipe, writer.tell)
+    result = evaluate_variant(evaluation, evaluation.pool, writer.bundle, variant, recipe, writer.tell)
     return Attempt(recipe, variant, result, (writer.bundle.path / variant.data).stat().st_size)
+
+
+def _certified(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) -> Attempts:
+    """Ask the last attempt the certificate's questions."""
+    last, asked = attempts[-1], evaluation.certified
+    result = evaluate_variant(evaluation, asked, writer.bundle, last.variant, last.recipe, writer.tell)
+    return (*attempts[:-1], replace(last, certified=result))
 
 
 def _can_widen(evaluation: Evaluation, attempts: Attempts) -> bool:
@@ -165,16 +208,19 @@ def _widened(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) 
 def _reason(
     evaluation: Evaluation, passed: Sequence[Attempts], proven: Sequence[Attempts], tolerance: Tolerance
 ) -> tuple[str, ...]:
-    """Return a note if layers were widened for the golden questions."""
+    """Return how the choice was made, and whether layers were widened for the golden questions."""
+    count = len(evaluation.pool.questions)
+    choice = f"What is kept wide was chosen on {count} questions; the certificate's were asked once, afterwards."
     widened = [
         ours[-1].variant.name for ours, before in zip(proven, passed, strict=True) if len(ours) > len(before)
     ]
     if not widened:
-        return ()
+        return (choice,) if any(len(attempts) > 1 for attempts in proven) else ()
     left = _candidates_left(evaluation, passed, tolerance)
     return (
-        f"Only {left} of {evaluation.pool} candidates for golden questions were answered with a clear margin, "
-        f"expected at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
+        choice,
+        f"Only {left} of {evaluation.candidates} candidates for golden questions were answered with a clear "
+        f"margin, expected at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
     )
 
 

@@ -54,7 +54,8 @@ def test_both_numbers_and_the_layers_are_named() -> None:
 def test_what_failed_is_not_advised_again() -> None:
     tried = (attempt(INT8, 5), attempt(INT8, 3, (1,)), attempt(INT8, 2, (0, 1)))
     message = said(tried, (INT8,), True, "--smooth", "--precision fp32")
-    assert "by the layers kept in fp32: 5 with none, 3 with layer 1, 2 with layers 0 and 1." in message
+    assert "Of the 10 questions it was chosen on, these differed, by the layers kept in fp32: " in message
+    assert "5 with none, 3 with layer 1, 2 with layers 0 and 1." in message
     end = "--keep-going cannot help. Try --smooth, or --precision fp32, or allow more with --max-flips."
     assert message.endswith(f"Every layer is wide: {end}")
 
@@ -79,7 +80,8 @@ def test_a_variant_that_nobody_named_says_why_it_is_there() -> None:
 def test_few_golden_questions() -> None:
     found = "Only 1 of 32 candidate questions …, expected at least 4. Nothing was written."
     message = too_few_golden(found, (attempt(INT8, 0),), Tolerance(0.02, keep_going=False), (INT8,))
-    assert message == f"{found} Keep costly layers wider with --keep-going, or give more questions with --certify."
+    advice = "Keep costly layers wider with --keep-going, or give more questions with --certify or --golden."
+    assert message == f"{found} {advice}"
 
 
 @pytest.mark.parametrize(
@@ -112,8 +114,11 @@ def test_the_report_shows_every_attempt_and_what_changed(outlier_checkpoint: Pat
     (only,) = body["attempts"]
     assert len(only["changed"]) == only["certificate"]["flips"] > 0
     assert all(row["checkpoint"] != row["variant"] and row["checkpoint_lead"] > 0 for row in only["changed"])
-    passed = ExportOptions(max_flips=0.05, keep_going=True, report=reports / "passed.json")
+    passed = ExportOptions(max_flips=0.1, keep_going=True, report=reports / "passed.json")
     rim_export.export(outlier_checkpoint, target, passed)
     body = json.loads((reports / "passed.json").read_text(encoding="utf-8"))
     assert (body["passed"], body["refusal"]) == (True, None)
-    assert [one["certificate"]["wide_layers"] for one in body["attempts"]] == [[], [1]]
+    first, last = body["attempts"]
+    assert [one["certificate"]["wide_layers"] for one in (first, last)] == [[], [1]]
+    assert (first["asked"], first["certificate"]["n"]) == ("pool", 96), "the certificate is asked once, at the end"
+    assert (last["asked"], last["certificate"]["n"]) == ("certificate", 192)
