@@ -10,8 +10,18 @@ from rim_runtime.errors import MissingExtraError
 EXTRAS = {
     "cpu": ("onnxruntime",),
     "openvino": ("openvino",),
-    "export": ("torch", "transformers", "onnx", "onnx_ir", "onnxscript", "ml_dtypes", "safetensors", "scipy"),
-    "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock"),
+    "export": (
+        "torch",
+        "transformers",
+        "onnx",
+        "onnx_ir",
+        "onnxscript",
+        "ml_dtypes",
+        "safetensors",
+        "scipy",
+        "optimum",
+    ),
+    "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock", "optimum"),
     "tensorboard": ("torch", "tensorboard"),
     "gguf": ("torch", "transformers", "gguf", "safetensors"),
 }

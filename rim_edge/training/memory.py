@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from rim_export.checkpoint.geometry import Geometry
 
 from rim_edge.methods.rim.losses import CHUNK_LOGITS
 from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Sharding, Trains
@@ -61,16 +62,15 @@ class Shape:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Shape:
         """Return the shape of a checked config.json."""
-        heads = config["num_attention_heads"]
-        head = config.get("head_dim") or config["hidden_size"] // heads
+        sizes = Geometry.of(config)
         return cls(
-            width=config["hidden_size"],
-            inner=config["intermediate_size"],
-            layers=config["num_hidden_layers"],
-            queries=heads * head,
-            keys=(config.get("num_key_value_heads") or heads) * head,
-            head=head,
-            vocabulary=config["vocab_size"],
+            width=sizes.width,
+            inner=sizes.inner,
+            layers=sizes.layers,
+            queries=sizes.heads * sizes.head_size,
+            keys=sizes.key_value_heads * sizes.head_size,
+            head=sizes.head_size,
+            vocabulary=sizes.vocabulary,
             tied=bool(config.get("tie_word_embeddings", False)),
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rim_export.checkpoint.values import check_values
@@ -23,14 +24,14 @@ class Refusal:
     """Whether this config uses it."""
 
 
-def _scales_rope(config: Mapping[str, Any]) -> bool:
+def _scales_rope(config: Mapping[str, Any], but: str = "default") -> bool:
     """Whether RoPE is scaled, in both spellings: `rope_scaling` (transformers 4), `rope_parameters` (5)."""
     entries = [
         entry for entry in map(config.get, ("rope_scaling", "rope_parameters")) if isinstance(entry, Mapping)
     ]
     inner = [value for entry in entries for value in entry.values() if isinstance(value, Mapping)]
     kinds = {entry.get("rope_type") or entry.get("type") for entry in (*entries, *inner)}
-    return bool(kinds - {"default", None})
+    return bool(kinds - {"default", but, None})
 
 
 def _has_rope_by_layer(config: Mapping[str, Any]) -> bool:
@@ -39,27 +40,56 @@ def _has_rope_by_layer(config: Mapping[str, Any]) -> bool:
     return isinstance(entry, Mapping) and any(isinstance(value, Mapping) for value in entry.values())
 
 
-def _slides(config: Mapping[str, Any]) -> bool:
+def _mixes_layers(config: Mapping[str, Any]) -> bool:
     kinds = set(config.get("layer_types") or ())
     return bool(config.get("use_sliding_window")) or bool(kinds - {"full_attention"})
 
 
+def _has_window(config: Mapping[str, Any], default: int | None = None) -> bool:
+    """Whether a window slides over the prompt; `default` is transformers' own where config.json has no entry."""
+    return config.get("sliding_window", default) is not None
+
+
+_EVERYWHERE = (
+    Refusal("RoPE by type of layer (rope_parameters)", _has_rope_by_layer),
+    Refusal("sliding window (use_sliding_window, layer_types)", _mixes_layers),
+    Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
+)
+_SCALED_ROPE = Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope)
+_LLAMA3_ROPE = Refusal("rope scaling other than llama3", partial(_scales_rope, but="llama3"))
+_CROSS = Refusal("cross attention (add_cross_attention)", lambda config: bool(config.get("add_cross_attention")))
+
 REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
-    "qwen3": (
-        Refusal("sliding window (use_sliding_window, layer_types)", _slides),
-        Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope),
-        Refusal("RoPE by type of layer (rope_parameters)", _has_rope_by_layer),
-        Refusal("attention bias (attention_bias)", lambda config: bool(config.get("attention_bias"))),
-        Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
+    "gpt2": (*_EVERYWHERE, _CROSS),
+    "llama": (*_EVERYWHERE, _LLAMA3_ROPE),
+    "mistral": (
+        *_EVERYWHERE,
+        _SCALED_ROPE,
+        Refusal("sliding window (sliding_window)", partial(_has_window, default=4096)),
     ),
-    "llama": (
-        Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope),
-        Refusal("attention bias (attention_bias)", lambda config: bool(config.get("attention_bias"))),
-        Refusal("bias in the MLP (mlp_bias)", lambda config: bool(config.get("mlp_bias"))),
-        Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
-    ),
+    "olmo2": (*_EVERYWHERE, _SCALED_ROPE),
+    "phi3": (*_EVERYWHERE, _SCALED_ROPE, Refusal("sliding window (sliding_window)", _has_window)),
+    "qwen2": (*_EVERYWHERE, _SCALED_ROPE),
+    "qwen3": (*_EVERYWHERE, _SCALED_ROPE),
+    "smollm3": (*_EVERYWHERE, _SCALED_ROPE),
 }
 """Supported `model_type`s, and the options refused in each."""
+
+_SOFTCAP = "softcap, norms with gains of 1 + w, sliding windows"
+_EXPERTS = "a mixture of experts"
+_LACKING: Mapping[str, str] = {
+    "gemma": "norms with gains of 1 + w",
+    "gemma2": _SOFTCAP,
+    "gemma3": "images, norms with gains of 1 + w, sliding windows",
+    "gemma3_text": "norms with gains of 1 + w, sliding windows",
+    "gpt_oss": f"{_EXPERTS}, attention sinks, sliding windows",
+    "mixtral": _EXPERTS,
+    "olmoe": _EXPERTS,
+    "phimoe": _EXPERTS,
+    "qwen2_moe": _EXPERTS,
+    "qwen3_moe": _EXPERTS,
+}
+"""What well-known families have and no graph here computes."""
 
 
 def check_architecture(config: Mapping[str, Any]) -> None:
@@ -69,8 +99,9 @@ def check_architecture(config: Mapping[str, Any]) -> None:
     """
     kind = str(config.get("model_type"))
     if kind not in REFUSALS:
+        lacking = f" ({_LACKING[kind]})" if kind in _LACKING else ""
         raise UnsupportedModelError(
-            f"The checkpoint's model_type is {kind!r}, supported: {', '.join(sorted(REFUSALS))}. "
+            f"The checkpoint's model_type is {kind!r}{lacking}, supported: {', '.join(sorted(REFUSALS))}. "
             "Other families cannot be exported yet."
         )
     check_values(config)

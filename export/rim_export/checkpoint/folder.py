@@ -15,10 +15,11 @@ from rim_runtime.machine.json_files import read_json
 
 from rim_export.checkpoint.contents import refuse_foreign_files
 from rim_export.checkpoint.families import check_architecture
+from rim_export.checkpoint.geometry import Geometry
 from rim_export.checkpoint.links import refuse_links_out
 from rim_export.checkpoint.other_forms import check_tensor_names, refuse_file, refuse_other_forms, without_config
 from rim_export.checkpoint.prompt import RimSettings
-from rim_export.checkpoint.tensors import WeightFiles
+from rim_export.checkpoint.tensors import WeightFiles, in_layer
 from rim_export.errors import CheckpointError, CheckpointNotFoundError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -72,9 +73,14 @@ class Checkpoint:
         return RimSettings.from_config(self.config)
 
     @property
+    def sizes(self) -> Geometry:
+        """The model's sizes."""
+        return Geometry.of(self.config)
+
+    @property
     def positions(self) -> int:
-        """`max_position_embeddings`."""
-        return int(self.config["max_position_embeddings"])
+        """The longest prompt that the model takes, in tokens."""
+        return self.sizes.positions
 
     def load_tokenizer(self) -> Any:
         """Return the transformers tokenizer. Raises CheckpointError if there is none.
@@ -167,11 +173,15 @@ def read_config(path: Path) -> Mapping[str, Any]:
 
 
 def check_tables(weights: WeightFiles, config: Mapping[str, Any]) -> None:
-    """Raise CheckpointError unless embedding and output layer have a row for every id that config.json counts."""
-    expected = (config["vocab_size"], config["hidden_size"])
-    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+    """Raise CheckpointError unless embedding and output layer have a row for every id that config.json counts.
+
+    They are the matrices outside the layers, whatever their names; learned positions are such a matrix too.
+    """
+    sizes = Geometry.of(config)
+    expected, positions = (sizes.vocabulary, sizes.width), (sizes.positions, sizes.width)
+    for name in sorted(weights.tensors):
         found = weights.shape(name)
-        if found not in (None, expected):
+        if not in_layer(name) and found and len(found) == 2 and found not in (expected, positions):
             raise CheckpointError(
                 f"The checkpoint's tensor for {name} has shape {list(found)}, config.json says {list(expected)}. "
                 "Weights and config.json do not belong together: save the whole model again after its vocabulary "

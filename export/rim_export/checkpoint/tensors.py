@@ -75,6 +75,11 @@ class WeightFiles:
             return tuple(file.get_slice(name).get_shape())
 
 
+def in_layer(name: str) -> bool:
+    """Whether a tensor belongs to one of the layers: they are counted, in every family."""
+    return any(part.isdigit() for part in name.split("."))
+
+
 def _shards(folder: Path) -> set[Path]:
     try:
         weight_map = read_json(folder / INDEX)["weight_map"]

@@ -5,31 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rim_export.checkpoint.geometry import OPTIONAL, Geometry, spelling
 from rim_export.errors import CheckpointError
 
-_SIZES = (
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "vocab_size",
-    "max_position_embeddings",
-)
-"""Entries for the model's size; every config.json has them."""
 _LARGEST = 2**24
 """More than any model's width, vocabulary or context; larger values need more memory than any machine has."""
 
 
 def check_values(config: Mapping[str, Any]) -> None:
     """Raise CheckpointError unless a model can have the config's sizes and switches."""
-    for name in _SIZES:
-        _require_size(name, config.get(name))
-    if "head_dim" in config:
-        _require_size("head_dim", config["head_dim"])
-    heads, shared = config["num_attention_heads"], config["num_key_value_heads"]
-    if heads % shared:
-        raise _impossible("num_key_value_heads", shared, f"a divisor of num_attention_heads, {heads}")
+    names = spelling(str(config["model_type"]))
+    for field, name in names.items():
+        if field not in OPTIONAL or config.get(name) is not None:
+            _require_size(name, config.get(name))
+    sizes = Geometry.of(config)
+    if sizes.heads % sizes.key_value_heads:
+        expected = f"a divisor of {names['heads']}, {sizes.heads}"
+        raise _impossible(names["key_value_heads"], sizes.key_value_heads, expected)
     _require_number("rms_norm_eps", config.get("rms_norm_eps", 1e-6))
     _require_number("rope_theta", config.get("rope_theta", 1.0))
     for name, kind, words in (
@@ -42,11 +34,11 @@ def check_values(config: Mapping[str, Any]) -> None:
         value = config.get(name)
         if value is not None and not isinstance(value, kind):
             raise _impossible(name, value, words)
-    _check_layer_types(config)
+    _check_layer_types(config, sizes.layers)
 
 
-def _check_layer_types(config: Mapping[str, Any]) -> None:
-    kinds, layers = config.get("layer_types"), config["num_hidden_layers"]
+def _check_layer_types(config: Mapping[str, Any], layers: int) -> None:
+    kinds = config.get("layer_types")
     if kinds is not None and (len(kinds) != layers or not all(isinstance(kind, str) for kind in kinds)):
         raise _impossible("layer_types", kinds, f"{layers} names, one for each layer")
 

@@ -122,7 +122,7 @@ def test_code_in_a_checkpoint_is_not_run_and_nobody_is_asked(
         ({"layer_types": ["sliding_attention"] * 3}, "sliding window"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope scaling"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope scaling"),
-        ({"attention_bias": True}, "attention bias"),
+        ({"model_type": "gemma3_text"}, "1 + w"),
         ({"quantization_config": {"bits": 4}}, "quantized weights"),
     ],
 )

@@ -31,7 +31,6 @@ def changed(tmp_path: Path, **values: Any) -> Path:
         ("hidden_size", -1),
         ("num_attention_heads", 0),
         ("num_key_value_heads", 3),
-        ("head_dim", None),
         ("head_dim", 2.5),
         ("intermediate_size", 2**62),
         ("vocab_size", 10**12),
@@ -63,6 +62,7 @@ def test_impossible_rim_entries_are_refused(tmp_path: Path, entry: Any) -> None:
     [
         {"hidden_act": "evil"},
         {"head_dim": 17},
+        {"head_dim": None},
         {"dtype": "evil"},
         {"rope_parameters": {"rope_type": "default", "rope_theta": "much"}},
         {"pad_token_id": "much"},
