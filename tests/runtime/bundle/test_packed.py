@@ -227,6 +227,17 @@ def test_a_size_that_the_manifest_does_not_have_is_refused_before_unpacking(
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_resource_says_no_size_and_is_read_no_further_than_its_manifest_says(
+    zipped: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    longer = zip_of(tiny_bundle, tmp_path / "longer.zip", leave_out="LICENSE")
+    with zipfile.ZipFile(longer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tiny/LICENSE", bytes(50_000_000))
+    with pytest.raises(BundleCorruptError, match="tiny/LICENSE has more than 8 bytes, its manifest says 8"):
+        Engine.load(zipfile.Path(longer, "tiny/"))
+    assert logits(zipfile.Path(zipped, "tiny/")) == logits(tiny_bundle)
+
+
 def test_a_manifest_beyond_reason(zipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rim_runtime.bundle.packed._LONGEST_MANIFEST", 100)
     refused(zipped, BundleCorruptError, "manifest.json has over 100 bytes")
