@@ -25,13 +25,16 @@ from rim_export.certification.golden import MOST as MOST_GOLDEN
 from rim_export.certification.provenance import describe_recipe, hash_checkpoint_files
 from rim_export.certification.trials import write_report
 from rim_export.certification.widening import ProvenVariants, prove_variants
+from rim_export.checkpoint.added_words import refuse_added_words
 from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.letter_seam import letter_seam_note
 from rim_export.checkpoint.prompt import (
     RimSettings,
     derive_contract,
     derive_contract_without_blocks,
     letter_ids,
 )
+from rim_export.checkpoint.template import read_template, template_date
 from rim_export.errors import CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.preflight import check_request
@@ -48,6 +51,7 @@ from rim_export.tensorrt.plans import BuiltPlans, PlanRequest, build_plans, chec
 from rim_export.variant_writer import VariantWriter
 from rim_export.variants import ChosenRecipes, choose_recipes
 from rim_export.weights.model_weights import ModelWeights
+from rim_export.weights.unused import refuse_unused
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,14 @@ def _check_tools(options: ExportOptions) -> PlanRequest | None:
 
 
 def _read(checkpoint: Checkpoint, options: ExportOptions) -> _Source:
-    tokenizer = checkpoint.load_tokenizer()
+    template = None if options.template is None else read_template(options.template)
+    tokenizer = checkpoint.load_tokenizer(template)
     contract, notes = _contract(checkpoint, tokenizer, options)
     letters = letter_ids(tokenizer)
+    refuse_added_words(tokenizer)
     _check_ids(checkpoint, contract, letters)
+    seam = letter_seam_note(tokenizer, contract.prefix_text, letters)
+    notes = (*notes, *((seam,) if seam else ()))
     return _Source(checkpoint, tokenizer, contract, letters, _limits(checkpoint, contract, options), notes)
 
 
@@ -179,6 +187,7 @@ def _tolerance(options: ExportOptions) -> Tolerance:
 
 def _convert(source: _Source, options: ExportOptions, tell: Progress) -> tuple[ModelWeights, UnboundGraph]:
     weights = ModelWeights(source.checkpoint, source.letters, options.head)
+    refuse_unused(weights)
     tell("Converting the model", 0.0)
     unbound = convert(source.checkpoint.load_config(), source.contract, len(source.letters), options.head)
     weights.check(unbound)
@@ -203,7 +212,14 @@ def _draft(source: _Source, name: str, tell: Progress) -> Manifest:
         limits=source.limits,
         variants=(),
         files={},
+        optional=_template_date(source.tokenizer),
     )
+
+
+def _template_date(tokenizer: Any) -> Mapping[str, str]:
+    """Return the manifest's word on what the prompt gives as today's date; empty if it gives none."""
+    date = template_date(str(tokenizer.chat_template))
+    return {"template_date": date} if date else {}
 
 
 def _prove(

@@ -19,11 +19,14 @@ from rim_export.checkpoint.geometry import Geometry
 from rim_export.checkpoint.links import refuse_links_out
 from rim_export.checkpoint.other_forms import check_tensor_names, refuse_file, refuse_other_forms, without_config
 from rim_export.checkpoint.prompt import RimSettings
+from rim_export.checkpoint.template import without_today
 from rim_export.checkpoint.tensors import WeightFiles, in_layer
 from rim_export.errors import CheckpointError, CheckpointNotFoundError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 """OWNER/NAME, as a model hub names its repositories."""
+_HUB_FOLDER = "models--"
+"""What the hub's cache puts before a model's name in its folder's."""
 DEFAULT_MODEL = "NDIJayant/OpenMed-qwen3-1.7b-RIM"
 """What `rim-edge export` takes without `--model` (the model card's repository)."""
 
@@ -58,11 +61,12 @@ class Checkpoint:
         weights = WeightFiles.open(path)
         check_tensor_names(weights.tensors, path)
         check_tables(weights, config)
-        in_cache = path.parent.name == "snapshots"
+        real = path.resolve()
+        in_cache = real.parent.name == "snapshots" and real.parents[1].name.startswith(_HUB_FOLDER)
         return cls(
             path=path,
-            name=str(model) if in_cache else path.resolve().name,
-            revision=path.name if in_cache else None,
+            name=_hub_id(real) if in_cache else real.name,
+            revision=real.name if in_cache else None,
             config=config,
             weights=weights,
         )
@@ -82,10 +86,11 @@ class Checkpoint:
         """The longest prompt that the model takes, in tokens."""
         return self.sizes.positions
 
-    def load_tokenizer(self) -> Any:
-        """Return the transformers tokenizer. Raises CheckpointError if there is none.
+    def load_tokenizer(self, template: str | None = None) -> Any:
+        """Return the transformers tokenizer, with another chat template if one is given.
 
-        Code in the folder is never run, and the user is not asked whether to run it.
+        A template that prints today's date prints TEMPLATE_DATE. Code in the folder is never run, and the user is
+        not asked whether to run it. Raises CheckpointError if there is no tokenizer.
         """
         from transformers import AutoTokenizer
 
@@ -95,13 +100,17 @@ class Checkpoint:
                 "Copy the tokenizer files of its base model into the folder."
             )
         try:
-            return AutoTokenizer.from_pretrained(
+            tokenizer = AutoTokenizer.from_pretrained(
                 self.path, config=self.load_config(), local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"The tokenizer in {self.path} cannot be read ({error}). Copy its files again."
             ) from None
+        chosen = template or tokenizer.chat_template
+        if isinstance(chosen, str):
+            tokenizer.chat_template = without_today(chosen)
+        return tokenizer
 
     def load_config(self) -> Any:
         """Return the config that was read as an object of one of transformers' own classes.
@@ -137,6 +146,12 @@ def _locate(model: str | Path) -> Path:
             f"There is no checkpoint folder at {model}. Give a folder with config.json, tokenizer and weights."
         )
     return _locate_in_hub_cache(model)
+
+
+def _hub_id(snapshot: Path) -> str:
+    """Return OWNER/NAME of a folder models--OWNER--NAME/snapshots/REVISION of the hub's cache."""
+    folder = snapshot.parents[1].name
+    return folder.removeprefix(_HUB_FOLDER).replace("--", "/", 1)
 
 
 def _locate_in_hub_cache(model: str) -> Path:

@@ -74,6 +74,16 @@ class WeightFiles:
         with safe_open(path, framework="np") as file:
             return tuple(file.get_slice(name).get_shape())
 
+    def types(self) -> dict[str, str]:
+        """Return the type of each tensor from its file's header, as safetensors names types (BF16)."""
+        from safetensors import safe_open
+
+        found: dict[str, str] = {}
+        for path in self.paths:
+            with safe_open(path, framework="np") as file:
+                found |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        return found
+
 
 def in_layer(name: str) -> bool:
     """Whether a tensor belongs to one of the layers: they are counted, in every family."""
