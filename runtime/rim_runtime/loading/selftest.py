@@ -17,6 +17,7 @@ from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Variant
 from rim_runtime.engines.backend import Backend, EngineOptions, Floats, run_rows
 from rim_runtime.engines.cancellation import Cancellation, check
+from rim_runtime.engines.mapped_backend import MappedBackend
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.registry import open_backend
 from rim_runtime.errors import BundleCorruptError, InputError, SelfTestError
@@ -61,7 +62,13 @@ class LoadContext:
         variant = self.variant(name)
         files = self.files(variant)
         check(self.use.cancel)
-        backend = open_backend(name, self.bundle, variant, self.use, self.progress, files)
+
+        def opening() -> Backend:
+            return open_backend(name, self.bundle, variant, self.use, self.progress, files)
+
+        if files.weights is None:
+            return MappedBackend(files, self.bundle.manifest.files[variant.data].sha256, opening)
+        backend = opening()
         try:
             files.require_unchanged()
         except BundleCorruptError:

@@ -39,6 +39,10 @@ class OpenFile:
         """The device it is on."""
         return self.identity[0]
 
+    def fileno(self) -> int:
+        """Return its file descriptor."""
+        return self._handle
+
     def read(self) -> bytes:
         """Return its content. Raises OSError."""
         with os.fdopen(os.dup(self._handle), "rb") as file:
@@ -67,6 +71,17 @@ class OpenFile:
         """Whether it was not written since it was opened, and its path still stands for it."""
         try:
             return _identity(os.fstat(self._handle)) == _identity(self.path.lstat()) == self.identity
+        except OSError:
+            return False
+
+    def times(self) -> tuple[int, ...]:
+        """Return its size, and when its content and its name last changed. Raises OSError."""
+        return _identity(os.fstat(self._handle))[2:]
+
+    def has_same_content(self) -> bool:
+        """Whether its size and the time of its content are still the same, whatever became of its name."""
+        try:
+            return self.times()[:2] == self.identity[2:4]
         except OSError:
             return False
 

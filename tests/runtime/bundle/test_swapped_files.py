@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from onnx import numpy_helper
 from rim_runtime import Bundle, BundleCorruptError, Engine, EngineUnavailableError, RimError
 from rim_runtime.bundle import integrity
 from rim_runtime.engines import registry
+from rim_runtime.machine.lease import Lease
 
 GRAPH, DATA = "model.fp32.onnx", "model.fp32.onnx.data"
 QUESTION = "Which one?\nA: this\nB: that\nC: neither"
@@ -85,7 +87,8 @@ def swapping(path: Path, other: bytes) -> Iterator[None]:
 def test_a_file_that_changes_behind_its_check_is_refused(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, size: str, engine: str, how: str
 ) -> None:
-    """After the check and before the engine opens it: the load is refused."""
+    """After the check and before the engine opens it: the load is refused; with a lease, who writes waits."""
+    monkeypatch.setattr(Lease, "_take", no_lease)
     other, data = other_weights(tiny_bundle), tiny_bundle / DATA
 
     def change() -> None:
@@ -106,6 +109,10 @@ def test_small_files_are_opened_once(tiny_bundle: Path, monkeypatch: pytest.Monk
     before_opening(monkeypatch, engine, lambda: (tiny_bundle / DATA).write_bytes(other))
     monkeypatch.setattr(integrity.GraphFiles, "require_unchanged", lambda files: None)
     assert ask(tiny_bundle, engine) == right
+
+
+def no_lease(lease: Lease) -> None:
+    raise OSError(errno.EACCES, "not here")
 
 
 def before_opening(monkeypatch: pytest.MonkeyPatch, engine: str, change: Callable[[], object]) -> None:
