@@ -12,6 +12,7 @@ from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.json_files import read_json
 
 from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.spelling import spellable_tokens
 from rim_export.errors import CheckpointError
 
 LICENSE = "LICENSE"
@@ -20,13 +21,22 @@ _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 
 
 def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write tokenizer.json without its added tokens, so that user text can never become one."""
+    """Write tokenizer.json without its added tokens, so that user text can never become one.
+
+    Raises CheckpointError unless that is so for this tokenizer.
+    """
     source = checkpoint.path / TOKENIZER
     try:
         tokenizer = read_json(source)
+        spellable = spellable_tokens(tokenizer)
         tokenizer["added_tokens"] = []
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{source} is not a tokenizer ({error}). Copy it again.") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{source} is not a tokenizer ({error!r}). Copy it again.") from None
+    if spellable:
+        raise CheckpointError(
+            f"A question's text can become the token {spellable[0]!r} of {source}, expected that none can become "
+            "an added token: such a text could end the question and speak for the model. Not supported."
+        )
     tokenizer["truncation"] = tokenizer["padding"] = None
     text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (folder / TOKENIZER).write_text(text, encoding="utf-8")

@@ -85,6 +85,8 @@ class ExportOptions:
     """M; None: the checkpoint's, else the card's 2."""
     prefix: str | None = None
     """Answer prefix; None: the checkpoint's, else the card's."""
+    template: Path | None = None
+    """A file with a chat template (Jinja), in place of the checkpoint's."""
     max_length: int = DEFAULT_MAX_LENGTH
     """Longest prompt in tokens; the model's positions limit it too."""
     max_flips: float = 0.02

@@ -105,6 +105,16 @@ PrefixOption = Annotated[
         rich_help_panel=PROMPT,
     ),
 ]
+TemplateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--template",
+        metavar="FILE",
+        help="Chat template (Jinja).",
+        show_default="the checkpoint's",
+        rich_help_panel=PROMPT,
+    ),
+]
 HeadOption = Annotated[
     Head,
     typer.Option(
@@ -242,6 +252,7 @@ def export(
     blocks: BlocksOption = None,
     memory_tokens: MemoryTokensOption = None,
     prefix: PrefixOption = None,
+    template: TemplateOption = None,
     head: HeadOption = Head.LETTERS,
     max_length: MaxLengthOption = DEFAULT_MAX_LENGTH,
     max_flips: MaxFlipsOption = 0.02,
@@ -281,6 +292,7 @@ def export(
         blocks=blocks,
         memory_tokens=memory_tokens,
         prefix=prefix,
+        template=template,
         max_length=max_length,
         max_flips=max_flips,
         max_flips_upper=max_flips_upper,

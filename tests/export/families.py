@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer
 
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from tests.export.conftest import TinyCheckpoint
@@ -46,12 +46,14 @@ class TinyFamily:
                 parameter.data.uniform_(0.5, 1.5) if name.endswith("weight") else parameter.data.normal_(0, 0.25)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)  # transformers splits words as the family does
+        tokenizer.save_pretrained(folder)
         # Loaded anew: the cast above rounded the rotary frequencies too, which a real load never does.
         reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         return TinyCheckpoint(folder, reference, tokenizer)
 
 
-_GPT2 = {"num_key_value_heads": 4, "n_positions": 2048, "n_inner": 96, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+_GPT2 = {"num_key_value_heads": 4, "n_positions": 2048, "n_inner": 96}
 FAMILIES: Mapping[str, TinyFamily] = {
     "gpt2": TinyFamily("gpt2", _GPT2),
     "llama": TinyFamily("llama", {"num_key_value_heads": 4}),

@@ -12,7 +12,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-ROW_WISE = frozenset({"Add", "Div", "Gelu", "MatMul", "Mul", "RMSNormalization", "Sigmoid", "Tanh"})
+ROW_WISE = frozenset(
+    {"Add", "Div", "Gelu", "LayerNormalization", "MatMul", "Mul", "Pow", "RMSNormalization", "Sigmoid", "Tanh"}
+)
 """Operators that treat the rows of [batch, sequence, width] one by one; MatMul only if it is by a weight."""
 
 
