@@ -177,7 +177,7 @@ def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
         "source": dataclasses.asdict(manifest.source),
         "tools": dict(manifest.tools),
         "blocks": manifest.prompt.blocks,
-        "memory_tokens": len(manifest.prompt.block) - 2,
+        "memory_tokens": manifest.prompt.memory_tokens,
         "prefix": manifest.prompt.prefix_text,
         "letters": "".join(manifest.letters),
         "limits": dataclasses.asdict(manifest.limits),

@@ -10,7 +10,7 @@ from rim_edge.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from rim_runtime.prompt.contract import Prompt
+    from rim_runtime.prompt.contract import Prompt, PromptContract
     from rim_runtime.prompt.encoder import PromptEncoder
 
 
@@ -45,8 +45,7 @@ def _print(composed: Prompt, encoder: PromptEncoder) -> None:
 
     out = console()
     contract = encoder.contract
-    count = len(composed.blocks) // len(contract.block)
-    told = {"blocks": f"{count} of {contract.blocks} × {len(contract.block)}", "prefix": contract.prefix_text}
+    told = {"blocks": _count(composed, contract), "prefix": contract.prefix_text}
     for part, ids in dataclasses.asdict(composed).items():
         head = Text.assemble(
             (f"{part:<8}", "bold"), (f"  {len(ids):>5,} ids   {told.get(part, '')}".rstrip(), "dim")
@@ -57,6 +56,14 @@ def _print(composed: Prompt, encoder: PromptEncoder) -> None:
         out.print(Text(f"  {' '.join(map(str, ids))}\n"))
     limit = encoder.question_limit
     out.print(f"{len(composed.ids):,} tokens; the question has {len(composed.question):,} of at most {limit:,}.")
+
+
+def _count(composed: Prompt, contract: PromptContract) -> str:
+    """Return how many of the model's memory blocks are used, and of how many tokens each is."""
+    if not contract.blocks:
+        return "this model has none"
+    length = len(contract.block)
+    return f"{len(composed.blocks) // length} of {contract.blocks} × {length}"
 
 
 def _pieces(texts: tuple[str, ...]) -> Text:

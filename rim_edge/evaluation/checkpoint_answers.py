@@ -12,7 +12,13 @@ from typing import Any
 
 import torch
 from rim_export.checkpoint.folder import Checkpoint
-from rim_export.checkpoint.prompt import RimSettings, derive_contract
+from rim_export.checkpoint.prompt import (
+    RimSettings,
+    derive_contract,
+    derive_contract_without_blocks,
+    has_rim_tokens,
+)
+from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
 
 from rim_edge.data.boxes import boxed_text, canonical
@@ -31,15 +37,21 @@ _BATCH = 64
 def open_checkpoint(folder: Path, arithmetic: Arithmetic | None = None) -> tuple[Any, ExampleEncoder]:
     """Return (model, encoder) of a checkpoint; blocks and prefix are the card's where it names none.
 
-    `arithmetic` None: fp32 on the CPU. Raises CheckpointError.
+    Without RiM tokens there are no blocks. `arithmetic` None: fp32 on the CPU. Raises CheckpointError.
     """
-    rim = Checkpoint.open(folder).rim or RimSettings()
+    rim = Checkpoint.open(folder).rim
     model, tokenizer = read_checkpoint(folder)
     tokenizer.model_max_length = _ANY_LENGTH  # or transformers warns of questions that are left out anyway
     through_onednn(model)
     if arithmetic is not None:
         model = model.to(arithmetic.device, arithmetic.dtype)
-    return model.eval(), ExampleEncoder(tokenizer, derive_contract(tokenizer, rim))
+    return model.eval(), ExampleEncoder(tokenizer, _contract(tokenizer, rim))
+
+
+def _contract(tokenizer: Any, rim: RimSettings | None) -> PromptContract:
+    if rim is None and not has_rim_tokens(tokenizer):
+        return derive_contract_without_blocks(tokenizer, RimSettings().prefix)
+    return derive_contract(tokenizer, rim or RimSettings())
 
 
 def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:

@@ -77,30 +77,49 @@ class RimSettings:
 
 
 def derive_contract(tokenizer: Any, rim: RimSettings) -> PromptContract:
-    """Return the prompt contract of a transformers fast tokenizer that has a chat template.
+    """Return the prompt contract of a transformers fast tokenizer that has a chat template and the RiM tokens.
 
     Raises CheckpointError if the template is missing or changes the question, or if a RiM token is missing.
     """
+    begin, memory, end = rim_token_ids(tokenizer, rim.tokens)
+    return _derive(tokenizer, rim.prefix, (begin, *rim.memory_tokens * [memory], end), rim.blocks)
+
+
+def derive_contract_without_blocks(tokenizer: Any, prefix: str) -> PromptContract:
+    """Return the prompt contract without memory blocks: the zero-shot reading of any chat model.
+
+    Raises CheckpointError if the template is missing or changes the question.
+    """
+    if not prefix:
+        raise CheckpointError("The answer prefix is empty, expected some text.")
+    return _derive(tokenizer, prefix, block=(), blocks=0)
+
+
+def _derive(tokenizer: Any, prefix: str, block: tuple[int, ...], blocks: int) -> PromptContract:
     refuse_endless_template(tokenizer, (_SENTINEL, *_PROBES))
     before, after = _render(tokenizer, _SENTINEL)
     strip = _strips(tokenizer)
     added = _added_token_pattern(tokenizer)
     last = max((match.end() for match in added.finditer(before)), default=0)
     first = next((match.start() for match in added.finditer(after)), len(after))
-    begin, memory, end = rim_token_ids(tokenizer, rim.tokens)
     contract = PromptContract(
         head=_encode(tokenizer, before[:last]),
         question_open=before[last:],
         question_close=after[:first],
         strip=strip,
         tail=_encode(tokenizer, after[first:]),
-        block=(begin, *rim.memory_tokens * [memory], end),
-        blocks=rim.blocks,
-        prefix=_encode(tokenizer, rim.prefix),
-        prefix_text=rim.prefix,
+        block=block,
+        blocks=blocks,
+        prefix=_encode(tokenizer, prefix),
+        prefix_text=prefix,
     )
     _check_against_template(tokenizer, contract)
     return contract
+
+
+def has_rim_tokens(tokenizer: Any) -> bool:
+    """Whether a tokenizer has any of the usual RiM tokens."""
+    return not tokenizer.get_added_vocab().keys().isdisjoint(RIM_TOKENS)
 
 
 def rim_token_ids(tokenizer: Any, names: tuple[str, str, str]) -> tuple[int, int, int]:
@@ -110,8 +129,8 @@ def rim_token_ids(tokenizer: Any, names: tuple[str, str, str]) -> tuple[int, int
     if missing:
         raise CheckpointError(
             f"The tokenizer has no token {', '.join(missing)}, expected {', '.join(names)} as added tokens. "
-            "This is not a RiM checkpoint; train one with 'rim-edge train', or name its tokens in config.json "
-            '("rim": {"tokens": […]}).'
+            "This is not a RiM checkpoint: train one with 'rim-edge train', name its tokens in config.json "
+            '("rim": {"tokens": […]}), or export it without memory blocks, as a baseline: --blocks 0'
         )
     begin, memory, end = (int(vocabulary[name]) for name in names)
     return begin, memory, end

@@ -113,7 +113,7 @@ def _lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("name", body["name"]),
         ("path", body["path"]),
         ("model", model),
-        ("blocks", f"{body['blocks']} × ({count(body['memory_tokens'], 'memory token')} + 2)"),
+        ("blocks", _blocks(body)),
         ("prefix", body["prefix"]),
         ("letters", body["letters"]),
         ("question", f"at most {count(limits['question_tokens'], 'token')}"),
@@ -125,6 +125,12 @@ def _lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("made by", ", ".join(f"{tool} {version}" for tool, version in body["tools"].items())),
         ("manifest", body["manifest_sha256"]),
     ]
+
+
+def _blocks(body: Mapping[str, Any]) -> str:
+    if not body["blocks"]:
+        return "none: zero-shot answers, a baseline"
+    return f"{body['blocks']} × ({count(body['memory_tokens'], 'memory token')} + 2)"
 
 
 def _column(key: str, values: list[str]) -> list[tuple[str, str]]:

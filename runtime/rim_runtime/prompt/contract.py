@@ -36,9 +36,9 @@ class PromptContract:
     tail: tuple[int, ...]
     """Ids between the question segment and the memory blocks."""
     block: tuple[int, ...]
-    """One memory block: b, M × m, eb."""
+    """One memory block: b, M × m, eb; empty where there are none."""
     blocks: int
-    """K: the number of memory blocks in a prompt, by default and at most."""
+    """K: the number of memory blocks in a prompt, by default and at most; 0 for a model without RiM tokens."""
     prefix: tuple[int, ...]
     """Ids of the answer prefix, after the blocks; the letter is read at its last token."""
     prefix_text: str
@@ -48,6 +48,11 @@ class PromptContract:
     def fixed_tokens(self) -> int:
         """Number of tokens of a prompt with all blocks, without the question segment."""
         return len(self.head) + len(self.tail) + self.blocks * len(self.block) + len(self.prefix)
+
+    @property
+    def memory_tokens(self) -> int:
+        """M: memory tokens of a block; 0 where there are no blocks."""
+        return max(0, len(self.block) - 2)
 
     def suffix(self, blocks: int) -> tuple[int, ...]:
         """Return the ids after the question segment for this number of blocks (0..K)."""
@@ -61,6 +66,11 @@ class PromptContract:
         count = _whole_number(blocks)
         if count is None or count < 0:
             raise QuestionError(f"Got {blocks!r} blocks, expected a whole number from 0 to {self.blocks}.")
+        if count and not self.blocks:
+            raise QuestionError(
+                f"Got {blocks!r} blocks, and this model has none: it was exported without them. Leave the number "
+                "out, or add memory blocks to its checkpoint (rim-edge train) and export that."
+            )
         if count > self.blocks:
             raise QuestionError(
                 f"Got {blocks!r} blocks, this model has 0 to {self.blocks}. "
