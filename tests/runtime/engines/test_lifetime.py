@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_runtime import Engine, EngineClosedError, EngineFailedError, FakeBackend, Question
+from rim_runtime import Engine, EngineClosedError, FakeBackend, Question
 from rim_runtime.testing import fake_engine
 
+from tests.apart import run_apart
 from tests.places import DEMO_FOLDER, need
 
 ENGINES = ("ort-cpu", "openvino")
@@ -86,22 +85,28 @@ def test_between_two_answers_of_ask_iter_the_engine_may_be_closed() -> None:
         next(answers)
 
 
+SIGNALLED = """
+import signal
+from rim_runtime import FakeBackend
+from rim_runtime.testing import fake_engine
+
+class Signalled(FakeBackend):
+    def run(self, *given):
+        signal.raise_signal(signal.SIGTERM)
+        assert not self.closed
+        return super().run(*given)
+
+backend = Signalled()
+engine = fake_engine(backend)
+signal.signal(signal.SIGTERM, lambda *_: engine.close())
+assert engine.ask("Which?").letter
+assert backend.closed
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to oneself")
 def test_a_signals_handler_may_close_the_engine_that_its_thread_asks() -> None:
-    class Signalled(FakeBackend):
-        def run(self, *given: Any) -> Any:
-            signal.raise_signal(signal.SIGTERM)
-            assert not self.closed
-            return super().run(*given)
-
-    backend = Signalled()
-    engine = fake_engine(backend)
-    before = signal.signal(signal.SIGTERM, lambda *_: engine.close())
-    try:
-        assert engine.ask("Which?").letter
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert backend.closed
+    run_apart(SIGNALLED)
 
 
 QUIT = """
@@ -152,15 +157,22 @@ def test_a_program_that_quits_while_daemon_threads_work_ends_cleanly(
         assert set(pool.map(quit_once, range(QUITS))) == {(0, "")}
 
 
-def in_fork(work: Callable[[], object]) -> str:
-    """Return what a forked process that ends as usual said of some work: its result or its error."""
+FORK = """
+import os, signal, sys, threading
+from rim_runtime import Engine, FakeBackend
+from rim_runtime.testing import fake_engine
+
+DEMO = sys.argv[1]
+
+def in_fork(work):
+    # what a forked process that ends as usual said of some work: its result or its error
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         signal.alarm(60)
         try:
             said = str(work())
-        except Exception as error:  # noqa: BLE001 (it is told)
+        except Exception as error:
             said = f"{type(error).__name__}: {error}"
         os.write(writing, said.encode())
         os._exit(0)
@@ -169,48 +181,65 @@ def in_fork(work: Callable[[], object]) -> str:
         text = told.read()
     assert os.waitpid(child, 0)[1] == 0, "it hung"
     return text
+"""
+
+ASKS = """
+def work():
+    letters = {engine.ask("Which?", ["this", "that"]).letter for _ in range(20)}
+    engine.close()  # freeing would wait for threads that did not follow
+    return "".join(letters)
+
+with Engine.load(DEMO, engine="ort-cpu", threads=2) as engine:
+    expected = engine.ask("Which?", ["this", "that"]).letter
+    assert in_fork(work) == expected
+    assert engine.ask("Which?", ["this", "that"]).letter == expected
+"""
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_asks_ort_cpu_and_closes_it() -> None:
-    def work() -> str:
-        letters = {engine.ask("Which?", ["this", "that"]).letter for _ in range(20)}
-        engine.close()  # freeing would wait for threads that did not follow
-        return "".join(letters)
+    run_apart(FORK + ASKS, DEMO_FOLDER)
 
-    with Engine.load(DEMO_FOLDER, engine="ort-cpu", threads=2) as engine:
-        expected = engine.ask("Which?", ["this", "that"]).letter
-        assert in_fork(work) == expected
-        assert engine.ask("Which?", ["this", "that"]).letter == expected
+
+REFUSED = """
+with Engine.load(DEMO, engine="openvino") as engine:
+    told = in_fork(lambda: engine.ask("Which?"))
+    assert told.startswith("EngineFailedError: openvino was loaded before this process was forked"), told
+    told = in_fork(lambda: Engine.load(DEMO, engine="openvino"))
+    assert told.startswith("EngineUnavailableError: openvino was imported before this process was"), told
+    assert in_fork(lambda: Engine.load(DEMO, engine="ort-cpu").ask("Which?").engine) == "ort-cpu"
+    assert engine.ask("Which?").letter
+"""
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_is_refused_openvino() -> None:
     need("openvino")
+    run_apart(FORK + REFUSED, DEMO_FOLDER)
 
-    def load() -> None:
-        Engine.load(DEMO_FOLDER, engine="openvino")
 
-    with Engine.load(DEMO_FOLDER, engine="openvino") as engine:
-        told = in_fork(lambda: engine.ask("Which?"))
-        assert told.startswith("EngineFailedError: openvino was loaded before this process was forked")
-        assert in_fork(load).startswith("EngineUnavailableError: openvino was imported before this process was")
-        assert in_fork(lambda: Engine.load(DEMO_FOLDER, engine="ort-cpu").ask("Which?").engine) == "ort-cpu"
-        assert engine.ask("Which?").letter
+BUSY = """
+class Slow(FakeBackend):
+    started, go = threading.Semaphore(0), threading.Semaphore(0)
+    def run(self, *given):
+        self.started.release()
+        assert self.go.acquire(timeout=30)
+        return super().run(*given)
+
+slow, letters = Slow(), []
+engine = fake_engine(slow)
+asking = threading.Thread(target=lambda: letters.append(engine.ask("Which?").letter))
+asking.start()
+slow.started.acquire()
+told = in_fork(lambda: engine.ask("Which?"))
+assert told.startswith("EngineFailedError: This engine was answering while this process was forked"), told
+assert in_fork(engine.close) == "None"
+slow.go.release()
+asking.join()
+assert letters
+"""
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_an_engine_that_answered_during_the_fork_is_refused_there(slow: SlowBackend) -> None:
-    engine = fake_engine(slow)
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(engine.ask, "Which?")
-        slow.started.acquire()
-        told = in_fork(lambda: engine.ask("Which?"))
-        assert "This engine was answering while this process was forked" in told
-        assert in_fork(engine.close) == "None"
-        slow.go.release()
-        assert asked.result().letter
-    assert EngineFailedError.__name__ in told
+def test_an_engine_that_answered_during_the_fork_is_refused_there() -> None:
+    run_apart(FORK + BUSY, DEMO_FOLDER)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rim_runtime.libraries.cuda import import_cuda_runtime
-from rim_runtime.libraries.onnxruntime import import_onnxruntime
-from rim_runtime.libraries.openvino import import_openvino
-from rim_runtime.libraries.tensorrt import Library, import_tensorrt
+
+from tests.apart import run_apart
 
 SWALLOWS = """
 import os, signal, time
@@ -23,29 +18,34 @@ except KeyboardInterrupt:
     raise ImportError("initialization failed")
 InferenceSession = Core = Builder = __version__ = "here"
 """
-IMPORTS: dict[str, tuple[str, Callable[[], Any]]] = {
-    "onnxruntime": ("onnxruntime", import_onnxruntime),
-    "openvino": ("openvino", import_openvino),
-    "tensorrt": ("tensorrt_rtx", lambda: import_tensorrt(Library.RTX, "trt")),
-    "cuda": ("cuda/bindings/runtime", import_cuda_runtime),
+IMPORTS = {
+    "onnxruntime": ("onnxruntime", "libraries.onnxruntime.import_onnxruntime()"),
+    "openvino": ("openvino", "libraries.openvino.import_openvino()"),
+    "tensorrt": ("tensorrt_rtx", "libraries.tensorrt.import_tensorrt(Library.RTX, 'trt')"),
+    "cuda": ("cuda/bindings/runtime", "libraries.cuda.import_cuda_runtime()"),
 }
+"""What stands in for each library, and what imports it."""
+PROGRAM = """
+import signal, sys
+from rim_runtime import libraries
+from rim_runtime.libraries import cuda, onnxruntime, openvino, tensorrt
+from rim_runtime.libraries.tensorrt import Library
 
-
-@pytest.fixture
-def only_new_modules() -> Iterator[None]:
-    """Forget the libraries, and take them back afterwards: none may be imported twice in one process."""
-    names = {file.partition("/")[0] for file, _ in IMPORTS.values()}
-    before = {key: module for key, module in sys.modules.items() if key.partition(".")[0] in names}
-    _forget(names)
-    yield
-    _forget(names)
-    sys.modules.update(before)
+sys.path.insert(0, sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    BRING
+except KeyboardInterrupt:
+    pass
+else:
+    raise AssertionError("the interrupt was swallowed")
+assert BRING, "the import went on by itself"
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to oneself")
-@pytest.mark.usefixtures("only_new_modules")
 @pytest.mark.parametrize("name", IMPORTS)
-def test_an_interrupt_reaches_the_program(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_reaches_the_program(name: str, tmp_path: Path) -> None:
     file, bring = IMPORTS[name]
     folder = tmp_path / file
     folder.mkdir(parents=True)
@@ -53,16 +53,4 @@ def test_an_interrupt_reaches_the_program(name: str, tmp_path: Path, monkeypatch
         if inner == tmp_path:
             break
         (inner / "__init__.py").write_text(SWALLOWS if inner == folder else "")
-    monkeypatch.syspath_prepend(tmp_path)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            bring()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert bring(), "the import went on by itself"
-
-
-def _forget(names: set[str]) -> None:
-    for key in [key for key in sys.modules if key.partition(".")[0] in names]:
-        del sys.modules[key]
+    run_apart(PROGRAM.replace("BRING", bring), tmp_path)
