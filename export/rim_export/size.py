@@ -8,6 +8,7 @@ from rim_runtime.bundle.manifest import Dialect, Head, Precision
 from rim_runtime.engines.names import EngineName
 
 from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.tensors import in_layer
 from rim_export.settings import ExportOptions, dialects_of
 
 _MATRICES = {
@@ -42,9 +43,9 @@ def estimated_bytes(checkpoint: Checkpoint, options: ExportOptions) -> int:
 
 def _weights(checkpoint: Checkpoint, head: Head) -> tuple[int, int]:
     """Return the numbers of weights in the embedding table, and in the matrices of the products."""
-    config, files = checkpoint.config, checkpoint.weights
-    table = int(config["vocab_size"]) * int(config["hidden_size"])
-    layers = [name for name in files.tensors if ".layers." in name]
+    files = checkpoint.weights
+    table = checkpoint.sizes.vocabulary * checkpoint.sizes.width
+    layers = [name for name in files.tensors if in_layer(name)]
     matrices = sum(math.prod(files.shape(name) or ()) for name in layers)
     return table, matrices + (table if head is Head.FULL else 0)
 

@@ -199,6 +199,21 @@ def _rms_norm(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
     return [(unit.to(value.dtype) * gain).to(value.dtype)]
 
 
+def _layer_norm(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
+    value, gain, shift = operands
+    epsilon = node.attributes.get_float("epsilon", 1e-5) or 0.0
+    found = torch.nn.functional.layer_norm(value.float(), gain.shape, gain.float(), shift.float(), epsilon)
+    return [found.to(value.dtype)]
+
+
+def _slice(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
+    value, starts, ends, axes = operands[:4]
+    for axis, start, end in zip(_integers(axes), _integers(starts), _integers(ends), strict=True):
+        kept = range(value.shape[axis])[start:end]
+        value = value.narrow(axis, kept.start, len(kept))
+    return [value]
+
+
 def _rotary(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
     value, cosine, sine = operands  # (B, heads, S, d), (B, S, d / 2)
     first, second = value.chunk(2, dim=-1)
@@ -260,10 +275,12 @@ OPERATORS: Mapping[str, Operator] = {
     ],
     "GatherND": _gather_nd,
     "Identity": _plain(lambda value: value),
+    "LayerNormalization": _layer_norm,
     "Less": _plain(torch.lt),
     "MatMul": _mat_mul,
     "Max": _plain(torch.maximum),
     "Mul": _plain(torch.mul),
+    "Pow": _plain(torch.pow),
     "QuantizeLinear": _quantize,
     "Range": _plain(torch.arange),
     "ReduceMax": _reduce(torch.amax),
@@ -274,9 +291,11 @@ OPERATORS: Mapping[str, Operator] = {
     "Shape": _shape,
     "Sigmoid": _plain(torch.sigmoid),
     "Sin": _plain(torch.sin),
+    "Slice": _slice,
     "Split": _split,
     "Squeeze": _squeeze,
     "Sub": _plain(torch.sub),
+    "Tanh": _plain(torch.tanh),
     "Transpose": lambda node, operands: [operands[0].permute(*node.attributes.get_ints("perm", []))],
     "Unsqueeze": _unsqueeze,
     "Where": _plain(torch.where),
