@@ -22,7 +22,7 @@ from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.errors import EngineFailedError
 from rim_runtime.machine.lease import Lease
 from rim_runtime.machine.log import tell
-from rim_runtime.machine.sealed_copy import replace_mappings
+from rim_runtime.machine.sealed_copy import maps, replace_mappings
 
 _locks: defaultdict[tuple[int, ...], threading.Lock] = defaultdict(threading.Lock)
 """A lock for each file: while an engine maps or unmaps it, its mappings are not replaced."""
@@ -37,7 +37,7 @@ class MappedBackend:
         Raises BundleCorruptError if the files changed since they were checked, and what `opening` raises.
         """
         self._files, self._sha256 = files, sha256
-        self._seen = files.data.times()
+        self._seen = files.data.identity[2:]
         self._lock = _locks[files.data.identity[:2]]
         self._lease: Lease | None = None
         self._sealed = False
@@ -49,7 +49,10 @@ class MappedBackend:
             except BaseException:
                 self._release_lease()
                 raise
-            if self._lease is None and is_ours:
+            self._sealed = not maps(files.data)  # as on a GPU
+            if self._sealed:
+                self._release_lease()
+            elif self._lease is None and is_ours:
                 self._seal()
 
     @property
@@ -142,14 +145,18 @@ class MappedBackend:
         if self._sealed or (self._lease is not None and self._lease.is_held()):
             return
         file = self._files.data
-        times = file.times()
-        if times == self._seen:
-            return
-        if file.has_same_content() and file.sha256() == self._sha256:  # renamed, removed, or touched
-            self._seen = times
-            return
+        try:
+            times = file.times()
+            if times == self._seen:
+                return
+            if file.has_same_content() and file.sha256() == self._sha256:  # renamed, removed, or touched
+                self._seen = times
+                return
+            why = "was written"
+        except OSError as error:  # a share that is gone
+            why = f"cannot be read any more ({error.strerror})"
         raise EngineFailedError(
-            f"{file.path} was written while {self.name} had it open, expected the file that was checked. Load the "
+            f"{file.path} {why} while {self.name} had it open, expected the file that was checked. Load the "
             "bundle again, and replace bundles by renaming folders, never by writing into their files."
         )
 

@@ -33,12 +33,16 @@ class Lease:
         if sys.platform != "linux":
             raise OSError(errno.ENOTSUP, "this system has no leases")
         self._file, self._let_go = file, let_go
-        self._process, self._lock = os.getpid(), threading.Lock()
+        self._process = os.getpid()
+        self._lock = threading.RLock()  # who releases may be the collector, in any thread
         self._released = False
         self._refused: OSError | None = None
         taken = threading.Event()
         self._thread = threading.Thread(target=self._wait, args=(taken,), name="rim-edge lease", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the process may have no more threads
+            raise OSError(errno.EAGAIN, str(error)) from None
         taken.wait()
         if self._refused:
             raise self._refused

@@ -31,6 +31,14 @@ class _Mapping:
     """Where in the file it starts."""
 
 
+def maps(file: OpenFile) -> bool:
+    """Whether this process maps a file; True where that cannot be known."""
+    try:
+        return sys.platform != "linux" or bool(_mappings_of(file))
+    except OSError:
+        return True
+
+
 def replace_mappings(file: OpenFile) -> int:
     """Replace this process's mappings of a file by a sealed copy of them; return the bytes of the copy.
 
