@@ -1,7 +1,8 @@
 """Check files by their hashes: small ones are read whole at every load, large ones hashed once.
 
 What is hashed is what is read. A small file's bytes are hashed and then used, without opening it again. A large
-one, whose weights engines map, is held open while an engine opens it, and compared afterwards (OpenFile).
+one, whose weights engines map, is held open while an engine opens it, and compared afterwards (OpenFile); then
+engines/mapped_backend.py keeps it from changing.
 """
 
 from __future__ import annotations
