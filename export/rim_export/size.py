@@ -21,11 +21,11 @@ _MATRICES = {
     Precision.NVFP4: 0.5625,
 }
 """Bytes of a matrix's weight; int4's scales are counted by block."""
-_TABLE = {Precision.INT8: 1.0, Precision.INT4: 0.5625}
+_TABLE = {Precision.INT8: 1.0, Precision.INT4: 1.0}
 """Bytes of a weight of the embedding table; in the other precisions it has the checkpoint's dtype, or 16 bits."""
 _TABLE_ELSEWHERE = 2.0
-_SCALE = {Dialect.ORT: 2.0, Dialect.PORTABLE: 4.0}
-"""int4: bytes of a block's scale."""
+_STEP = {Dialect.ORT: 2.5, Dialect.PORTABLE: 4.5}
+"""int4: bytes of a block's scale and zero point."""
 
 
 def estimated_bytes(checkpoint: Checkpoint, options: ExportOptions) -> int:
@@ -52,5 +52,5 @@ def _weights(checkpoint: Checkpoint, head: Head) -> tuple[int, int]:
 
 def _a_weight(options: ExportOptions, form: Dialect) -> float:
     """Return the bytes of a matrix's weight, its share of a scale included."""
-    scales = _SCALE[form] / options.block_size if options.precision is Precision.INT4 else 0.0
+    scales = _STEP[form] / options.block_size if options.precision is Precision.INT4 else 0.0
     return _MATRICES[options.precision] + scales

@@ -7,17 +7,19 @@ certificate. Otherwise it is bf16, which is evaluated in torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from rim_runtime.bundle.manifest import Compute, Precision
 
 from rim_export.measure.calibration import ObservedLayer, activation_ranges, observe
+from rim_export.measure.compensation import compensated_blocks
 from rim_export.measure.headroom import Headroom, headroom
 from rim_export.measure.smoothing import search_smoothing, smoothed
 from rim_export.progress import Progress
 from rim_export.question_sets import CalibrationSet
+from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints
 from rim_export.recipes.fp8 import round_range
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
@@ -46,18 +48,36 @@ def choose_recipes(
     """
     if questions is None:
         return _plain(options)
+    notes = _calibration_notes(options, questions)
+    compensated = _compensated(weights, options, questions, tell)
+    if options.precision is Precision.INT4 and not options.for_gpus:
+        return ChosenRecipes(_int4(options, compensated), notes)
     layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
-    chosen = _for_gpus(options, layers) if options.for_gpus else _for_cpus(options, layers)
-    return ChosenRecipes(chosen.recipes, (*_calibration_notes(options, questions), *chosen.notes))
+    chosen = _for_gpus(options, layers, compensated) if options.for_gpus else _for_cpus(options, layers)
+    return ChosenRecipes(chosen.recipes, (*notes, *chosen.notes))
 
 
 def _plain(options: ExportOptions) -> ChosenRecipes:
     """Return the recipes of a precision for which nothing is measured."""
-    measured = Measured(block_size=options.block_size)
     if options.for_gpus:
-        return ChosenRecipes((INT8, gpu_recipe(options.precision, Compute.BF16, measured)))
-    recipes = RECIPES[options.precision](measured)
-    return ChosenRecipes(tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect)))
+        return ChosenRecipes((INT8, gpu_recipe(options.precision, Compute.BF16, Measured())))
+    return ChosenRecipes(RECIPES[options.precision](Measured()))
+
+
+def _compensated(
+    weights: ModelWeights, options: ExportOptions, questions: CalibrationSet, tell: Progress
+) -> Mapping[str, Blocks]:
+    """Return int4's matrices with their errors compensated; none for other precisions."""
+    if options.precision is not Precision.INT4:
+        return {}
+    zero_points = ZeroPoints.MIDDLE if options.for_gpus else ZeroPoints.OWN
+    form = BlockFormat(options.block_size, zero_points)
+    return compensated_blocks(weights, questions, form, lambda share: tell("Compensating int4's errors", share))
+
+
+def _int4(options: ExportOptions, compensated: Mapping[str, Blocks]) -> tuple[Recipe, ...]:
+    recipes = RECIPES[Precision.INT4](Measured(block_size=options.block_size, compensated=compensated))
+    return tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect))
 
 
 def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
@@ -70,7 +90,9 @@ def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> Chosen
     return ChosenRecipes((smoothed(INT8, smoothing),), (_smoothing_note(smoothing.strengths),))
 
 
-def _for_gpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
+def _for_gpus(
+    options: ExportOptions, layers: Iterator[ObservedLayer], compensated: Mapping[str, Blocks]
+) -> ChosenRecipes:
     """Return the recipes, the CPU's first, and which arithmetic was chosen.
 
     Raises HeadroomError if fp16 was requested and its range is too small.
@@ -86,9 +108,8 @@ def _for_gpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> Chosen
     if options.precision is Precision.FP16:
         room.check()
     compute, why = _compute(room)
-    return ChosenRecipes(
-        (INT8, gpu_recipe(options.precision, compute, Measured(ranges, options.block_size))), (why,)
-    )
+    measured = Measured(ranges, options.block_size, compensated=compensated)
+    return ChosenRecipes((INT8, gpu_recipe(options.precision, compute, measured)), (why,))
 
 
 def _calibration_notes(options: ExportOptions, questions: CalibrationSet) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array.view(np.uint8).copy()).view(torch.float8_e4m3fn)
     if array.dtype == ml_dtypes.float4_e2m1fn:
         return torch.from_numpy(array.astype(np.float32))
-    if array.dtype == ml_dtypes.int4:
+    if array.dtype in (ml_dtypes.int4, ml_dtypes.uint4):
         return torch.from_numpy(array.astype(np.int8))
     return torch.from_numpy(np.array(array))
 
@@ -241,17 +241,21 @@ def _quantize(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
 
 
 def _dequantize(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
-    value, scale = operands[0], operands[1]
+    value, scale, zero = (*operands, None)[:3]
+    wide = value.float() if zero is None else value.float() - _spread(node, zero, value)
+    kind = node.attributes.get_int("output_dtype", 0) or 0
+    return [(wide * _spread(node, scale, value)).to(TYPES[ir.DataType(kind)] if kind else scale.dtype)]
+
+
+def _spread(node: ir.Node, steps: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Return scales or zero points of DequantizeLinear in fp32, in a shape that broadcasts to the values."""
     axis = (node.attributes.get_int("axis", 1) or 0) % max(value.dim(), 1)
     size = node.attributes.get_int("block_size", 0) or 0
     if size:
-        wide = scale.float().repeat_interleave(size, dim=axis).narrow(axis, 0, value.shape[axis])
-    elif scale.numel() > 1:
-        wide = scale.float().reshape([-1 if one == axis else 1 for one in range(value.dim())])
-    else:
-        wide = scale.float().reshape([])
-    kind = node.attributes.get_int("output_dtype", 0) or 0
-    return [(value.float() * wide).to(TYPES[ir.DataType(kind)] if kind else scale.dtype)]
+        return steps.float().repeat_interleave(size, dim=axis).narrow(axis, 0, value.shape[axis])
+    if steps.numel() > 1:
+        return steps.float().reshape([-1 if one == axis else 1 for one in range(value.dim())])
+    return steps.float().reshape([])
 
 
 def _plain(function: Callable[..., torch.Tensor]) -> Operator:

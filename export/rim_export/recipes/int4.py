@@ -1,56 +1,83 @@
 """int4 weight-only, in blocks along the input, for machines with little memory.
 
-    portable   y = MatMul(x, DequantizeLinear(W, scales, axis 0, block_size))
-    ort        y = MatMulNBits(x, W, scales), ONNX Runtime's own operator, for its CPU engine
+    portable   y = MatMul(x, DequantizeLinear(W, scales, zero points, axis 0, block_size))
+    ort        y = MatMulNBits(x, W, scales, zero points), ONNX Runtime's own operator, for its CPU engine
 
-Both hold the same numbers: int4 within -8..7, zero point 0, one fp16 scale per block (matrices.py). The portable
-form stores the scales in fp32, as initializers, because TensorRT requires that; the other stores them in fp16 and
-widens them when it is loaded. ONNX Runtime rounds the activations of such products to int8, by blocks. The
-embedding table is int4 too (tables.py). The letter readout stays in fp32.
+Both hold the same numbers (blocks.py), found by GPTQ (gptq.py) from calibration (measure/compensation.py). The
+portable form stores scales in fp32, as initializers; the other in fp16, and widens them when it is loaded. In the
+`ort` form, ONNX Runtime rounds the activations to int8, by blocks; the portable one is computed as it is written.
+
+TensorRT takes no zero points but 0, so blocks for GPUs are symmetric: codes less 8 as signed int4, no zero points.
+The embedding table is int8, as is a full output projection: four bits ruin either. The letters' rows stay in fp32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.graph.convert import UnboundGraph
+from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, static_shape
+from rim_export.recipes.blocks import MIDDLE, BlockFormat, Blocks, ZeroPoints, block_count, round_matrix
 from rim_export.recipes.initializers import bind_tensor
-from rim_export.recipes.matrices import LEVELS, Blocks, BlockSource, block_count
+from rim_export.recipes.int8 import INT8
+from rim_export.recipes.matrices import LEVELS
 from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST
-from rim_export.recipes.tables import bind_int4_table
+from rim_export.recipes.tables import bind_int8_table
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 CONTRIB = "com.microsoft"
 INT8_ACTIVATIONS = 4
 """`accuracy_level` of MatMulNBits: activations rounded to int8 by blocks, its fastest products."""
-_ZERO = 8
-"""The value that represents 0 in MatMulNBits' unsigned nibbles."""
 
 
-def int4_recipes(block_size: int) -> tuple[Recipe, ...]:
+@dataclass(frozen=True, eq=False)
+class QuantizedMatrices:
+    """A checkpoint's matrices in int4."""
+
+    form: BlockFormat
+    """How they are cut into blocks."""
+    compensated: Mapping[str, Blocks]
+    """Those that calibration gave, by their names in the graph."""
+
+    def blocks(self, name: str, read: Callable[[], torch.Tensor]) -> Blocks:
+        """Return a matrix as calibration gave it, or else rounded to the nearest codes, every time anew."""
+        found = self.compensated.get(name)
+        return round_matrix(read(), self.form) if found is None else found
+
+
+def int4_recipes(matrices: QuantizedMatrices) -> tuple[Recipe, ...]:
     """Return the recipes of both dialects, ONNX Runtime's own first."""
-    source = BlockSource(block_size)
-    emulate = partial(emulate_int4, source)  # shared, so that layer errors are measured once
-    forms = ((Dialect.ORT, _multiply_contrib), (Dialect.PORTABLE, _multiply_portable))
+    forms = (
+        (Dialect.ORT, _multiply_contrib, partial(emulate_rounded, matrices)),
+        (Dialect.PORTABLE, _multiply_portable, partial(emulate_exact, matrices)),
+    )
     return tuple(
-        Recipe(Precision.INT4, dialect, partial(_products, source, multiply), bind_int4_table, emulate)
-        for dialect, multiply in forms
+        Recipe(Precision.INT4, dialect, partial(_products, matrices, multiply), bind_int8_table, emulate)
+        for dialect, multiply, emulate in forms
     )
 
 
-def emulate_int4(source: BlockSource, name: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return the product as ONNX Runtime computes it, [..., in] and [out, in] to [..., out]."""
-    wide = source.blocks(name, lambda: weight).widened(weight.shape[1])
-    return round_activations(activations, source.block_size) @ wide.T
+def emulate_exact(
+    matrices: QuantizedMatrices, name: str, activations: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Return the product as the portable form says, [..., in] and [out, in] to [..., out]."""
+    return activations @ matrices.blocks(name, lambda: weight).widened(weight.shape[1]).T
+
+
+def emulate_rounded(
+    matrices: QuantizedMatrices, name: str, activations: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Return the product as ONNX Runtime computes the `ort` form, [..., in] and [out, in] to [..., out]."""
+    return emulate_exact(matrices, name, round_activations(activations, matrices.form.size), weight)
 
 
 def round_activations(activations: torch.Tensor, block_size: int) -> torch.Tensor:
@@ -70,9 +97,12 @@ class _Product:
     node: ir.Node
     activation: ir.Value
     weight: ir.Value
-    block_size: int
-    read_blocks: Callable[[], Blocks]
-    read_scales: Callable[[], torch.Tensor]
+    form: BlockFormat
+    blocks: Callable[[], Blocks]
+
+    @property
+    def graph(self) -> ir.Graph:
+        return self.unbound.model.graph
 
     @property
     def name(self) -> str:
@@ -84,58 +114,107 @@ class _Product:
 
 
 def _products(
-    source: BlockSource, multiply: Callable[[_Product], ir.Value], unbound: UnboundGraph, weights: ModelWeights
+    matrices: QuantizedMatrices,
+    multiply: Callable[[_Product], ir.Value],
+    unbound: UnboundGraph,
+    weights: ModelWeights,
 ) -> Rewriter:
     """Return the function that writes the products of one graph in one of the two forms."""
+    assert INT8.rewrite is not None
+    head = INT8.rewrite(unbound, weights) if READOUT in unbound.matrices else None
 
     def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
-        read = partial(weights.read, str(weight.name))
-        blocks = partial(source.blocks, str(weight.name), read)
-        scales = partial(source.scales, str(weight.name), read)
-        return multiply(_Product(unbound, node, activation, weight, source.block_size, blocks, scales))
+        if weight.name == READOUT and head is not None:
+            return head(node, activation, weight)
+        blocks = partial(matrices.blocks, str(weight.name), partial(weights.read, str(weight.name)))
+        return multiply(_Product(unbound, node, activation, weight, matrices.form, blocks))
 
     return rewrite
 
 
 def _multiply_portable(product: _Product) -> ir.Value:
-    graph, node = product.unbound.model.graph, product.node
     inputs, outputs = static_shape(product.weight)
-    values = partial(_signed_nibbles, product.read_blocks, inputs)
-    bind_tensor(product.unbound, product.name, values, ir.DataType.INT4)
-    scale = lazy_initializer(
-        graph,
-        f"{product.name}_scale",
-        lambda: as_array(product.read_scales().float().T),
-        [block_count(inputs, product.block_size), outputs],
-    )
-    attributes = {"axis": 0, "block_size": product.block_size}
-    wide = insert(node, "DequantizeLinear", [product.weight, scale], f"{product.name}_dq", attributes)
-    return insert(node, "MatMul", [product.activation, wide], product.result)
+    symmetric = product.form.zero_points is ZeroPoints.MIDDLE
+    values = partial(_signed if symmetric else _unsigned, product.blocks, inputs)
+    kind = ir.DataType.INT4 if symmetric else ir.DataType.UINT4
+    bind_tensor(product.unbound, product.name, values, kind)
+    shape = [block_count(inputs, product.form.size), outputs]
+    operands = [
+        product.weight,
+        lazy_initializer(
+            product.graph,
+            f"{product.name}_scale",
+            lambda: as_array(product.blocks().steps.scales.float().T),
+            shape,
+        ),
+    ]
+    if not symmetric:
+        zeros = partial(_zeros, product.blocks)
+        operands.append(lazy_initializer(product.graph, f"{product.name}_zero", zeros, shape, kind))
+    attributes = {"axis": 0, "block_size": product.form.size}
+    wide = insert(product.node, "DequantizeLinear", operands, f"{product.name}_dq", attributes)
+    return insert(product.node, "MatMul", [product.activation, wide], product.result)
 
 
 def _multiply_contrib(product: _Product) -> ir.Value:
-    graph, size = product.unbound.model.graph, product.block_size
+    size = product.form.size
     inputs, outputs = static_shape(product.weight)
     count = block_count(inputs, size)
-    values = partial(_unsigned_nibbles, product.read_blocks)
-    bind_tensor(product.unbound, product.name, values, ir.DataType.UINT8, (outputs, count, size // 2))
-    half = ir.DataType.FLOAT16
+    bind_tensor(
+        product.unbound,
+        product.name,
+        lambda: as_array(product.blocks().packed),
+        ir.DataType.UINT8,
+        (outputs, count, size // 2),
+    )
     stored = lazy_initializer(
-        graph, f"{product.name}_scale", lambda: as_array(product.read_scales()), [outputs, count], half
+        product.graph,
+        f"{product.name}_scale",
+        lambda: as_array(product.blocks().steps.scales),
+        [outputs, count],
+        ir.DataType.FLOAT16,
     )
     scale = insert(product.node, "Cast", [stored], f"{product.name}_scale_fp32", {"to": ir.DataType.FLOAT.value})
-    graph.opset_imports[CONTRIB] = 1
-    attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": size, "accuracy_level": INT8_ACTIVATIONS}
     operands = [product.activation, product.weight, scale]
+    if product.form.zero_points is ZeroPoints.OWN:
+        shape = [outputs, -(-count // 2)]
+        zeros = partial(_packed_zeros, product.blocks)
+        operands.append(lazy_initializer(product.graph, f"{product.name}_zero", zeros, shape, ir.DataType.UINT8))
+    product.graph.opset_imports[CONTRIB] = 1
+    attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": size, "accuracy_level": INT8_ACTIVATIONS}
     return insert(product.node, "MatMulNBits", operands, product.result, attributes, domain=CONTRIB)
 
 
-def _signed_nibbles(read: Callable[[], Blocks], inputs: int) -> np.ndarray:
-    """Return the matrix as int4 values in int8, [in, out]; they are packed when written."""
-    return as_array(read().values.flatten(1)[:, :inputs].T)
+def _unsigned(read: Callable[[], Blocks], inputs: int) -> np.ndarray:
+    """Return the codes as uint4, [in, out]."""
+    return _four_bits(_columns(read(), inputs))
 
 
-def _unsigned_nibbles(read: Callable[[], Blocks]) -> np.ndarray:
-    """Return the matrix as uint8 [out, blocks, block size / 2]: two values per byte, the first in the low bits."""
-    values = read().values + _ZERO
-    return as_array((values[..., 0::2] | (values[..., 1::2] << 4)).to(torch.uint8))
+def _signed(read: Callable[[], Blocks], inputs: int) -> np.ndarray:
+    """Return the codes less 8 as int4, [in, out]."""
+    return as_array(_columns(read(), inputs).char() - MIDDLE).astype(ml_dtypes.int4)
+
+
+def _columns(blocks: Blocks, inputs: int) -> torch.Tensor:
+    return blocks.codes.flatten(1)[:, :inputs].T
+
+
+def _wide_scales(read: Callable[[], Blocks]) -> np.ndarray:
+    """Return scales as fp32 [blocks, out]."""
+    return as_array(read().steps.scales.float().T)
+
+
+def _zeros(read: Callable[[], Blocks]) -> np.ndarray:
+    """Return zero points as uint4 [blocks, out]."""
+    return _four_bits(read().steps.zeros.T)
+
+
+def _four_bits(codes: torch.Tensor) -> np.ndarray:
+    return as_array(codes).astype(ml_dtypes.uint4)
+
+
+def _packed_zeros(read: Callable[[], Blocks]) -> np.ndarray:
+    """Return zero points [out, blocks] as uint8 [out, half the blocks]: two a byte, the first in the low bits."""
+    zeros = read().steps.zeros
+    even = torch.nn.functional.pad(zeros, (0, zeros.shape[1] % 2), value=MIDDLE)
+    return as_array(even[:, 0::2] | (even[:, 1::2] << 4))

@@ -20,9 +20,9 @@ from rim_runtime.bundle.manifest import Dialect, Precision
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
+from rim_export.recipes.blocks import block_count
 from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
 from rim_export.recipes.initializers import bind_tensor
-from rim_export.recipes.matrices import block_count
 from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST
 from rim_export.recipes.tables import bind_source_table

@@ -17,9 +17,10 @@ from types import MappingProxyType
 
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
+from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints
 from rim_export.recipes.floats import BF16, FP16, FP32
 from rim_export.recipes.fp8 import fp8_recipe
-from rim_export.recipes.int4 import int4_recipes
+from rim_export.recipes.int4 import QuantizedMatrices, int4_recipes
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.narrow_compute import TYPES
 from rim_export.recipes.nvfp4 import NVFP4
@@ -36,6 +37,15 @@ class Measured:
     """fp8: the largest |activation| at a product, by the weight's name; missing products are computed by row."""
     block_size: int = DEFAULT_BLOCK_SIZE
     """int4: weights that share a scale."""
+    zero_points: ZeroPoints = ZeroPoints.OWN
+    """int4: which zero points its blocks have."""
+    compensated: Mapping[str, Blocks] = field(default_factory=dict)
+    """int4: matrices whose errors were compensated, of that format; others are rounded to the nearest."""
+
+    @property
+    def matrices(self) -> QuantizedMatrices:
+        """int4: the matrices."""
+        return QuantizedMatrices(BlockFormat(self.block_size, self.zero_points), self.compensated)
 
 
 RECIPES: Mapping[Precision, Callable[[Measured], tuple[Recipe, ...]]] = MappingProxyType(
@@ -45,7 +55,7 @@ RECIPES: Mapping[Precision, Callable[[Measured], tuple[Recipe, ...]]] = MappingP
         Precision.FP16: lambda measured: (FP16,),
         Precision.INT8: lambda measured: (INT8,),
         Precision.FP8: lambda measured: (fp8_recipe(measured.ranges),),
-        Precision.INT4: lambda measured: int4_recipes(measured.block_size),
+        Precision.INT4: lambda measured: int4_recipes(measured.matrices),
         Precision.NVFP4: lambda measured: (NVFP4,),
     }
 )
@@ -58,6 +68,7 @@ def gpu_recipe(precision: Precision, compute: Compute, measured: Measured) -> Re
     For fp16 and bf16 the compute type is the precision itself, whatever `compute` says. fp32 has no 16-bit form.
     """
     assert precision is not Precision.FP32
+    measured = replace(measured, zero_points=ZeroPoints.MIDDLE)  # TensorRT takes no others
     (recipe,) = (one for one in RECIPES[precision](measured) if one.dialect is Dialect.PORTABLE)
     if recipe.compute is not Compute.FP32:
         return recipe

@@ -28,9 +28,11 @@ SESSION_ENTRIES: Mapping[Precision, Mapping[str, str]] = {
         "session.disable_quant_qdq": "1",
         "optimization.disable_specified_optimizers": "ConstantFolding",
     },
+    Precision.INT4: {"session.qdq_matmulnbits_accuracy_level": "1"},
 }
 """Session options by precision. Without these, fp8 products would be fused to int8 ones and then refused, and all
-weights would be widened to fp32 at load and stay so, at four times their size."""
+weights would be widened to fp32 at load and stay so, at four times their size; and activations of portable int4
+would be rounded to int8, which its graph does not say. The `ort` dialect says itself what it rounds."""
 ONE_ANSWER: Mapping[Precision, Mapping[str, str]] = {
     Precision.INT8: {"session.disable_prepacking": "1"},
 }

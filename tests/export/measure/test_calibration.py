@@ -161,7 +161,6 @@ def test_what_is_measured(tied_checkpoint: TinyCheckpoint) -> None:
     ("options", "message"),
     [
         ({"calibration": Path("x"), "precision": Precision.INT8}, "measures no activations"),
-        ({"calibration": Path("x"), "precision": Precision.INT4}, "measures no activations"),
         ({"smooth": True, "precision": Precision.FP8}, "smooth was chosen, but the precision is fp8"),
         ({"block_size": 32}, "block_size 32 was chosen, but the precision is int8"),
         ({"block_size": 48, "precision": Precision.INT4}, "block_size is 48, expected 32 or 128"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
@@ -18,11 +17,10 @@ from rim_export.errors import HeadroomError
 from rim_export.measure.headroom import LEAST, headroom
 from rim_export.recipes.floats import FP32
 from rim_export.recipes.fp8 import fp8_recipe
-from rim_export.recipes.int4 import int4_recipes
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.nvfp4 import quantize_matrix
+from rim_export.recipes.precisions import RECIPES, Measured
 from rim_export.recipes.recipe import Recipe
-from rim_export.recipes.tables import bind_int8_table
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.ort_cpu import SESSION_ENTRIES
@@ -81,13 +79,13 @@ def apart(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def wide_computing(source: Source) -> dict[str, Recipe]:
-    """Return recipes that compute in fp32. torch cannot unpack an int4 table, so int4 has an int8 one here."""
+    """Return recipes that compute in fp32."""
     return {
         "fp32": FP32,
         "int8": INT8,
         "fp8 by tensor": fp8_recipe(dict.fromkeys(source.unbound.matrices, RANGE)),
         "fp8 by row": fp8_recipe({}),
-        "int4": replace(int4_recipes(32)[1], table=bind_int8_table),
+        "int4": RECIPES[Precision.INT4](Measured(block_size=32))[1],
     }
 
 
@@ -102,12 +100,10 @@ def test_torch_runs_graphs_in_fp32_as_onnx_runtime_does(
 
     fp8's levels are far apart, so most draws differ by 4e-7; the odd value that fp32's own error pushes to the
     next level costs 1.5e-5, and half a dozen of them may do so on another machine. The rounding itself is 0.04.
-    int4 runs in fp8's session, which leaves products alone; fused they would round the activations too.
     """
     recipe = wide_computing(source)[name]
     graph, wide = source.write(recipe, tmp_path), source.write(FP32, tmp_path)
-    session = Precision.FP8 if name == "int4" else recipe.precision
-    ours, theirs = in_torch(graph, many()), in_onnx_runtime(graph, session, many())
+    ours, theirs = in_torch(graph, many()), in_onnx_runtime(graph, recipe.precision, many())
     assert apart(ours, theirs) < most
     rounding = apart(ours, in_torch(wide, many()))
     assert name == "fp32" or rounding > 2 * most, "an engine that leaves the rounding out would pass"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,25 @@ import onnx_ir as ir
 import pytest
 import torch
 from rim_export.graph.convert import UnboundGraph
+from rim_export.recipes.blocks import BlockFormat, ZeroPoints
 from rim_export.recipes.floats import FP32
 from rim_export.recipes.fp8 import fp8_recipe, round_fp8
-from rim_export.recipes.int4 import int4_recipes
+from rim_export.recipes.int4 import QuantizedMatrices, int4_recipes
 from rim_export.recipes.int8 import INT8
-from rim_export.recipes.matrices import block_scales, quantize_blocks
 from rim_export.recipes.recipe import Recipe, bind
-from rim_export.recipes.tables import bind_int8_table
 from rim_runtime.bundle.manifest import Dialect, Head
 from rim_runtime.engines.ort_cpu import SESSION_ENTRIES
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 
 ROWS, INPUTS, OUTPUTS, VOCABULARY = 5, 96, 24, 40
 WEIGHT, TABLE = "backbone.layers.0.mlp.up_proj.weight", "backbone.embed_tokens.weight"
-ORT4, PORTABLE4 = int4_recipes(32)
+
+
+def int4(size: int, zero_points: ZeroPoints = ZeroPoints.OWN) -> tuple[Recipe, ...]:
+    return int4_recipes(QuantizedMatrices(BlockFormat(size, zero_points), {}))
+
+
+ORT4, PORTABLE4 = int4(32)
 
 
 @dataclass(frozen=True)
@@ -89,20 +94,17 @@ def run(recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = froze
     return np.asarray(found)
 
 
-def with_int8_table(recipe: Recipe) -> Recipe:
-    """Rows of an int4 table lie half way between int8 levels now and then, where roundings differ."""
-    return replace(recipe, table=bind_int8_table)
-
-
 RECIPES = {
     "int8": INT8,
     "fp8 by tensor": fp8_recipe({WEIGHT: 40.0}),
     "fp8 by tensor, clipped": fp8_recipe({WEIGHT: 2.0}),
     "fp8 by row": fp8_recipe({}),
-    "int4 for ONNX Runtime": with_int8_table(ORT4),
-    "int4 portable": with_int8_table(PORTABLE4),
-    "int4 in one long block": with_int8_table(int4_recipes(128)[0]),
-    "int4 portable in one long block": with_int8_table(int4_recipes(128)[1]),
+    "int4 for ONNX Runtime": ORT4,
+    "int4 portable": PORTABLE4,
+    "int4 in one long block": int4(128)[0],
+    "int4 portable in one long block": int4(128)[1],
+    "int4 for ONNX Runtime, symmetric": int4(32, ZeroPoints.MIDDLE)[0],
+    "int4 portable, symmetric": int4(32, ZeroPoints.MIDDLE)[1],
 }
 
 
@@ -126,18 +128,8 @@ def test_the_graph_equals_its_emulation(name: str, weights: OneProduct, tmp_path
 def test_wide_products_are_exact(recipe: Recipe, weights: OneProduct, tmp_path: Path) -> None:
     found = run(recipe, weights, tmp_path, frozenset({WEIGHT}))
     expected = run(FP32, weights, tmp_path)
-    tolerance = {"fp8": 1e-5, "int8": 0.02, "int4": 0.15}[recipe.precision]  # of their tables
+    tolerance = {"fp8": 1e-5, "int8": 0.02, "int4": 0.02}[recipe.precision]  # of their tables
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max(), rtol=0)
-
-
-@pytest.mark.parametrize("recipe", [PORTABLE4, ORT4], ids=lambda recipe: recipe.name)
-def test_an_int4_table_gives_the_rows_it_holds(recipe: Recipe, weights: OneProduct, tmp_path: Path) -> None:
-    found = run(recipe, weights, tmp_path, frozenset({WEIGHT}))
-    table = weights.table[:ROWS].float()
-    rows = quantize_blocks(table, block_scales(table, 32), 32).widened(INPUTS)
-    expected = (rows @ weights.weight.float().T).numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-5)
-    assert 0.02 < (rows - table).norm() / table.norm() < 0.12
 
 
 def test_fp8_rounding_is_that_of_ml_dtypes() -> None:
@@ -156,40 +148,3 @@ def test_names_and_dialects() -> None:
         "int4",
     ]
     assert (ORT4.dialect, PORTABLE4.dialect) == (Dialect.ORT, Dialect.PORTABLE)
-
-
-def squared_error(matrix: torch.Tensor, scales: torch.Tensor, block_size: int) -> float:
-    found = quantize_blocks(matrix, scales, block_size).widened(matrix.shape[1])
-    return float(((found - matrix) ** 2).sum())
-
-
-@pytest.mark.parametrize("block_size", [32, 128])
-def test_searched_block_scales_err_less_than_the_largest_value(block_size: int) -> None:
-    matrix = torch.randn(64, 384, generator=torch.Generator().manual_seed(2))
-    plain = matrix.unflatten(1, (-1, block_size)).abs().amax(dim=2) / 7
-    searched = block_scales(matrix, block_size)
-    assert (searched > 0).all()
-    better = squared_error(matrix, searched, block_size) / squared_error(matrix, plain, block_size)
-    assert better < 0.95
-
-
-def test_scales_are_fp16_and_rows_of_any_size_survive() -> None:
-    matrix = torch.randn(4, 64, generator=torch.Generator().manual_seed(4))
-    matrix *= torch.tensor([[1e-9], [1e-3], [1.0], [1e5]])
-    scales = block_scales(matrix, 32)
-    assert scales.dtype is torch.float16
-    found = quantize_blocks(matrix, scales, 32).widened(64)
-    error = (found - matrix).norm(dim=1) / matrix.norm(dim=1)
-    assert (error[1:] < 0.15).all()
-    assert not found[0].any()  # below what fp16 can tell from zero
-
-
-def test_a_last_block_may_be_short() -> None:
-    matrix = torch.randn(3, 48, generator=torch.Generator().manual_seed(3))
-    scales = block_scales(matrix, 32)
-    assert scales.shape == (3, 2)
-    blocks = quantize_blocks(matrix, scales, 32)
-    assert blocks.values.shape == (3, 2, 32)
-    assert blocks.values.amin() >= -8
-    assert blocks.values.amax() <= 7
-    assert not blocks.values[:, 1, 16:].any()
