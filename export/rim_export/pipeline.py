@@ -22,7 +22,7 @@ from rim_export.certification.certificate import Certificate
 from rim_export.certification.evaluation import check_prompts
 from rim_export.certification.evidence import few_questions_note, require_enough
 from rim_export.certification.golden import MOST as MOST_GOLDEN
-from rim_export.certification.provenance import describe_recipe, hash_checkpoint_files
+from rim_export.certification.provenance import describe_recipe
 from rim_export.certification.trials import write_report
 from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.checkpoint.added_words import refuse_added_words
@@ -275,7 +275,7 @@ def _write_proof(
         chosen_on=len(parts.pool) if options.keep_going else 0,
         max_flips_upper=options.max_flips_upper,
         family=bundle.manifest.source.architecture,
-        checkpoint_files=hash_checkpoint_files(source.checkpoint),
+        checkpoint_files=source.checkpoint.files_sha256(),
         tools=bundle.manifest.tools,
         processor=this_cpu().fingerprint,
     )

@@ -13,7 +13,7 @@ from typing import Any
 from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.machine.json_files import read_json
 
-from rim_export.checkpoint.contents import refuse_foreign_files
+from rim_export.checkpoint.contents import READ_FILES, refuse_foreign_files
 from rim_export.checkpoint.families import check_architecture
 from rim_export.checkpoint.geometry import Geometry
 from rim_export.checkpoint.links import refuse_links_out
@@ -128,11 +128,25 @@ class Checkpoint:
             ) from None
 
     def weights_sha256(self) -> str:
-        """Return one hash over all weight files, in name order."""
+        """Return one hash over all weight files, in name order. Raises CheckpointError."""
         whole = hashlib.sha256()
         for path in self.weights.paths:
-            whole.update(f"{path.name} {sha256_file(path)}\n".encode())
+            whole.update(f"{path.name} {_sha256(path)}\n".encode())
         return whole.hexdigest()
+
+    def files_sha256(self) -> Mapping[str, str]:
+        """Return the hashes of the files that are read besides the weights, by name. Raises CheckpointError."""
+        found = (self.path / name for name in READ_FILES)
+        return {path.name: _sha256(path) for path in found if path.is_file()}
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}). Check its permissions, or copy it again."
+        ) from None
 
 
 def _locate(model: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import torch
 from rim_export.certification.comparison import compare
 from rim_export.certification.intervals import paired_difference_interval
 from rim_export.errors import CertificateError
-from rim_export.questions import LabelledQuestion
+from rim_export.questions import CERTIFICATE_SET, LabelledQuestion
 from rim_export.recipes import rows
 from rim_export.recipes.matrices import quantize_rows
+from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.bundle.manifest import Head, Precision, Variant
+from rim_runtime.machine.cpu import this_cpu
 from safetensors.torch import load_file
 
 from tests.export.conftest import TinyCheckpoint, two_letters
@@ -60,15 +63,15 @@ def test_logits_that_are_not_numbers() -> None:
         )
 
 
-def test_one_corrupted_tensor_fails_the_export(
+def test_corrupted_tensors_fail_the_export(
     tied_checkpoint: TinyCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = load_file(tied_checkpoint.path / "model.safetensors")
-    victim = weights["model.layers.1.mlp.down_proj.weight"]
+    """The down projections' signs, known by their shape: what is stored may be rotated first."""
+    victim = load_file(tied_checkpoint.path / "model.safetensors")["model.layers.1.mlp.down_proj.weight"].shape
 
     def corrupt(matrix: torch.Tensor) -> torch.Tensor:
         stored = quantize_rows(matrix)
-        return -stored if torch.equal(matrix, victim) else stored
+        return -stored if matrix.shape == victim else stored
 
     honest = rows.dequantized_weight
     monkeypatch.setattr(rows, "dequantized_weight", lambda *of: honest(*of[:-1], replace(of[-1], rows=corrupt)))
@@ -84,5 +87,14 @@ def test_certificate_of_a_bundle_says_what_it_compared(tied_checkpoint: TinyChec
     (variant,) = report.certificate.variants
     assert (variant.n, variant.flips, variant.agreement) == (256, 0, 1.0)
     assert variant.max_logit_error < 1e-3
-    assert report.certificate.questions == "medical.jsonl"
+    certificate = report.certificate
+    assert (certificate.questions, certificate.golden) == ("medical.jsonl", "medical.jsonl")
+    assert certificate.questions_sha256 == certificate.golden_sha256 == sha256_file(CERTIFICATE_SET)
+    assert (certificate.golden_candidates, certificate.chosen_on) == (32, 0)
+    assert (certificate.family, certificate.tools) == ("qwen3", report.manifest.tools)
+    assert certificate.checkpoint_files["config.json"] == sha256_file(tied_checkpoint.path / "config.json")
+    assert variant.computed_with.startswith("onnxruntime ")
+    assert certificate.processor == this_cpu().fingerprint
+    assert variant.recipe["compute"] == "fp32"
+    assert json.loads((report.bundle / "certificate.json").read_text())["variants"][0]["recipe"] == variant.recipe
     assert any("assumed the model card's 8 blocks" in note for note in report.notes)

@@ -1,0 +1,55 @@
+"""A certificate says how its variants came about: a recipe with every option, and files by their hashes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from rim_export.certification.provenance import describe_recipe
+from rim_export.question_sets import CalibrationSet
+from rim_export.recipes.recipe import Recipe
+from rim_export.settings import Activations, ExportOptions, RangeMethod
+from rim_export.weights.model_weights import Smoothing
+from rim_runtime.bundle.manifest import Compute, Dialect, Precision
+
+MEASURED = CalibrationSet("own.jsonl", ("a", "b"), ((1,), (2,)), (), "ab" * 32)
+ON = {"calibration": {"name": "own.jsonl", "sha256": "ab" * 32, "questions": 2}}
+
+
+def recipe(precision: Precision) -> Recipe:
+    return Recipe(precision, Dialect.PORTABLE, None, lambda *_: None, None, joins=True)
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "measured", "told"),
+    [
+        (Precision.INT8, {}, None, {}),
+        (Precision.INT4, {"block_size": 32}, None, {"block_size": 32}),
+        (Precision.FP8, {}, MEASURED, {"activations": "tensor", "ranges": "max"} | ON),
+        (Precision.FP8, {"ranges": RangeMethod.MSE}, MEASURED, {"activations": "tensor", "ranges": "mse"} | ON),
+        (Precision.FP8, {"activations": Activations.ROW}, None, {"activations": "row"}),
+    ],
+)
+def test_every_option_is_told(
+    precision: Precision, options: dict[str, object], measured: CalibrationSet | None, told: dict[str, object]
+) -> None:
+    found = describe_recipe(recipe(precision), ExportOptions(precision=precision, **options), measured)  # type: ignore[arg-type]
+    own = {"dialect": "portable", "joins": True, "widens": True, "compute": "fp32"}
+    assert found == own | told
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_what_is_folded_in_is_told_without_its_tensors() -> None:
+    smoothing = Smoothing({"a": torch.ones(2)}, {"b": torch.ones(2)}, (0.5, 0.0))
+    made = replace(recipe(Precision.INT8), smoothing=smoothing, compute=Compute.BF16)
+    found = describe_recipe(made, ExportOptions(smooth=True), MEASURED)
+    assert found["smoothing"] == {"strengths": [0.5, 0.0]}
+    assert found["compute"] == "bf16"
+    assert found["calibration"] == ON["calibration"]
+
+
+def test_the_cpus_variant_beside_one_for_gpus_was_not_measured() -> None:
+    found = describe_recipe(recipe(Precision.INT8), ExportOptions(precision=Precision.FP16), MEASURED)
+    assert "calibration" not in found
