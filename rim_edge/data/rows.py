@@ -36,6 +36,8 @@ class Example:
     """The text in the box of the answer."""
     spans: tuple[Span, ...] = ()
     """For a text stage: the text between prompt and answer; without spans, the steps."""
+    denies_options: bool = False
+    """Whether nothing in the question is an option, whatever it looks like."""
 
 
 _RESULT = "####"
@@ -54,7 +56,8 @@ def example_of_row(row: Row, counting: Counting | None, form: StepForm | None) -
         if row.steps is not None:
             raise RowError(f"'answer' holds a solution with {_RESULT} and there are 'steps' too, expected one.")
         return _usable(_solved(question, answer, form))
-    return _usable(Example(question, _steps(row.steps, form), answer))
+    denied = row.question.choices == ()
+    return _usable(Example(question, _steps(row.steps, form), answer, denies_options=denied))
 
 
 def example_of_line(line: str, form: StepForm | None) -> Example:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rim_runtime.engine import Engine
 from rim_runtime.errors import QuestionError, QuestionTooLongError
+from rim_runtime.prompt.options import offered_letters
 from rim_runtime.question import Question
 
 from rim_edge.evaluation.items import Item
@@ -34,7 +35,7 @@ class BundleReader:
         if not item.letters:
             return "answered with text, and a bundle reads letters (a checkpoint writes, too: --model DIR)"
         try:
-            self._engine.check(Question(item.question))
+            self._engine.check(_question(item))
         except QuestionTooLongError as error:
             return f"longer than the {error.limit:,} tokens that this bundle takes"
         except QuestionError:
@@ -43,7 +44,7 @@ class BundleReader:
 
     def read(self, items: Sequence[Item], others: Sequence[Item | None], budgets: range) -> list[Reading]:
         """Return the letters of each item; a bundle has no blocks of another question, so `others` is not used."""
-        questions = [Question(item.question) for item in items]
+        questions = [_question(item) for item in items]
         asked = {blocks: self._engine.ask_many(questions, blocks=blocks) for blocks in budgets}
         return [
             Reading(
@@ -52,3 +53,8 @@ class BundleReader:
             )
             for place in range(len(items))
         ]
+
+
+def _question(item: Item) -> Question:
+    """Return an item as it is asked: where its letters are not those in its text, the text has no options."""
+    return Question(item.question, None if item.letters == offered_letters(item.question) else ())

@@ -30,7 +30,8 @@ def items_of(examples: Sequence[Example]) -> list[Item]:
 
 def _item(example: Example) -> Item:
     if len(example.answer) == 1 and example.answer in LETTERS:
-        return Item(example.question, example.answer, offered_letters(example.question) or LETTERS)
+        offered = "" if example.denies_options else offered_letters(example.question)
+        return Item(example.question, example.answer, offered or LETTERS)
     return Item(example.question, canonical(example.answer), "")
 
 

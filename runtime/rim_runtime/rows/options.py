@@ -25,6 +25,8 @@ class Options:
     """Their texts."""
     labels: tuple[str, ...] = ()
     """How the row itself names them (letters, or numbers as text); empty where it only lists them."""
+    denied: bool = False
+    """Whether the row says that it has none: `"choices": []`. Else they may stand in its text."""
 
 
 def options_of(row: Mapping[str, Any]) -> Options:
@@ -36,7 +38,9 @@ def options_of(row: Mapping[str, Any]) -> Options:
         raise RowError(f"there are options in {' and in '.join(places)}, expected one of them. Remove the other.")
     if columns:
         return _labelled(list(columns.values()), [row[key] for key in columns], ", ".join(columns))
-    return _of_value(row[together[0]], together[0]) if together else Options()
+    if together:
+        return _of_value(row[together[0]], together[0])
+    return Options(denied=any(row.get(key) in ([], {}) for key in OPTIONS))
 
 
 def _of_value(value: Any, key: str) -> Options:

@@ -18,7 +18,7 @@ class Row:
     """A row as it is asked; nothing of it is silently left out."""
 
     question: Question
-    """The question. Its options are choices where the row has some, else they stand in its text, or nowhere."""
+    """The question. Its options are choices where the row lists some, or none; else they may stand in its text."""
     id: Any
     """The row's `id`; None without one."""
     steps: Any
@@ -36,7 +36,7 @@ class Row:
         """
         if self.question.choices:
             return self.answers.letter(counting)
-        return text_answer(self.answers, self.question.text)
+        return text_answer(self.answers, "" if self.question.choices == () else self.question.text)
 
 
 def read_row(value: Any) -> Row:
@@ -49,7 +49,7 @@ def read_row(value: Any) -> Row:
     row = _flat(value)
     ignored = ignored_keys(row)
     options = options_of(row)
-    question = Question(_question(row), options.texts or None)
+    question = Question(_question(row), options.texts if options.texts or options.denied else None)
     try:
         question.rendered().encode()
         return Row(question, row.get("id"), row.get("steps"), ignored, answers_of(row, options))

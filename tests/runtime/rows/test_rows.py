@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rim_runtime.errors import RowError
+from rim_runtime.question import Question
 from rim_runtime.rows.answers import Counting
 from rim_runtime.rows.files import read_rows
 from rim_runtime.rows.row import read_row
@@ -121,6 +122,29 @@ def test_open_answers_stay_text_and_letters_without_options_are_said_to_be_meant
     assert read_row({"question": "Why?", "answer": " because "}).answer() == "because"
     assert read_row({"question": "Q\nA said x\nB: y", "answer": "5"}).answer() == "5"
     assert read_row({"question": "Which room?", "answer": "C", "letters": "ABCDEFGHIJ"}).answer() == "C"
+
+
+DIALOGUE = "What comes next?\nA: I have had chest pain since Monday.\nB: Does it get worse when you breathe?"
+
+
+@pytest.mark.parametrize(
+    "none", [{"choices": []}, {"options": []}, {"options": {}}, {"options": None, "choices": []}]
+)
+def test_a_row_may_say_that_it_has_no_options(none: dict[str, Any]) -> None:
+    row = read_row({"question": DIALOGUE, "answer": "Yes, it does.", **none})
+    assert row.question == Question(DIALOGUE, ())
+    assert row.question.offered() == {}
+    assert row.answer() == "Yes, it does."
+    with pytest.raises(RowError, match=r"'answer' is 'B' and the row has no options"):
+        read_row({"question": DIALOGUE, "answer": "B", **none}).answer()
+    assert read_row({"question": DIALOGUE, "answer": "C", "letters": "ABCDEFGHIJ", **none}).answer() == "C"
+
+
+def test_a_row_that_says_nothing_of_options_may_have_them_in_its_text() -> None:
+    row = read_row({"question": DIALOGUE, "choices": None, "options": None, "answer": "B"})
+    assert (row.question.choices, row.answer()) == (None, "B")
+    columns = read_row({"question": "Which?", "choices": [], "A": "this", "B": "that", "answer": "B"})
+    assert (columns.question.choices, columns.answer()) == (("this", "that"), "B")
 
 
 def test_keys_that_nobody_reads_are_named_and_those_of_known_forms_are_not() -> None:
