@@ -6,6 +6,7 @@ plain. A zip that holds anything which could go elsewhere is refused all the sam
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 from collections import Counter
@@ -13,13 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from rim_runtime.bundle.control_characters import without_control_characters
 from rim_runtime.bundle.external_data import check_locations
 from rim_runtime.bundle.folder import CERTIFICATE, MANIFEST, Bundle, check_listing, parse_certificate
+from rim_runtime.bundle.integrity import HASH_EVERY_TIME
 from rim_runtime.bundle.manifest import Manifest
-from rim_runtime.bundle.source import checked_parts, is_zip, unreadable
+from rim_runtime.bundle.source import AT_ONCE, checked_parts, is_zip, unreadable
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
 from rim_runtime.progress import OnProgress, Stage
 
@@ -100,13 +103,30 @@ def open_packed(place: Path | Traversable) -> Iterator[PackedBundle]:
     if not place.name.lower().endswith(".zip"):
         raise BundleNotFoundError(f"{where} is a file, expected a folder or a .zip file.")
     try:
-        stream = place.open("rb")
+        stream = place.open("rb") if isinstance(place, Path) else _copied(place)
     except OSError as error:
         raise BundleNotFoundError(
-            f"{where} cannot be read ({error.strerror}), expected a zip file. Check its permissions."
+            f"{where} cannot be read ({error.strerror}), expected a zip file. Check its permissions, and TMPDIR's."
         ) from None
+    except Exception as error:  # of the zip that the resource lies in
+        raise BundleCorruptError(
+            f"{where} cannot be read ({error}). Take another copy of what holds it."
+        ) from error
     with stream, _archive(stream, where) as archive:
         yield _read_zip(archive, where)
+
+
+def _copied(place: Traversable) -> IO[bytes]:
+    """Return a temporary copy of a resource: whoever seeks in one that is compressed unpacks it from its start."""
+    copy = SpooledTemporaryFile(HASH_EVERY_TIME)  # noqa: SIM115 (whoever asked for it closes it)
+    try:
+        with place.open("rb") as resource:
+            shutil.copyfileobj(resource, copy, AT_ONCE)
+    except BaseException:
+        copy.close()
+        raise
+    copy.seek(0)
+    return copy
 
 
 def _archive(stream: IO[bytes], where: str) -> zipfile.ZipFile:

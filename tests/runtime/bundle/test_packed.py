@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import stat
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -101,6 +103,49 @@ def test_resources_of_a_zipped_package(
         del sys.modules["an_app"]
     with pytest.raises(InputError, match="The bundle is a int, expected a name, a path or a resource"):
         Engine.load(5)  # type: ignore[arg-type]
+
+
+class OneWay(io.BytesIO):
+    """Can be read once from its start, which is all that resources promise."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+@dataclass(frozen=True)
+class Resource:
+    content: bytes
+    name: str = "tiny.zip"
+
+    def joinpath(self, *_: str) -> Resource:
+        raise NotADirectoryError
+
+    def is_dir(self) -> bool:
+        return False
+
+    def is_file(self) -> bool:
+        return True
+
+    def open(self, mode: str) -> OneWay:
+        assert mode == "rb"
+        return OneWay(self.content)
+
+
+def test_a_zip_among_resources_is_read_once(zipped: Path, tiny_bundle: Path) -> None:
+    assert logits(Resource(zipped.read_bytes())) == logits(tiny_bundle)
+
+
+def test_a_zip_in_a_damaged_zip(zipped: Path, tmp_path: Path) -> None:
+    application = tmp_path / "application.zip"
+    with zipfile.ZipFile(application, "w") as archive:
+        archive.write(zipped, "tiny.zip")
+    whole, inner = application.read_bytes(), zipped.read_bytes()
+    application.write_bytes(whole.replace(inner, bytes(len(inner))))
+    with pytest.raises(BundleCorruptError, match=r"application\.zip/tiny\.zip cannot be read \(Bad CRC-32"):
+        Engine.load(zipfile.Path(application, "tiny.zip"))
 
 
 def test_a_large_bundle_stays_unpacked_for_its_user_alone(
