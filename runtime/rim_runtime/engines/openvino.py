@@ -46,7 +46,7 @@ class OpenVinoBackend:
         """Compile a variant; without `files`, what is in the bundle's folder is taken unchecked.
 
         Raises MissingExtraError, EngineUnavailableError (the graph cannot be compiled), BundleCorruptError (the
-        graph is not ours) and CancelledError.
+        graph is not ours) and CancelledError (before it compiles: OpenVINO cannot be stopped while it does).
         """
         library = import_openvino()
         check(use.cancel)
