@@ -1,4 +1,4 @@
-"""A chat model without RiM tokens: exported without memory blocks, asked, shown and scored as the baseline it is."""
+"""A chat model without RiM tokens: exported without memory blocks, asked, shown and scored as a baseline."""
 
 from __future__ import annotations
 

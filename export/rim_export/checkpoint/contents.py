@@ -12,7 +12,11 @@ _SIGNS: tuple[tuple[bytes, str], ...] = (
         b"version https://git-lfs.github.com/spec/",
         "a Git LFS pointer: the file itself was not downloaded. Run 'git lfs pull' in the folder it was cloned to",
     ),
-    (b"GGUF", "a GGUF file, llama.cpp's format. Take the transformers folder that it was converted from"),
+    (
+        b"GGUF",
+        "a GGUF file, llama.cpp's format. Take the transformers folder that it was converted from, or convert it: "
+        'pip install "rim-edge[gguf]", then python -m rim_edge.model.gguf FILE.gguf DIR',
+    ),
     (b"<!doctype html", "a web page, not the file. Download the file itself"),
     (b"<html", "a web page, not the file. Download the file itself"),
     (b"PK\x03\x04", "a ZIP archive, as torch.save writes it. Save the model with save_pretrained, as safetensors"),

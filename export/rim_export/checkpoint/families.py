@@ -53,7 +53,6 @@ def _has_window(config: Mapping[str, Any], default: int | None = None) -> bool:
 _EVERYWHERE = (
     Refusal("RoPE by type of layer (rope_parameters)", _has_rope_by_layer),
     Refusal("sliding window (use_sliding_window, layer_types)", _mixes_layers),
-    Refusal("quantized weights (quantization_config)", lambda config: "quantization_config" in config),
 )
 _SCALED_ROPE = Refusal("rope scaling (rope_scaling, rope_parameters)", _scales_rope)
 _LLAMA3_ROPE = Refusal("rope scaling other than llama3", partial(_scales_rope, but="llama3"))

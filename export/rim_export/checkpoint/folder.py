@@ -17,7 +17,13 @@ from rim_export.checkpoint.contents import READ_FILES, refuse_foreign_files
 from rim_export.checkpoint.families import check_architecture
 from rim_export.checkpoint.geometry import Geometry
 from rim_export.checkpoint.links import refuse_links_out
-from rim_export.checkpoint.other_forms import check_tensor_names, refuse_file, refuse_other_forms, without_config
+from rim_export.checkpoint.other_forms import (
+    check_tensor_names,
+    refuse_file,
+    refuse_other_forms,
+    refuse_quantized,
+    without_config,
+)
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.checkpoint.template import without_today
 from rim_export.checkpoint.tensors import WeightFiles, in_layer
@@ -57,6 +63,7 @@ class Checkpoint:
         refuse_links_out(path)
         refuse_foreign_files(path)
         config = read_config(path)
+        refuse_quantized(config, path)
         check_architecture(config)
         weights = WeightFiles.open(path)
         check_tensor_names(weights.tensors, path)

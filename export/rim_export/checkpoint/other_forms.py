@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rim_runtime.machine.json_files import read_json
 
-from rim_export.errors import CheckpointError, CheckpointNotFoundError
+from rim_export.errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 
 ADAPTER = "adapter_config.json"
 _CONFIG = "config.json"
@@ -17,7 +18,11 @@ _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _SHARD = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".zst", ".xz", ".7z")
-_SAVE_AGAIN = "Load it with transformers and save it again: model.save_pretrained(DIR)"
+_CONVERT_GGUF = (
+    'Give the transformers folder that it was converted from, or convert it: pip install "rim-edge[gguf]", then '
+    "python -m rim_edge.model.gguf FILE.gguf DIR"
+)
+_SAVE_AGAIN = "Load it with transformers and save it again: model.save_pretrained(DIR)."
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ def _any_ends(*endings: str) -> Callable[[frozenset[str]], bool]:
 _WEIGHTLESS: tuple[_Form, ...] = (
     _Form(
         _any_ends(".gguf"),
-        "a GGUF model, llama.cpp's format. Give the transformers folder that it was converted from",
+        f"a GGUF model, llama.cpp's format. {_CONVERT_GGUF}",
     ),
-    _Form(_any_ends(".onnx"), "an ONNX model. Give the checkpoint that it was made from"),
+    _Form(_any_ends(".onnx"), "an ONNX model. Give the checkpoint that it was made from."),
     _Form(
         _any_ends("pytorch_model.bin.index.json", *_PICKLES),
         f"pickled weights, which are never opened: a pickle can run code. {_SAVE_AGAIN}",
@@ -75,7 +80,7 @@ def refuse_file(path: Path) -> None:
     expected = f"{path} is a file, expected a checkpoint's folder."
     suffix = path.suffix.lower()
     if suffix == ".gguf":
-        advice = "GGUF is llama.cpp's format: give the transformers folder that it was converted from."
+        advice = f"GGUF is llama.cpp's format. {_CONVERT_GGUF}"
     elif suffix in _ARCHIVES:
         advice = "Unpack it and give the folder."
     elif (path.parent / _CONFIG).is_file():
@@ -83,6 +88,21 @@ def refuse_file(path: Path) -> None:
     else:
         advice = "Give a folder with config.json, the tokenizer and the weights."
     raise CheckpointNotFoundError(f"{expected} {advice}")
+
+
+def refuse_quantized(config: Mapping[str, Any], folder: Path) -> None:
+    """Raise UnsupportedModelError, naming the method, if a config says that the weights are quantized."""
+    entry = config.get("quantization_config")
+    if entry is None:
+        return
+    method = entry.get("quant_method") if isinstance(entry, Mapping) else None
+    named = f"{method}, " if isinstance(method, str) else ""
+    raise UnsupportedModelError(
+        f"{folder} holds quantized weights ({named}quantization_config in config.json), expected floats. Give the "
+        "checkpoint that they were made from: rim-edge quantizes itself "
+        "(--precision). Without it, load the model with transformers, call model.dequantize(), take "
+        "quantization_config out of model.config, and save it: model.save_pretrained(DIR)"
+    )
 
 
 def check_tensor_names(names: Mapping[str, Path], folder: Path) -> None:
@@ -144,7 +164,7 @@ def _refuse_weights(folder: Path, names: frozenset[str]) -> None:
         )
     for form in () if single else _WEIGHTLESS:
         if form.applies(names):
-            raise CheckpointError(f"{folder} holds {form.what}.")
+            raise CheckpointError(f"{folder} holds {form.what}")
 
 
 def _without_index(folder: Path, shards: list[str]) -> str:

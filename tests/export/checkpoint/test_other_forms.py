@@ -164,8 +164,29 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         rename(WEIGHTS, "model.fp16.safetensors"),
         ("has model.fp16.safetensors, expected", "rename"),
     ),
-    "GGUF": (in_order(emptied, write("qwen3.Q4_K_M.gguf")), ("a GGUF model", "converted from")),
-    "GGUF with a config": (rename(WEIGHTS, "qwen3.gguf"), ("a GGUF model", "converted from")),
+    "GGUF": (
+        in_order(emptied, write("qwen3.Q4_K_M.gguf")),
+        ("a GGUF model", "converted from", "rim_edge.model.gguf"),
+    ),
+    "GGUF with a config": (
+        rename(WEIGHTS, "qwen3.gguf"),
+        ("a GGUF model", "converted from", "rim_edge.model.gguf"),
+    ),
+    "GGUF called safetensors": (write(WEIGHTS, b"GGUF" + bytes(60)), ("a GGUF file", "rim_edge.model.gguf")),
+    "bitsandbytes": (
+        configured(quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
+        ("quantized weights (bitsandbytes, quantization_config", "model.dequantize()"),
+    ),
+    "GPTQ": (configured(quantization_config={"quant_method": "gptq", "bits": 4}), ("quantized weights (gptq,",)),
+    "AWQ": (configured(quantization_config={"quant_method": "awq", "bits": 4}), ("quantized weights (awq,",)),
+    "quantized somehow": (
+        configured(quantization_config={"bits": 4}),
+        ("quantized weights (quantization_config",),
+    ),
+    "half a download": (
+        lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:9999]) and None,
+        (WEIGHTS, "again"),
+    ),
     "pickled": (rename(WEIGHTS, "pytorch_model.bin"), ("pickled weights", "save_pretrained")),
     "pickled alone": (in_order(emptied, write("best.pt")), ("pickled weights", "save_pretrained")),
     "pickled shards": (
@@ -217,7 +238,7 @@ def test_rope_parameters_by_type_of_layer(tmp_path: Path, rope: Any, named: str)
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("qwen3.gguf", "llama.cpp's format"),
+        ("qwen3.gguf", "llama.cpp's format.* python -m rim_edge.model.gguf"),
         ("model.zip", "Unpack it"),
         ("config.json", "Give the folder that holds it"),
         ("notes.txt", "is a file, expected a checkpoint's folder"),
