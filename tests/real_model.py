@@ -36,7 +36,7 @@ def _made() -> Path:
         return checkpoint
     script = REPOSITORY / "examples" / "smollm2" / "make.py"
     command = [sys.executable, str(script), "--folder", str(_FOLDER), "--checkpoint-only"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode == _NOT_HERE and "cannot be fetched" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ def test_it_runs_on_a_cpu_and_reports_each_engines_memory(tmp_path: Path) -> Non
         text=True,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))

@@ -83,7 +83,7 @@ sys.modules.update(dict.fromkeys(["onnxruntime", "openvino", "torch", "onnx"]))
 from rim_edge.cli import main
 main(["doctor", "--json"])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 4, "nothing can answer"
     body = json.loads(done.stdout)
     assert body["engines"][0]["available"] is False

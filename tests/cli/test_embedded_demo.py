@@ -100,7 +100,7 @@ def test_a_new_process_answers_and_loads_nothing_that_it_can_do_without() -> Non
     """What a start costs is in bench/start.py; this is what keeps it short."""
     (puzzle,) = fresh_puzzles(1, 20_253)
     command = [sys.executable, "-X", "importtime", "-m", "rim_edge", "ask", puzzle.question, "--engine", "ort-cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.split()[0] == puzzle.answer
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert {"onnxruntime", "tokenizers", "rim_runtime"} <= loaded

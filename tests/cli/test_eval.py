@@ -225,5 +225,7 @@ try:
 finally:
     print(json.dumps([name for name in ("torch", "transformers", "onnx") if name in sys.modules]))
 """
-    done = subprocess.run([sys.executable, "-c", code, str(puzzles)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(puzzles)], capture_output=True, text=True, check=True, timeout=300
+    )
     assert json.loads(done.stdout.splitlines()[1]) == []

@@ -247,6 +247,7 @@ def test_a_missing_extra_exits_4_with_the_command(
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (4, "")
     assert message in done.stderr

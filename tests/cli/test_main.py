@@ -49,7 +49,7 @@ def test_an_answer_that_cannot_be_written_exits_1(tiny_bundle: Path, form: str) 
     command = [sys.executable, "-m", "rim_edge", "ask", "Why?", form, "--engine", "ort-cpu"]
     command += ["--bundle", str(tiny_bundle)]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stderr == "error: [Errno 28] No space left on device\n"
 
@@ -136,7 +136,11 @@ def test_missing_streams(tiny_bundle: Path, closed: str, code: int, answered: bo
     """As services and windowed programs have them: Python has None for each."""
     command = f'exec "$0" -m rim_edge ask Why? -r --bundle "$1" {closed}'
     done = subprocess.run(
-        ["sh", "-c", command, sys.executable, str(tiny_bundle)], capture_output=True, text=True, check=False
+        ["sh", "-c", command, sys.executable, str(tiny_bundle)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -151,7 +155,11 @@ def test_missing_streams(tiny_bundle: Path, closed: str, code: int, answered: bo
 def test_no_input_at_all_is_no_question(tiny_bundle: Path) -> None:
     command = 'exec "$0" -m rim_edge ask --bundle "$1" <&-'
     done = subprocess.run(
-        ["sh", "-c", command, sys.executable, str(tiny_bundle)], capture_output=True, text=True, check=False
+        ["sh", "-c", command, sys.executable, str(tiny_bundle)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: The question is empty")
@@ -179,6 +187,7 @@ def test_notes_that_nobody_can_read_do_not_cost_the_answer(tiny_bundle: Path) ->
             stderr=full,
             text=True,
             check=False,
+            timeout=300,
         )
     assert (done.returncode, done.stdout.strip() in tuple("ABCDEFGHIJ")) == (0, True)
 
@@ -189,6 +198,7 @@ def test_ascii_terminals_get_an_answer(tiny_bundle: Path) -> None:
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
         capture_output=True,
         check=True,
+        timeout=300,
     )
     assert done.stdout.isascii()
 
@@ -204,7 +214,7 @@ finally:
     print(json.dumps([name for name in heavy if name in sys.modules]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tiny_bundle)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(tiny_bundle)], capture_output=True, text=True, check=True, timeout=300
     )
     assert json.loads(done.stdout.splitlines()[1]) == []
 

@@ -48,5 +48,7 @@ sys.modules["onnxruntime"] = None
 from rim_edge.cli import main
 main(["prompt", "Why?", "--bundle", sys.argv[1]])
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tiny_bundle)], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_bundle)], capture_output=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr

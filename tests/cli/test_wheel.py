@@ -65,12 +65,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an environment's programs: this wheel, and beside it the packages that are installed here."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True, timeout=600)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "venv", symlinks=os.name != "nt")
     programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, capture_output=True)
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, capture_output=True, timeout=600)
     (own,) = (folder / "venv").rglob("site-packages")
     (own / "others.pth").write_text(
         sysconfig.get_path("purelib") + "\n"
@@ -112,6 +112,7 @@ def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [], done.stderr

@@ -20,7 +20,7 @@ EXAMPLES = REPOSITORY / "examples"
 
 def run(name: str, *arguments: object) -> str:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def test_ask(tiny_bundle: Path) -> None:
@@ -50,7 +50,7 @@ def test_many(tiny_bundle: Path, tmp_path: Path) -> None:
 )
 def test_wrong_use_is_said_in_a_line(name: str, arguments: tuple[str, ...], says: str) -> None:
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith(says)
     assert done.stderr.count("\n") == 1
@@ -62,6 +62,7 @@ def test_the_test_example() -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
 

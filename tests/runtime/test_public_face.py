@@ -48,7 +48,9 @@ print(json.dumps({
     "threads": threading.active_count(),
 }))
 """
-    found = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    found = json.loads(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=300).stdout
+    )
     assert found == {"loaded": [], "environment": True, "threads": 1}
 
 

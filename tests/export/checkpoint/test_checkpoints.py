@@ -278,7 +278,7 @@ def test_full_disk(tied_checkpoint: Any, tmp_path: Path, monkeypatch: pytest.Mon
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False, capture_output=True, timeout=300
     )
     if mounted.returncode:
         said = mounted.stderr.decode().strip()
@@ -292,4 +292,4 @@ def test_full_disk(tied_checkpoint: Any, tmp_path: Path, monkeypatch: pytest.Mon
         assert "nothing was written" in str(caught.value)
         assert not list(disk.iterdir())
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", disk], check=True, timeout=300)

@@ -175,7 +175,11 @@ def test_four_layers_of_1_7b(
     data = Path(f"{graph}.data").stat().st_size
     targets = choose_targets((), Precision(precision), Compute.FP16).targets
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(graph), *targets], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEASURED, str(graph), *targets],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     seconds, resident, size = map(float, done.stdout.split())
     print(

@@ -127,6 +127,7 @@ print(json.dumps([demo, [entry.name for entry in list_bundles()], "rim_edge" in 
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     demo, listed, imported = json.loads(done.stdout)
     assert not imported

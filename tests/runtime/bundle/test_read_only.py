@@ -23,7 +23,9 @@ def medium(tiny_bundle: Path, tmp_path: Path) -> Iterator[Path]:
     """A read-only file system with the bundle `tiny`, its zip, and an empty folder `home`."""
     place = tmp_path / "medium"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True, timeout=300
+    )
     if mounted.returncode:
         said = mounted.stderr.decode().strip()
         pytest.skip(f"this machine mounts no tmpfs, a medium that is really read-only is NOT tested here: {said}")
@@ -31,12 +33,12 @@ def medium(tiny_bundle: Path, tmp_path: Path) -> Iterator[Path]:
         shutil.copytree(tiny_bundle, place / "tiny")
         shutil.make_archive(str(place / "tiny"), "zip", tiny_bundle)
         (place / "home").mkdir(mode=0o700)
-        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True, timeout=300)
         with pytest.raises(OSError, match="Read-only file system"):
             (place / "home" / "file").touch()
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", place], check=True, timeout=300)
 
 
 def test_a_bundle_on_it_answers(medium: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

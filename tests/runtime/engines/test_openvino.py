@@ -37,7 +37,12 @@ def run_python(code: str, home: Path) -> str:
     """Run code in a fresh process with an empty home; return what it printed."""
     home.mkdir(exist_ok=True)
     done = subprocess.run(
-        [sys.executable, "-c", code], env=_environment(home), capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=_environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -121,7 +126,12 @@ from rim_edge.cli import main
 main(["ask", "Why?", "--bundle", {str(tiny_bundle)!r}, "--engine", "openvino"])
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], env=_environment(tmp_path), capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 4
     assert (

@@ -25,6 +25,7 @@ def run_python(code: str, tmp_path: Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

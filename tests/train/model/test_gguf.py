@@ -134,7 +134,7 @@ def test_what_cannot_be_converted_leaves_nothing(model, tmp_path, monkeypatch):
 
 def test_on_the_command_line_an_error_is_one_line(tmp_path):
     command = [sys.executable, "-m", "rim_edge.model.gguf", str(tmp_path / "x.gguf"), str(tmp_path / "made")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

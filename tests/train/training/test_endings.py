@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -140,28 +142,49 @@ learning_rate = 1e-3
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_stop_the_command(base, tmp_path, monkeypatch, capfd, number, code):
-    def signalled(setup, module, stage, step):
-        if step == 3:
-            os.kill(os.getpid(), number)
-        return take_step(setup, module, stage, step)
+SIGNALLED = """
+import os, signal, sys
+from rim_edge.cli import main
+from rim_edge.training import loop
 
+number, *command = sys.argv[1:]
+
+def signalled(setup, module, stage, step):
+    if step == 3:
+        os.kill(os.getpid(), int(number))
+    return take_step(setup, module, stage, step)
+
+take_step, loop.take_step = loop.take_step, signalled
+before = signal.getsignal(signal.SIGINT)
+try:
+    main(command)
+except SystemExit as ended:
+    print(ended.code, file=sys.stderr)
+assert signal.getsignal(signal.SIGINT) is before
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these")
+@pytest.mark.parametrize(("number", "code", "form"), [(signal.SIGINT, 130, []), (signal.SIGTERM, 143, ["--json"])])
+def test_signals_stop_the_command(base, tmp_path, capfd, number, code, form):
     (tmp_path / "mine.toml").write_text(CONFIG)
     command = ["train", "--config", str(tmp_path / "mine.toml"), "--model", str(base), "--threads", "1"]
     command += ["--data", str(base / "rows.jsonl"), "--output", str(tmp_path / "out")]
-    take_step, before = loop.take_step, signal.getsignal(signal.SIGINT)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "take_step", signalled)
-        with pytest.raises(SystemExit) as ended:
-            main(command)
-    assert ended.value.code == code
-    said = capfd.readouterr().err
-    assert "note: stopping after this step" in said
-    assert "note: Stopped after step 4. The last state is " in said
-    assert "step-00000004: go on with --resume." in said
-    assert signal.getsignal(signal.SIGINT) is before
+    program = [sys.executable, "-c", SIGNALLED, str(int(number)), *command, *form]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith(f"\n{code}\n")
+    assert "note: stopping after this step" in done.stderr
+    last = "Stopped after step 4. The last state is "
+    if form:
+        error = json.loads(done.stdout)["error"]
+        assert (error["code"], error["kind"]) == (code, "stopped")
+        assert error["message"].startswith(last)
+        assert f"error: {last}" in done.stderr
+    else:
+        assert done.stdout == ""
+        assert f"note: {last}" in done.stderr
+    assert "step-00000004: go on with --resume." in done.stderr
     with pytest.raises(SystemExit) as ended:
         main([*command, "--resume", "--json"])
     assert ended.value.code in (None, 0)

@@ -283,6 +283,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, rows):
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert "could not be written" in done.stdout, done.stderr
     assert [str(path) for path in tmp_path.iterdir()] == [rows]

@@ -114,7 +114,9 @@ def test_killed_it_goes_on(base, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL, "it was done before it could be killed"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml", "out.progress"], "nothing is hidden"
-    done = subprocess.run(command(base, config, tmp_path / "out"), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command(base, config, tmp_path / "out"), capture_output=True, text=True, check=True, timeout=300
+    )
     told = json.loads(done.stdout)
     assert told["resumed_at"] > 0
     assert told["stages"][0]["steps"] == 60
@@ -154,7 +156,7 @@ def test_a_full_disk_costs_no_more_than_the_steps_since(base, tmp_path):
     config.write_text(CONFIG.format(steps=7))
     arguments = [str(base), str(config), str(tmp_path / "out")]
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL_DISK, *arguments], capture_output=True, text=True, check=False, timeout=300
     )
     said = done.stdout.splitlines()
     assert said[0].startswith("The weights could not be written"), done.stdout + done.stderr
