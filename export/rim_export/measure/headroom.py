@@ -2,6 +2,8 @@
 
 In a 16-bit graph, the residual stream, norms and readout are fp32 (recipes/narrow_compute.py). The inputs and
 outputs of products and the inputs of attention are fp16; calibration questions show their largest values.
+What follows the last layer is not measured: the final norm, and the products of a full output projection. Where
+those are too large, logits are not finite, and the certificate refuses the variant.
 """
 
 from __future__ import annotations
