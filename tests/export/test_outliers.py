@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import rim_export
 import torch
 from rim_export import variants
 from rim_export.checkpoint.folder import Checkpoint
-from rim_export.errors import CertificateError
+from rim_export.errors import CertificateError, UnsupportedModelError
 from rim_export.measure.reference import run_reference
 from rim_export.measure.smoothing import SITES
 from rim_export.question_sets import CalibrationSet
@@ -20,6 +22,7 @@ from rim_runtime import Engine, Question
 from rim_runtime.bundle.manifest import Head, Precision
 
 from tests.export.conftest import TinyCheckpoint
+from tests.export.families import FAMILIES
 
 
 def test_int8_refuses_and_names_the_layer(outlier_checkpoint: Path, tmp_path: Path) -> None:
@@ -91,9 +94,22 @@ def test_a_layer_that_is_better_off_without_is_explained(
     assert chosen.notes[-1] == says
 
 
-def test_folding_changes_no_function(tied_checkpoint: TinyCheckpoint) -> None:
+@torch.no_grad()
+def logits_as_read(weights: ModelWeights, model: Any) -> torch.Tensor:
+    """Logits of transformers' model with the weights that graphs read."""
+    changed = copy.deepcopy(model)
+    for name, parameter in changed.base_model.named_parameters():
+        parameter.data = weights.read(f"backbone.{name}").float()
+    found: torch.Tensor = changed(torch.arange(40, 60)[None]).logits
+    return found
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_folding_changes_no_function(tied_checkpoint: TinyCheckpoint, tmp_path: Path, biased: bool) -> None:
     """Random factors at every site, key heads shared by two query heads: the same logits, bit for bit."""
-    plain = ModelWeights(Checkpoint.open(tied_checkpoint.path), {"A": 32, "B": 33}, Head.LETTERS)
+    tiny = FAMILIES["llama with biases"].build(tmp_path / "tiny") if biased else tied_checkpoint
+    size = tiny.model.config.head_dim
+    plain = ModelWeights(Checkpoint.open(tiny.path), {"A": 32, "B": 33}, Head.LETTERS)
     generator = torch.Generator().manual_seed(0)
     columns, rows = {}, {}
     for site in SITES:
@@ -102,12 +118,21 @@ def test_folding_changes_no_function(tied_checkpoint: TinyCheckpoint) -> None:
         rows[source] = torch.exp2(torch.randint(-3, 4, plain.read(source).shape[:1], generator=generator).float())
         spread = rows[source]
         if site.source == "self_attn.v_proj":
-            spread = spread.view(2, 1, 16).expand(2, 2, 16).flatten()
+            spread = spread.view(2, 1, size).expand(2, 2, size).flatten()
         columns |= {f"{start}{product}.weight": spread for product in site.products}
     folded = replace(plain, smoothing=Smoothing(columns, rows))
-    prompts = [list(range(40, 60))]
-    np.testing.assert_array_equal(run_reference(folded, prompts).logits, run_reference(plain, prompts).logits)
+    ours, theirs = logits_as_read(folded, tiny.model), logits_as_read(plain, tiny.model)
+    torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
     assert not torch.equal(folded.read(next(iter(columns))), plain.read(next(iter(columns))).float())
+
+
+@pytest.mark.parametrize("name", ["phi3", "olmo2", "gpt2"])
+def test_smoothing_where_there_is_nothing_to_smooth_is_refused(name: str, tmp_path: Path) -> None:
+    checkpoint = FAMILIES[name].build(tmp_path / "tiny")
+    weights = ModelWeights(Checkpoint.open(checkpoint.path), {"A": 32, "B": 33}, Head.LETTERS)
+    few = CalibrationSet("some", ("Why?",), ((1, 2, 3),), ())
+    with pytest.raises(UnsupportedModelError, match=r"--smooth .* the layers of this model have none"):
+        variants.choose_recipes(weights, rim_export.ExportOptions(smooth=True), few, lambda *_: None)
 
 
 def test_the_injection_changes_no_function(outlier_checkpoint: Path, tied_checkpoint: object) -> None:

@@ -174,8 +174,11 @@ def _shape(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
 
 
 def _split(node: ir.Node, operands: Operands) -> Sequence[torch.Tensor]:
-    value, sizes = operands
-    return list(value.split(_integers(sizes), dim=node.attributes.get_int("axis", 0) or 0))
+    value, sizes = (*operands, None)[:2]
+    axis = node.attributes.get_int("axis", 0) or 0
+    if sizes is None:
+        return list(value.chunk(len(node.outputs), dim=axis))
+    return list(value.split(_integers(sizes), dim=axis))
 
 
 def _reduce(reduction: Callable[..., torch.Tensor]) -> Operator:

@@ -15,6 +15,7 @@ from functools import partial
 
 import torch
 
+from rim_export.errors import UnsupportedModelError
 from rim_export.measure.calibration import ObservedLayer
 from rim_export.measure.reference import PROBES
 from rim_export.recipes.recipe import Emulate, Recipe
@@ -59,9 +60,20 @@ def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoot
     """
     found = Smoothing()
     for seen in layers:
+        _require_sites(seen)
         tried = [_smoothing_of(seen, strength) for strength in STRENGTHS]
         found = found.joined(min(tried, key=partial(_error, seen, emulate)))
     return found
+
+
+def _require_sites(seen: ObservedLayer) -> None:
+    """Raise UnsupportedModelError unless the layer has the modules of all sites."""
+    present = {name for name, _ in seen.layer.module.named_modules()}
+    if missing := [name for site in SITES for name in (site.source, *site.products) if name not in present]:
+        raise UnsupportedModelError(
+            f"--smooth was chosen, and takes layers with {missing[0]} and the like; the layers of this model have "
+            "none. Leave it out."
+        )
 
 
 def _emulate_smoothed(

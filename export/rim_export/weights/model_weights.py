@@ -48,8 +48,9 @@ class Smoothing:
         """Return a weight with its factors applied; a weight without factors is unchanged."""
         if name in self.columns:
             tensor = tensor.float() * self.columns[name]
-        if name in self.rows:
-            rows = self.rows[name]
+        owner = f"{name.removesuffix('.bias')}.weight" if name.endswith(".bias") else name
+        if owner in self.rows:
+            rows = self.rows[owner]
             tensor = tensor.float() / (rows[:, None] if tensor.ndim == 2 else rows)
         return tensor
 
