@@ -59,7 +59,8 @@ def main() -> None:
         lease.Lease._take = refuse  # type: ignore[method-assign]
     with Engine.load(bundle, engine=engine, answers=answers) as loaded:  # type: ignore[arg-type]
         first = loaded.ask(question)
-        result: dict[str, Any] = {"answered": time.time(), "memory": memory(), "letter": first.letter}
+        result: dict[str, Any] = {"answered": time.time(), "cpu_s": time.process_time()}
+        result |= {"memory": memory(), "letter": first.letter}
         if way == "lease, then written":
             started = time.perf_counter()
             with next(Path(bundle).glob("*.data")).open("r+b"):  # waits for the copy
