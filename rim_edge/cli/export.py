@@ -308,6 +308,8 @@ def export(
         smooth=smooth,
     )
     rim_export.check_request(source, folder, options)  # seconds before torch is imported
+    for text in options.warnings:
+        note(text)
     with _progress() as progress:
         done = rim_export.export(source, folder, options, progress=progress)
     done = replace(done, seconds=time.perf_counter() - started)  # imports and checks included

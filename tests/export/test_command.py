@@ -51,6 +51,7 @@ def test_int4_of_a_tiny_random_checkpoint_is_refused_in_clear_words(
     target = tmp_path / "made" / "bundle"
     failed = run("export", "--model", str(tied_checkpoint.path), "-o", str(target), "--precision", "int4")
     said = refused(failed, target, 3)
+    assert said.startswith("note: int4 is coarse:")
     assert "The int4-ort variant answers" in said
     assert "of 256 questions otherwise than the checkpoint" in said
     assert "Keep costly layers wider with --keep-going, or allow more with --max-flips." in said

@@ -25,7 +25,7 @@ _DIVISORS = (7.0, 7.4, 7.8, 8.2, 8.7, 9.3, 10.0)
 """Symmetric scales that are tried: the block's absmax divided by these. Above 7, the largest are clipped."""
 _SHARES = (1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.87, 0.84, 0.8)
 """Ranges that are tried with a zero point: these shares of the block's own. Below 1, both ends are clipped."""
-_VALUES_AT_ONCE = 1 << 20
+_VALUES_AT_ONCE = 1 << 18
 
 
 class ZeroPoints(Enum):
