@@ -21,10 +21,10 @@ ANY_FLIPS = 1.0
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As few questions as a certificate takes."""
+    """Few questions, and enough of them for golden ones."""
     lines = CERTIFICATE_SET.read_text(encoding="utf-8").splitlines(keepends=True)
     file = tmp_path_factory.mktemp("questions") / "few.jsonl"
-    file.write_text("".join(lines[:16]), encoding="utf-8")
+    file.write_text("".join(lines[:48]), encoding="utf-8")
     return file
 
 
