@@ -2,13 +2,13 @@
 
 An export for GPUs writes int8 for CPUs first, then the precision in 16-bit arithmetic. The arithmetic is fp16 if
 the activations fit its range: it has three bits more than bf16, and ONNX Runtime can run the file itself for the
-certificate. Otherwise it is bf16, which is evaluated in torch.
+certificate. Otherwise it is bf16, which is evaluated in torch. int8 and fp8 are written from rotated weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from rim_runtime.bundle.manifest import Compute, Precision
@@ -24,8 +24,11 @@ from rim_export.recipes.fp8 import round_range
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
 from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.rotated import ROTATED, rotated
 from rim_export.settings import Activations, ExportOptions
 from rim_export.weights.model_weights import ModelWeights
+from rim_export.weights.rotatable import rotation_of
+from rim_export.weights.rotation import Rotation
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,28 @@ def choose_recipes(
 
     Raises CalibrationError if an activation is not finite.
     """
+    rotates = options.for_gpus or options.precision in ROTATED
+    rotation = rotation_of(weights) if rotates else None
+    chosen = _choose(weights, options, questions, rotation, tell)
+    return replace(chosen, recipes=tuple(rotated(recipe, rotation) for recipe in chosen.recipes))
+
+
+def _choose(
+    weights: ModelWeights,
+    options: ExportOptions,
+    questions: CalibrationSet | None,
+    rotation: Rotation | None,
+    tell: Progress,
+) -> ChosenRecipes:
     if questions is None:
         return _plain(options)
     notes = _calibration_notes(options, questions)
     compensated = _compensated(weights, options, questions, tell)
     if options.precision is Precision.INT4 and not options.for_gpus:
         return ChosenRecipes(_int4(options, compensated), notes)
-    layers = observe(weights, questions, lambda share: tell("Measuring activations", share))
-    chosen = _for_gpus(options, layers, compensated) if options.for_gpus else _for_cpus(options, layers)
+    turned = rotation if options.precision is Precision.FP8 else None
+    layers = observe(weights, questions, lambda share: tell("Measuring activations", share), turned)
+    chosen = _for_gpus(options, layers, compensated) if options.for_gpus else _for_cpus(options, layers, rotation)
     return ChosenRecipes(chosen.recipes, (*notes, *chosen.notes))
 
 
@@ -80,14 +97,14 @@ def _int4(options: ExportOptions, compensated: Mapping[str, Blocks]) -> tuple[Re
     return tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect))
 
 
-def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer]) -> ChosenRecipes:
+def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer], rotation: Rotation | None) -> ChosenRecipes:
     """Return the recipe for fp8 at calibrated scales, or for int8 on smoothed weights."""
     if options.precision is Precision.FP8:
         ranges = activation_ranges(layers, options.ranges, round_range)
         return ChosenRecipes(RECIPES[Precision.FP8](Measured(ranges)))
-    assert INT8.emulate is not None
-    smoothing = search_smoothing(layers, INT8.emulate)
-    return ChosenRecipes((smoothed(INT8, smoothing),), (_smoothing_note(smoothing.strengths),))
+    smoothing = search_smoothing(layers, rotated(INT8, rotation))
+    recipe = smoothed(rotated(INT8, rotation), smoothing)
+    return ChosenRecipes((recipe,), (_smoothing_note(smoothing.strengths),))
 
 
 def _for_gpus(

@@ -116,17 +116,19 @@ OUTLIER = 2.0**10
 
 @pytest.fixture
 def outlier_checkpoint(damaged: Path) -> Path:
-    """The same function as the tied checkpoint, but one input channel of layer 1's MLP is 1,024 times larger."""
+    """The same function as the tied checkpoint, but a channel inside layer 1's MLP is 1,024 times larger.
+
+    Rotation spreads it over its block alone; an outlier of the residual stream would be spread until it is none.
+    """
     inject_outlier(damaged / "model.safetensors", layer=1, channel=7)
     return damaged
 
 
 def inject_outlier(file: Path, layer: int, channel: int) -> None:
-    """Let a norm's gain make one channel larger, and divide the columns that it meets: the same function."""
+    """Multiply one row of the projection up, and divide the column of the one down that it meets."""
     weights = load_file(file)
-    weights[f"model.layers.{layer}.post_attention_layernorm.weight"][channel] *= OUTLIER
-    for name in ("gate_proj", "up_proj"):
-        weights[f"model.layers.{layer}.mlp.{name}.weight"][:, channel] /= OUTLIER
+    weights[f"model.layers.{layer}.mlp.up_proj.weight"][channel] *= OUTLIER
+    weights[f"model.layers.{layer}.mlp.down_proj.weight"][:, channel] /= OUTLIER
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file, metadata={"format": "pt"})
 
 

@@ -13,6 +13,7 @@ from rim_export.measure.streamed import LoadedLayer, StreamedModel, Watch
 from rim_export.question_sets import CalibrationSet
 from rim_export.settings import RangeMethod
 from rim_export.weights.model_weights import ModelWeights
+from rim_export.weights.rotation import Rotation
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,32 @@ class ObservedLayer:
 
 
 def observe(
-    weights: ModelWeights, questions: CalibrationSet, report: Callable[[float], None]
+    weights: ModelWeights,
+    questions: CalibrationSet,
+    report: Callable[[float], None],
+    rotation: Rotation | None = None,
 ) -> Iterator[ObservedLayer]:
     """Run the questions through the checkpoint and yield each layer with its activations.
 
-    One layer is in memory at a time. Raises CalibrationError if an activation is not finite.
+    With a rotation, the inputs of products are counted as the rotated model has them. One layer is in memory at a
+    time. Raises CalibrationError if an activation is not finite.
     """
     model = StreamedModel(weights)
     hidden = model.embed(questions.prompts)
     for layer in model.layers():
         reaches = {name: Reach() for name in layer.linears}
         results = dict.fromkeys(layer.sources, 0.0)
-        after = layer.advance(hidden, _count(reaches), _keep_largest(results))
+        after = layer.advance(hidden, _count(reaches, rotation), _keep_largest(results))
         _check_finite(layer, after, reaches, questions)
         yield ObservedLayer(layer, hidden, after, reaches, results)
         hidden = after
         report((layer.number + 1) / model.depth)
 
 
-def _count(reaches: Mapping[str, Reach]) -> Watch:
-    return lambda name, inputs: reaches[name].add(inputs)
+def _count(reaches: Mapping[str, Reach], rotation: Rotation | None) -> Watch:
+    if rotation is None:
+        return lambda name, inputs: reaches[name].add(inputs)
+    return lambda name, inputs: reaches[name].add(rotation.turn_input(name, inputs))
 
 
 def _keep_largest(results: dict[str, float]) -> Watch:

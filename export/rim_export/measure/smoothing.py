@@ -21,7 +21,7 @@ from rim_export.measure.reference import PROBES
 from rim_export.recipes.recipe import Emulate, Recipe
 from rim_export.weights.model_weights import Factors, Smoothing
 
-STRENGTHS = (0.0, 0.35, 0.5, 0.65, 0.8)
+STRENGTHS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)
 """Strengths that are tried; 0 leaves a layer unchanged."""
 _LEAST_SHARE = 1e-5
 """Floor of a channel's absmax, as a share of the largest: dead channels keep a sensible factor."""
@@ -36,6 +36,11 @@ class Site:
     products: tuple[str, ...]
     """The projections that take it."""
 
+    @property
+    def is_norm(self) -> bool:
+        """Whether its producer is a norm."""
+        return self.source.endswith("norm")
+
 
 SITES = (
     Site("input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
@@ -43,7 +48,10 @@ SITES = (
     Site("post_attention_layernorm", ("mlp.gate_proj", "mlp.up_proj")),
     Site("mlp.up_proj", ("mlp.down_proj",)),
 )
-"""The sites of a Qwen3 layer. Attention mixes tokens, not channels; silu(gate) × up is linear in up."""
+"""The sites of a layer. Attention mixes tokens, not channels; silu(gate) × up is linear in up.
+
+On rotated weights, norms are no sites: their gains are folded into the products, and nothing is left to divide.
+"""
 
 
 def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
@@ -53,15 +61,18 @@ def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
     return replace(recipe, smoothing=smoothing, emulate=emulate)
 
 
-def search_smoothing(layers: Iterator[ObservedLayer], emulate: Emulate) -> Smoothing:
+def search_smoothing(layers: Iterator[ObservedLayer], recipe: Recipe) -> Smoothing:
     """Return the smoothing whose arithmetic, layer by layer, adds the least error to the layer's update.
 
     Each strength costs one more run of the layer on PROBES prompts.
     """
+    emulate = recipe.emulate
+    assert emulate is not None
+    sites = [site for site in SITES if not (site.is_norm and recipe.rotation is not None)]
     found = Smoothing()
     for seen in layers:
         _require_sites(seen)
-        tried = [_smoothing_of(seen, strength) for strength in STRENGTHS]
+        tried = [_smoothing_of(seen, sites, strength) for strength in STRENGTHS]
         found = found.joined(min(tried, key=partial(_error, seen, emulate)))
     return found
 
@@ -91,11 +102,11 @@ def _error(seen: ObservedLayer, emulate: Emulate, smoothing: Smoothing) -> float
     return seen.layer.update_error(seen.before[:PROBES], seen.after[:PROBES], product)
 
 
-def _smoothing_of(seen: ObservedLayer, strength: float) -> Smoothing:
+def _smoothing_of(seen: ObservedLayer, sites: Sequence[Site], strength: float) -> Smoothing:
     columns: dict[str, torch.Tensor] = {}
     rows: dict[str, torch.Tensor] = {}
     head_size = int(seen.layer.module.self_attn.head_dim)
-    for site in SITES if strength else ():
+    for site in sites if strength else ():
         names = [seen.layer.weight_name(product) for product in site.products]
         factors = _factors(seen, names, strength)
         source = seen.layer.weight_name(site.source)

@@ -12,10 +12,12 @@ from rim_runtime.bundle.manifest import Compute, Dialect, Head, Precision
 
 from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import products, replace_node
+from rim_export.recipes.block_turn import turn_activations
 from rim_export.recipes.initializers import bind_matrices, bind_vectors
 from rim_export.recipes.merge import merge_products
 from rim_export.recipes.narrow_compute import narrow_compute
 from rim_export.weights.model_weights import ModelWeights, Smoothing
+from rim_export.weights.rotation import Rotation
 
 Rewriter = Callable[[ir.Node, ir.Value, ir.Value], ir.Value]
 """(MatMul, activation, weight) to the product in a recipe's form; it binds the weight."""
@@ -49,6 +51,8 @@ class Recipe:
     """The type the graph computes in between its products."""
     smoothing: Smoothing | None = None
     """Factors that are folded into the weights first."""
+    rotation: Rotation | None = None
+    """Turns that are folded into the weights then."""
 
     @property
     def name(self) -> str:
@@ -62,6 +66,9 @@ def bind(recipe: Recipe, unbound: UnboundGraph, weights: ModelWeights, wide: fro
     """Rewrite a graph by a recipe and bind its weights; matrices in `wide` stay as wide as the graph computes."""
     if recipe.smoothing is not None:
         weights = replace(weights, smoothing=recipe.smoothing)
+    if recipe.rotation is not None:
+        weights = replace(weights, rotation=recipe.rotation)
+        turn_activations(unbound, recipe.rotation)
     narrow = narrow_matrices(unbound, weights.head, wide)
     bind_vectors(unbound, weights)
     bind_matrices(unbound, weights, unbound.matrices - narrow)

@@ -22,6 +22,7 @@ import torch
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert
+from rim_export.recipes.block_turn import turn_of
 from rim_export.recipes.initializers import WeightForm, dequantized_weight
 from rim_export.recipes.recipe import Rewriter
 from rim_export.weights.model_weights import ModelWeights
@@ -114,7 +115,11 @@ class RowNormalizer:
         return Rows(values, insert(before, "Max", [absmax, floor], f"{name}_peak"), factor)
 
     def _without_factor(self, before: ir.Node, activation: ir.Value) -> tuple[ir.Value, ir.Value | None]:
-        """Return (a × y, t) if the activation is a × (y × t), else (the activation, None)."""
+        """Return (a × y, t) if the activation is a × (y × t), turned or not, else (the activation, None)."""
+        if turned := turn_of(activation):
+            turn, source = turned
+            bare, factor = self._without_factor(before, source)
+            return (turn.insert(before, bare, f"{activation.name}_bare"), factor) if factor else (activation, None)
         node = activation.producer()
         factors = node.inputs if node is not None and node.op_type == "Mul" else ()
         for value, other in zip(factors, reversed(factors), strict=True):

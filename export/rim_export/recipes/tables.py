@@ -19,8 +19,8 @@ NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT
 
 
 def bind_source_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
-    """Bind the table in the checkpoint's own dtype: the widening is exact."""
-    dtype = NARROW.get(weights.read(unbound.embedding).dtype, ir.DataType.FLOAT)
+    """Bind the table in the checkpoint's own dtype: exact, but for rows of a rotated table, rounded once."""
+    dtype = NARROW.get(weights.dtype(unbound.embedding), ir.DataType.FLOAT)
     _bind_floats(unbound, weights, dtype)
 
 

@@ -16,6 +16,7 @@ from rim_export.errors import CheckpointError
 from rim_export.graph.convert import READOUT, UnboundGraph
 from rim_export.graph.edit import static_shape
 from rim_export.graph.skeleton import Anatomy, anatomy
+from rim_export.weights.rotation import Rotation
 
 JOINT = "+"
 """Joins the names of weights that are concatenated for one product (recipes/merge.py)."""
@@ -67,15 +68,22 @@ class ModelWeights:
     """Which rows the output projection has."""
     smoothing: Smoothing = field(default_factory=Smoothing)
     """Factors that are folded in; without any, every tensor is as stored."""
+    rotation: Rotation | None = None
+    """Turns that are folded in, after the factors; None: nothing is turned."""
 
     def read(self, name: str) -> torch.Tensor:
-        """Return one tensor of the graph in its own dtype, or in fp32 if smoothing changes it.
+        """Return one tensor of the graph in its own dtype, or in fp32 if smoothing or rotation change it.
 
         Raises CheckpointError if it is missing.
         """
         if JOINT in name:
             return torch.cat([self.read(part) for part in name.split(JOINT)])
-        return self.smoothing.apply(name, self._stored(name))
+        tensor = self.smoothing.apply(name, self._stored(name))
+        return tensor if self.rotation is None else self.rotation.fold(name, tensor)
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Return the dtype in which the checkpoint stores a tensor of the graph."""
+        return self._stored(name).dtype
 
     @cached_property
     def anatomy(self) -> Anatomy:

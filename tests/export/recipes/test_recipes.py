@@ -44,6 +44,9 @@ class OneProduct:
     def read(self, name: str) -> torch.Tensor:
         return {WEIGHT: self.weight, TABLE: self.table}[name]
 
+    def dtype(self, name: str) -> torch.dtype:
+        return self.read(name).dtype
+
 
 @pytest.fixture(scope="module")
 def weights() -> OneProduct:
