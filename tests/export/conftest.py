@@ -110,13 +110,13 @@ def damaged(tied_checkpoint: TinyCheckpoint, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tied_checkpoint.path, tmp_path / "damaged"))
 
 
-OUTLIER = 2.0**10
+OUTLIER = 2.0**13
 """How much larger the injected channel is; a power of two is exact in bf16."""
 
 
 @pytest.fixture
 def outlier_checkpoint(damaged: Path) -> Path:
-    """The same function as the tied checkpoint, but a channel inside layer 1's MLP is 1,024 times larger.
+    """The same function as the tied checkpoint, but a channel inside layer 1's MLP is 8,192 times larger.
 
     Rotation spreads it over its block alone; an outlier of the residual stream would be spread until it is none.
     """
