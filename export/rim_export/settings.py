@@ -24,8 +24,8 @@ _WIDER = {
 }
 """The next precision that comes closer to the checkpoint."""
 _INT4_COST = (
-    "int4 is coarse: of SmolLM2-135M's most likely next tokens it keeps 86 in 100 in blocks of 32 (90 if "
-    "calibrated in their field: --calibration), fewer in blocks of 128. docs/precisions.md says more."
+    "int4 is coarse: of SmolLM2-135M's most likely next tokens it keeps 86 in 100 in blocks of 32, "
+    "82 in blocks of 128. docs/precisions.md says more."
 )
 _SUITED = {EngineName.TRT: Precision.FP8, EngineName.ORT_CUDA: Precision.BF16}
 

@@ -193,7 +193,7 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "smooth fp8": (["--precision", "fp8", "--smooth"], 2, "smooth was chosen, but the precision is fp8"),
     "calibrated int8": (["--calibration", "x.jsonl"], 2, "int8 export measures no activations"),
     "no such head": (["--head", "tail"], 2, "--head is 'tail', expected one of: letters, full"),
-    "blocks": (["--blocks", "0"], 2, "--blocks"),
+    "blocks": (["--blocks", "-1"], 2, "--blocks"),
     "flips": (["--max-flips", "7"], 2, "--max-flips"),
 }
 

@@ -48,7 +48,6 @@ def test_every_family_is_taken_as_it_is(kind: str) -> None:
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "rope_theta": 5e5}
 REFUSED = (
-    *((kind, {"quantization_config": {"bits": 4}}, "quantized weights") for kind in sorted(REFUSALS)),
     ("llama", {"rope_parameters": {"rope_type": "yarn"}}, "rope scaling other than llama3"),
     ("llama", {"rope_scaling": {"type": "dynamic"}}, "rope scaling other than llama3"),
     ("qwen2", {"rope_parameters": LLAMA3}, "rope scaling"),

@@ -103,7 +103,7 @@ def test_most_are_refused_before_there_is_a_tokenizer(case: str, tmp_path: Path)
     others = [{"question": f"Who is {number}?"} for number in range(12)]
     certify = write(tmp_path / "certify.jsonl", [*(ROWS[:2] if "certified" in case else []), *others])
     with pytest.raises(error, match=message):
-        check_question_files(certify, write(tmp_path / "rows.jsonl", rows))
+        check_question_files(certify, None, write(tmp_path / "rows.jsonl", rows))
 
 
 def test_no_json_and_no_file(encoder: PromptEncoder, tmp_path: Path) -> None:

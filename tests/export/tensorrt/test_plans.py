@@ -168,9 +168,9 @@ def test_four_layers_of_1_7b(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Time, memory and size of a build at a real geometry; numbers of the weights do not matter to it."""
-    from rim_export.recipes import matrices
+    from rim_export.recipes import blocks
 
-    monkeypatch.setattr(matrices, "DIVISORS", (7.0,))  # no search for better scales
+    monkeypatch.setattr(blocks, "_DIVISORS", (7.0,))  # no search for better scales
     graph = four_layers.write(four_layers.recipe(precision), tmp_path)
     data = Path(f"{graph}.data").stat().st_size
     targets = choose_targets((), Precision(precision), Compute.FP16).targets
