@@ -155,6 +155,8 @@ class MappedBackend:
             why = "was written"
         except OSError as error:  # a share that is gone
             why = f"cannot be read any more ({error.strerror})"
+        if self._sealed:  # since the first look: who wrote has waited for that
+            return
         raise EngineFailedError(
             f"{file.path} {why} while {self.name} had it open, expected the file that was checked. Load the "
             "bundle again, and replace bundles by renaming folders, never by writing into their files."

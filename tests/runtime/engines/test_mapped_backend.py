@@ -193,6 +193,25 @@ def test_what_is_written_during_an_answer_is_seen_after_it(
 
 
 @linux
+def test_a_copy_that_was_made_between_two_looks_counts(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Who waited writes after the look at the copy and before the look at the lease."""
+    is_held = lease.Lease.is_held
+
+    def written_first(held: lease.Lease) -> bool:
+        writer = threading.Thread(target=overwrite, args=(tiny_bundle / DATA,))
+        writer.start()
+        writer.join(timeout=60)
+        return is_held(held)
+
+    with load(tiny_bundle, engine) as opened:
+        right = probabilities(opened)
+        monkeypatch.setattr(lease.Lease, "is_held", written_first)
+        assert probabilities(opened) == right
+
+
+@linux
 def test_who_writes_during_a_load_waits_for_its_end(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
