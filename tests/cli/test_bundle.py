@@ -306,7 +306,8 @@ def test_plans_that_were_built_here_are_trusted(
     from rim_export.certification.certificate import Certificate
 
     manifest = Bundle.load(with_plan).manifest
-    made = rim_export.ExportReport(with_plan, manifest, Certificate("none", 8, 0.02, (), golden_sha256=64 * "0"), (), 1.0)
+    certificate = Certificate("none", 8, 0.02, (), golden_sha256=64 * "0")
+    made = rim_export.ExportReport(with_plan, manifest, certificate, (), 1.0)
     monkeypatch.setattr(rim_export, "export", lambda *_, **__: made)
     exported = run("export", "--model", str(DEMO_PACKAGE / "checkpoint"), "-o", str(tmp_path / "new"), "--json")
     assert exported.code == 0, exported.err
