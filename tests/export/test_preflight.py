@@ -85,8 +85,8 @@ def test_files_of_questions_are_read_first(tmp_path: Path) -> None:
         # 1.41e9 weights of products, 0.311e9 of the table, as of Qwen3-1.7B (docs/precisions.md).
         ({}, 1_720),
         ({"precision": Precision.FP32}, 6_260),
-        ({"precision": Precision.INT4, "dialect": Dialect.ORT}, 900),
-        ({"precision": Precision.INT4, "dialect": Dialect.ORT, "block_size": 32}, 970),
+        ({"precision": Precision.INT4, "dialect": Dialect.ORT}, 1_040),
+        ({"precision": Precision.INT4, "dialect": Dialect.ORT, "block_size": 32}, 1_130),
         ({"precision": Precision.BF16}, 3_440 + 1_720),
         ({"precision": Precision.BF16, "engine": EngineName.TRT}, 2 * 3_440 + 1_720),
         ({"head": Head.FULL}, 2_031),

@@ -41,7 +41,7 @@ def test_code_in_a_checkpoint_is_not_run_and_nobody_is_asked(tmp_path, monkeypat
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')\nclass Evil: ...\n")
     asked = []
     monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "y")
-    with pytest.raises(CheckpointError, match="model_type is 'evil', supported: qwen3"):
+    with pytest.raises(CheckpointError, match="model_type is 'evil', supported: gpt2"):
         read_checkpoint(folder)
     assert not asked
     assert not (tmp_path / "canary").exists()
