@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from rim_runtime import Bundle, Engine, Progress, Stage
-from rim_runtime.bundle import copying, integrity
+from rim_runtime.bundle import integrity, source
 from rim_runtime.bundle.copying import copy_bundle
 from rim_runtime.engines import gpu_engines, trt
 from rim_runtime.libraries import tensorrt
@@ -26,7 +26,7 @@ def bundle(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     """A bundle whose every file is large."""
     monkeypatch.setattr(integrity, "HASH_EVERY_TIME", 0)
     monkeypatch.setattr(open_file, "_AT_ONCE", PART)
-    monkeypatch.setattr(copying, "_AT_ONCE", PART)
+    monkeypatch.setattr(source, "AT_ONCE", PART)
     return Bundle.load(tiny_bundle)
 
 
