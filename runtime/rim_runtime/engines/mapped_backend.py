@@ -140,9 +140,13 @@ class MappedBackend:
             self._sealed = True
             tell("%s runs on its own copy of %s, %.0f MB", self.name, self._files.data.path, size / 1e6)
 
+    def _is_kept(self) -> bool:
+        """Whether what the engine reads cannot have changed."""
+        return self._sealed or (self._lease is not None and self._lease.is_held())
+
     def _require_same(self) -> None:
         """Raise EngineFailedError unless the engine's weights are what was hashed."""
-        if self._sealed or (self._lease is not None and self._lease.is_held()):
+        if self._is_kept():
             return
         file = self._files.data
         try:
@@ -155,7 +159,7 @@ class MappedBackend:
             why = "was written"
         except OSError as error:  # a share that is gone
             why = f"cannot be read any more ({error.strerror})"
-        if self._sealed:  # since the first look: who wrote has waited for that
+        if self._is_kept():  # a copy was made since the first look: who wrote has waited for that
             return
         raise EngineFailedError(
             f"{file.path} {why} while {self.name} had it open, expected the file that was checked. Load the "
