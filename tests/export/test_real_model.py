@@ -12,7 +12,7 @@ import rim_export
 import torch
 from rim_export.checkpoint.prompt import CARD_PREFIX, letter_ids, template_ids
 from rim_export.questions import CERTIFICATE_SET
-from rim_runtime import Engine, Precision
+from rim_runtime import Engine, Precision, Question
 from rim_runtime.prompt.options import render_options
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -46,7 +46,7 @@ def bundle(smollm2: Path, rows: list[str], tmp_path_factory: pytest.TempPathFact
     (folder / "few.jsonl").write_text("\n".join(rows[:CERTIFIED]) + "\n", encoding="utf-8")
     options = rim_export.ExportOptions(precision=Precision.FP32, blocks=0, certify=folder / "few.jsonl")
     report = rim_export.export(smollm2, folder / "bundle", options)
-    assert report.certificate.comparisons[0].flips == 0
+    assert report.certificate.variants[0].flips == 0
     return folder / "bundle"
 
 
@@ -64,7 +64,7 @@ def test_letters_are_those_of_transformers(model: Any, tokenizer: Any, bundle: P
     prefix = tokenizer.encode(CARD_PREFIX, add_special_tokens=False)
     columns = list(letter_ids(tokenizer).values())
     with Engine.load(bundle) as engine:
-        answers = list(engine.ask_many(texts))
+        answers = list(engine.ask_many([Question(text) for text in texts]))
     for text, answer in zip(texts, answers, strict=True):
         with torch.no_grad():
             logits = model(torch.tensor([template_ids(tokenizer, text) + prefix])).logits[0, -1]
