@@ -13,9 +13,9 @@ import rim_export
 import torch
 from rim_export.checkpoint.prompt import template_ids
 from rim_runtime import Bundle, Engine, Precision
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rim_edge.puzzles.tokenizer import build_tokenizer
+from tests.export.families import FAMILIES
 
 pytestmark = pytest.mark.usefixtures("one_conversion_a_model")
 
@@ -27,23 +27,7 @@ PREFIX = "The answer is "
 @pytest.fixture(scope="module")
 def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random checkpoint as chat models come: no RiM tokens, and no "rim" in its config."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "chat"
-    tokenizer = build_tokenizer()
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        initializer_range=0.3,
-    )
-    torch.manual_seed(0)
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    folder = FAMILIES["qwen3"].build(tmp_path_factory.mktemp("checkpoints") / "chat").path
     for file in folder.glob("tokenizer*.json"):
         file.write_text(file.read_text(encoding="utf-8").replace("<rim_", "<tool_"), encoding="utf-8")
     return folder

@@ -19,7 +19,7 @@ import torch
 from rim_export.recipes.blocks import BlockFormat, Blocks, Steps, block_count, pack, search_steps
 
 DAMPING = 0.01
-"""Share of the mean of H's diagonal that is added to it. Both more and less measured worse."""
+"""Share of the mean of H's diagonal that is added to it; 3 and 10 % measured a little worse on SmolLM2."""
 _COLUMNS_AT_ONCE = 128
 """Columns after which the rest of the matrix is brought up to date, in one product."""
 
