@@ -16,7 +16,7 @@ def require_enough(questions: int, tolerance: Tolerance) -> None:
     if upper is not None and _without_flips(questions) > upper:
         raise RowError(
             f"The certificate has {questions} questions: even without any flip, the interval reaches "
-            f"{_without_flips(questions):.1%}, allowed are {upper:.1%}. Give at least {needed(upper)} with "
+            f"{_without_flips(questions):.1%}, allowed are {upper:.1%}. Give at least {needed(upper):,} with "
             "--certify, or allow more with --max-flips-upper."
         )
 
@@ -26,7 +26,7 @@ def few_questions_note(questions: int, tolerance: Tolerance) -> str | None:
     allowed = tolerance.max_flips
     if allowed == 1.0 or _without_flips(questions) <= allowed:
         return None
-    more = f", {needed(allowed)} for {allowed:.1%}" if allowed else ""
+    more = f", {needed(allowed):,} for {allowed:.1%}" if allowed else ""
     return (
         f"The certificate has {questions} questions: it shows large damage, but even without a flip among them "
         f"{_without_flips(questions):.1%} of all answers may differ (95 %). More of them (--certify) show more"
