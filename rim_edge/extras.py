@@ -23,7 +23,7 @@ EXTRAS = {
     ),
     "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock", "optimum"),
     "tensorboard": ("torch", "tensorboard"),
-    "gguf": ("torch", "transformers", "gguf", "safetensors"),
+    "gguf": ("torch", "transformers", "accelerate", "gguf", "safetensors"),
 }
 """Extra to the modules it brings, as in pyproject.toml (`gpu` brings cpu's module in another wheel)."""
 
