@@ -14,7 +14,7 @@ from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
 from rim_export.recipes.narrow_compute import TYPES
 from rim_export.recipes.recipe import Recipe
-from rim_export.recipes.tables import bind_source_table, half_table
+from rim_export.recipes.tables import SOURCE_TABLE, half_table
 
 LARGEST_FP16 = 65504.0
 """The largest fp16 number."""
@@ -40,6 +40,6 @@ def _half(precision: Precision, compute: Compute, dtype: torch.dtype) -> Recipe:
     )
 
 
-FP32 = Recipe(Precision.FP32, Dialect.PORTABLE, rewrite=None, table=bind_source_table, emulate=None, widens=False)
+FP32 = Recipe(Precision.FP32, Dialect.PORTABLE, rewrite=None, table=SOURCE_TABLE, emulate=None, widens=False)
 FP16 = _half(Precision.FP16, Compute.FP16, torch.float16)
 BF16 = _half(Precision.BF16, Compute.BF16, torch.bfloat16)

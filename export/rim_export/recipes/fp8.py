@@ -24,7 +24,7 @@ from rim_export.graph.edit import constant, insert
 from rim_export.recipes.initializers import WeightForm, dequantized_weight
 from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST, Grid, by_row, row_peaks
-from rim_export.recipes.tables import bind_source_table
+from rim_export.recipes.tables import SOURCE_TABLE
 from rim_export.weights.model_weights import ModelWeights
 
 LARGEST = 448
@@ -38,7 +38,7 @@ def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
         Precision.FP8,
         Dialect.PORTABLE,
         partial(_Fp8Products, ranges),
-        bind_source_table,
+        SOURCE_TABLE,
         partial(emulate_fp8, ranges=ranges),
     )
 

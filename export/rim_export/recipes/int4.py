@@ -31,7 +31,7 @@ from rim_export.recipes.int8 import INT8
 from rim_export.recipes.matrices import LEVELS
 from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST
-from rim_export.recipes.tables import bind_int8_table
+from rim_export.recipes.tables import INT8_TABLE
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 CONTRIB = "com.microsoft"
@@ -61,7 +61,7 @@ def int4_recipes(matrices: QuantizedMatrices) -> tuple[Recipe, ...]:
         (Dialect.PORTABLE, _multiply_portable, partial(emulate_exact, matrices)),
     )
     return tuple(
-        Recipe(Precision.INT4, dialect, partial(_products, matrices, multiply), bind_int8_table, emulate)
+        Recipe(Precision.INT4, dialect, partial(_products, matrices, multiply), INT8_TABLE, emulate)
         for dialect, multiply, emulate in forms
     )
 

@@ -20,7 +20,7 @@ from rim_export.recipes.initializers import WeightForm
 from rim_export.recipes.matrices import LEVELS, quantize_rows, row_scales
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rows import Grid, by_row, row_peaks
-from rim_export.recipes.tables import bind_int8_table
+from rim_export.recipes.tables import INT8_TABLE
 
 GRID = Grid("int8", ir.DataType.INT8, LEVELS)
 FORM = WeightForm(GRID.dtype, quantize_rows, row_scales)
@@ -34,6 +34,4 @@ def emulate_int8(name: str, activations: torch.Tensor, weight: torch.Tensor) -> 
     return (rows @ (quantize_rows(weight).float() * row_scales(weight)[:, None]).T) * scale
 
 
-INT8 = Recipe(
-    Precision.INT8, Dialect.PORTABLE, partial(by_row, GRID, FORM), bind_int8_table, emulate_int8, joins=True
-)
+INT8 = Recipe(Precision.INT8, Dialect.PORTABLE, partial(by_row, GRID, FORM), INT8_TABLE, emulate_int8, joins=True)

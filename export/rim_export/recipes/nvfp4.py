@@ -25,7 +25,7 @@ from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.recipe import Recipe, Rewriter
 from rim_export.recipes.rows import SMALLEST
-from rim_export.recipes.tables import bind_source_table
+from rim_export.recipes.tables import SOURCE_TABLE
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 BLOCK = 16
@@ -77,7 +77,7 @@ def _products(unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
     return rewrite
 
 
-NVFP4 = Recipe(Precision.NVFP4, Dialect.PORTABLE, _products, bind_source_table, emulate_nvfp4)
+NVFP4 = Recipe(Precision.NVFP4, Dialect.PORTABLE, _products, SOURCE_TABLE, emulate_nvfp4)
 
 
 def _dequantized(

@@ -23,10 +23,34 @@ Rewriter = Callable[[ir.Node, ir.Value, ir.Value], ir.Value]
 """(MatMul, activation, weight) to the product in a recipe's form; it binds the weight."""
 Rewrite = Callable[[UnboundGraph, ModelWeights], Rewriter]
 """Returns the rewriter for one graph, which may keep what the graph's products share."""
-Table = Callable[[UnboundGraph, ModelWeights], None]
-"""Binds the embedding table."""
 Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 """(name of the weight, activations fp32 [..., in], weight fp32 [out, in]) to products fp32 [..., out]."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A form of the embedding table."""
+
+    name: str
+    """Its number format."""
+    bind: Callable[[UnboundGraph, ModelWeights], None]
+    """Binds the table of a graph."""
+    emulate: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Rows as the graph gathers them, fp32 [..., hidden] to the same; None: as exact as the graph computes."""
+    wide: Table | None = None
+    """The form that `--keep-going` takes instead; None: there is no wider one."""
+
+
+@dataclass(frozen=True)
+class Finer:
+    """A form of products between a recipe's own and full width: some of them may have it instead."""
+
+    name: str
+    """What it is called in a manifest."""
+    rewrite: Callable[[frozenset[str]], Rewrite]
+    """Returns how the graph's products are written, those with these weights in the finer form."""
+    emulate: Emulate
+    """Products in the finer form, in torch."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +66,7 @@ class Recipe:
     table: Table
     """How it stores the embedding table."""
     emulate: Emulate | None
-    """Its products in torch, to measure the error of each layer; None if they are the checkpoint's own."""
+    """Its products in torch, to measure what they err; None if they are the checkpoint's own."""
     joins: bool = False
     """Whether three or more products of one activation become one (q, k, v)."""
     widens: bool = True
@@ -78,7 +102,7 @@ def bind(recipe: Recipe, unbound: UnboundGraph, weights: ModelWeights, wide: fro
         bind_matrices(unbound, weights, narrow)
     else:
         _rewrite_products(unbound, narrow, recipe.rewrite(unbound, weights))
-    recipe.table(unbound, weights)
+    recipe.table.bind(unbound, weights)
     if recipe.compute is not Compute.FP32:
         narrow_compute(unbound.model.graph, recipe.compute)
 

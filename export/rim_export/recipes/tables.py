@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import onnx_ir as ir
@@ -12,21 +11,22 @@ from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, replace_node, static_shape
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.matrices import quantize_rows, row_scales
+from rim_export.recipes.recipe import Table
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
 """Dtypes of a checkpoint's table that are stored unchanged."""
 
 
-def bind_source_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
+def _bind_source(unbound: UnboundGraph, weights: ModelWeights) -> None:
     """Bind the table in the checkpoint's own dtype: exact, but for rows of a rotated table, rounded once."""
     dtype = NARROW.get(weights.dtype(unbound.embedding), ir.DataType.FLOAT)
     _bind_floats(unbound, weights, dtype)
 
 
-def half_table(dtype: ir.DataType) -> Callable[[UnboundGraph, ModelWeights], None]:
-    """Return a binder of the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 exactly."""
-    return partial(_bind_floats, dtype=dtype)
+def half_table(dtype: ir.DataType) -> Table:
+    """Return the table in a 16-bit type; fp16 keeps bf16 values of 6e-5 to 65,504 exactly."""
+    return Table(dtype.name.lower(), partial(_bind_floats, dtype=dtype))
 
 
 def _bind_floats(unbound: UnboundGraph, weights: ModelWeights, dtype: ir.DataType) -> None:
@@ -47,7 +47,7 @@ def _bind_floats(unbound: UnboundGraph, weights: ModelWeights, dtype: ir.DataTyp
     unbound.model.graph.insert_after(gather, cast)
 
 
-def bind_int8_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
+def _bind_int8(unbound: UnboundGraph, weights: ModelWeights) -> None:
     """Bind the table as int8 rows with one fp32 scale per row."""
     graph, name = unbound.model.graph, unbound.embedding
     table = graph.initializers[name]
@@ -65,3 +65,13 @@ def bind_int8_table(unbound: UnboundGraph, weights: ModelWeights) -> None:
     scales = insert(gather, "Gather", [scale, ids], f"{name}_row_scales", {"axis": 0})
     wide = insert(gather, "Cast", [rows], f"{name}_wide", {"to": ir.DataType.FLOAT.value})
     replace_node(gather, insert(gather, "Mul", [wide, scales], f"{gather.outputs[0].name}_int8"))
+
+
+def _rounded(rows: torch.Tensor) -> torch.Tensor:
+    """Return rows as an int8 table gives them, fp32 [..., hidden]."""
+    flat = rows.flatten(0, -2)
+    return (quantize_rows(flat).float() * row_scales(flat)[:, None]).reshape(rows.shape)
+
+
+SOURCE_TABLE = Table("the checkpoint's dtype", _bind_source)
+INT8_TABLE = Table("int8", _bind_int8, _rounded, wide=SOURCE_TABLE)
