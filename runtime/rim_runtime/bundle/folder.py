@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
 from rim_runtime.bundle.external_data import check_locations
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
+from rim_runtime.bundle.roles import all_graphs, check_roles
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError, RimError
 from rim_runtime.machine.json_files import parse_json
 from rim_runtime.machine.open_file import OpenFile
@@ -137,7 +138,7 @@ class Bundle:
         """Hash every file and check which files graphs read. Raises BundleCorruptError for the first fault."""
         for name in self.manifest.files:
             self.verify_file(name, progress)
-        for variant in self.manifest.variants:
+        for variant in all_graphs(self.manifest):
             check_locations(self.read_file(variant.graph), self.path / variant.graph, variant.data)
 
     def verify_file(self, name: str, progress: OnProgress | None = None) -> None:
@@ -246,8 +247,9 @@ def parse_certificate(content: bytes, where: str) -> Mapping[str, Any]:
 
 
 def check_listing(manifest: Manifest, where: str) -> None:
-    """Raise BundleCorruptError unless a manifest lists all files that it needs, under plain names alone."""
-    needed = {*REQUIRED, *(name for v in manifest.variants for name in (v.graph, v.data))}
+    """Raise BundleCorruptError unless a manifest lists all files that its graphs need, under plain names alone."""
+    check_roles(manifest, where)
+    needed = {*REQUIRED, *(name for graph in all_graphs(manifest) for name in (graph.graph, graph.data))}
     if unlisted := sorted(needed - set(manifest.files)):
         raise BundleCorruptError(f"{where} lists no {', '.join(unlisted)}. Export it again.")
     for name in manifest.files:

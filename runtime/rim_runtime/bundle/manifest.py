@@ -15,10 +15,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any
 
 from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
+from rim_runtime.bundle.json_fields import build
 from rim_runtime.errors import BundleCorruptError, BundleVersionError, InputError
 from rim_runtime.machine.json_files import parse_json
 from rim_runtime.prompt.contract import PromptContract
@@ -124,7 +124,7 @@ class Variant:
     data: str
     """File name of its external data."""
     wide_layers: tuple[int, ...] = ()
-    """Layers kept as wide as the graph computes, because the precision cost too much there."""
+    """Layers kept as wide as the graph computes, in bundles of before products were (widened.py); else empty."""
     dialect: Dialect = Dialect.PORTABLE
     """Operators of the graph."""
     compute: Compute = Compute.FP32
@@ -249,7 +249,7 @@ class Manifest:
                 "Copy or export the bundle again."
             )
         refuse_control_characters(body, where)
-        manifest = _build(cls, body, where)
+        manifest = build(cls, body, where)
         manifest._check_values(where)
         return manifest
 
@@ -309,45 +309,3 @@ def graph_sha256(graph: FileEntry, data: FileEntry) -> str:
 def _hash(body: Mapping[str, Any]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-T = TypeVar("T")
-
-
-def _build(kind: type[T], value: Any, where: str) -> T:
-    """Build a frozen dataclass from JSON, checking every field's name and type; defaults may be missing."""
-    hints = get_type_hints(kind)
-    fields = dataclasses.fields(cast("type[Any]", kind))
-    needed = {one.name for one in fields if one.default is one.default_factory is dataclasses.MISSING}
-    if not isinstance(value, dict) or not needed <= set(value) <= set(hints):
-        found = sorted(value) if isinstance(value, dict) else value
-        raise BundleCorruptError(f"{where}: {kind.__name__} has {found}, expected the keys {sorted(hints)}.")
-    return kind(
-        **{name: _convert(hint, value[name], f"{where}: {name}") for name, hint in hints.items() if name in value}
-    )
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if hint is Any:
-        return value
-    origin, arguments = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return _build(cast("type[Any]", hint), value, where)
-    if origin in (Union, UnionType):
-        inner = next(kind for kind in arguments if kind is not NoneType)
-        return None if value is None else _convert(inner, value, where)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, where) for item in value)
-    if origin is Mapping and isinstance(value, dict):
-        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(hint, type) and issubclass(hint, StrEnum) and value in [member.value for member in hint]:
-        return hint(value)
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise BundleCorruptError(f"{where} is {value!r}, expected {_describe(hint)}.")
-
-
-def _describe(hint: Any) -> str:
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return "one of " + ", ".join(member.value for member in hint)
-    return getattr(hint, "__name__", str(hint))

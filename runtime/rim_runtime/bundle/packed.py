@@ -22,6 +22,7 @@ from rim_runtime.bundle.external_data import check_locations
 from rim_runtime.bundle.folder import CERTIFICATE, MANIFEST, Bundle, check_listing, parse_certificate
 from rim_runtime.bundle.integrity import HASH_EVERY_TIME
 from rim_runtime.bundle.manifest import Manifest
+from rim_runtime.bundle.roles import all_graphs
 from rim_runtime.bundle.source import AT_ONCE, checked_parts, is_zip, unreadable
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError
 from rim_runtime.progress import OnProgress, Stage
@@ -54,7 +55,7 @@ class PackedBundle:
 
     def verify(self, progress: OnProgress | None = None) -> None:
         """Hash every file and check which files graphs read. Raises BundleCorruptError for the first fault."""
-        graphs = {variant.graph: variant.data for variant in self.manifest.variants}
+        graphs = {variant.graph: variant.data for variant in all_graphs(self.manifest)}
         for name in self.manifest.files:
             parts = checked_parts(self, name, progress, "hashing", Stage.HASH)
             if name in graphs:

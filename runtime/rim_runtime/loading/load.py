@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rim_runtime.bundle.folder import TOKENIZER, Bundle
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
 from rim_runtime.bundle.manifest import Manifest, Precision, Variant, parse_precision
+from rim_runtime.bundle.roles import all_graphs
 from rim_runtime.bundle.unpacking import unpacked
 from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.cancellation import Cancellation, check
@@ -125,7 +126,7 @@ def load_encoder(bundle: Bundle) -> PromptEncoder:
 
 def _common_files(manifest: Manifest) -> list[str]:
     """Return the files that are checked first; tokenizer, graphs and plans are checked where they are read."""
-    own = {TOKENIZER} | {file for variant in manifest.variants for file in (variant.graph, variant.data)}
+    own = {TOKENIZER} | {file for graph in all_graphs(manifest) for file in (graph.graph, graph.data)}
     return [file for file in manifest.files if file not in own | {plan.file for plan in manifest.plans}]
 
 
