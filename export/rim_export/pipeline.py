@@ -10,6 +10,7 @@ from typing import Any
 
 from rim_runtime.bundle.folder import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.bundle.manifest import Limits, Manifest, Source
+from rim_runtime.bundle.widened import WIDENED
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.cpu import this_cpu
 from rim_runtime.machine.storage import clear_unfinished, new_folder
@@ -287,7 +288,10 @@ def _write_proof(
 
 def _write_manifest(bundle: Bundle, proven: ProvenVariants, built: BuiltPlans) -> Manifest:
     files = file_entries(bundle.path)
-    manifest = replace(bundle.manifest, variants=proven.variants, files=files, plans=built.plans)
+    optional = dict(bundle.manifest.optional) | ({WIDENED: proven.widened} if proven.widened else {})
+    manifest = replace(
+        bundle.manifest, variants=proven.variants, files=files, plans=built.plans, optional=optional
+    )
     save_manifest(bundle.path, manifest)
     return manifest
 

@@ -98,7 +98,7 @@ class ExportOptions:
     max_flips_upper: float | None = None
     """Largest upper end, 0..1, of the 95 % interval of that share; None: whatever it is."""
     keep_going: bool = False
-    """Whether a variant that fails is tried again with its costliest layers as wide as the graph computes."""
+    """Whether a variant that fails is tried again with what errs most in it kept wider, product by product."""
     certify: Path | None = None
     """The user's own questions (JSONL, or gzipped JSONL); None: the set that ships."""
     golden: Path | None = None

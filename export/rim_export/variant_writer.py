@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Compute, Variant
 
 from rim_export.graph.convert import UnboundGraph
-from rim_export.graph.skeleton import Anatomy
 from rim_export.progress import Progress
-from rim_export.recipes.recipe import Recipe, bind
+from rim_export.recipes.recipe import Form, Recipe, Widened, bind
 from rim_export.tensorrt.lint import require_legal
 from rim_export.weights.files import write_graph
 from rim_export.weights.model_weights import ModelWeights
@@ -30,13 +28,14 @@ class VariantWriter:
     tell: Progress
     """Called with what is being done."""
 
-    def write(self, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
-        """Write a variant over its earlier files, these layers as wide as it computes; return its manifest entry.
+    def write(self, recipe: Recipe, widened: Widened) -> Variant:
+        """Write a variant over its earlier files, with some of its parts wider; return its manifest entry.
 
         Raises GraphRuleError if a graph for GPUs is not legal for TensorRT.
         """
         unbound = replace(self.unbound, model=self.unbound.model.clone())
-        bind(recipe, unbound, self.weights, _matrices_of(unbound, self.weights.anatomy, wide))
+        wide, finer = (_with(widened, form) for form in (Form.WIDE, Form.FINER))
+        bind(recipe, unbound, self.weights, wide, finer)
         if recipe.compute is not Compute.FP32:
             require_legal(unbound.model, recipe.name)
         graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
@@ -51,12 +50,10 @@ class VariantWriter:
             self.weights.head,
             graph,
             data,
-            wide_layers=wide,
             dialect=recipe.dialect,
             compute=recipe.compute,
         )
 
 
-def _matrices_of(unbound: UnboundGraph, anatomy: Anatomy, layers: Sequence[int]) -> frozenset[str]:
-    starts = tuple(f"{anatomy.layer(layer)}." for layer in layers)
-    return frozenset(name for name in unbound.matrices if starts and name.startswith(starts))
+def _with(widened: Widened, form: Form) -> frozenset[str]:
+    return frozenset(name for name, chosen in widened.items() if chosen is form)

@@ -168,6 +168,7 @@ def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
     import dataclasses
 
     from rim_runtime.bundle.trust import is_trusted
+    from rim_runtime.bundle.widened import widened_parts
 
     manifest = bundle.manifest
     return {
@@ -184,6 +185,7 @@ def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
         "variants": [
             dataclasses.asdict(variant)
             | {"bytes": manifest.files[variant.graph].bytes + manifest.files[variant.data].bytes}
+            | {"widened": dict(widened_parts(manifest, variant.name))}
             for variant in manifest.variants
         ],
         "plans": [dataclasses.asdict(plan) for plan in manifest.plans],

@@ -154,7 +154,9 @@ MaxFlipsUpperOption = Annotated[
 KeepGoingOption = Annotated[
     bool,
     typer.Option(
-        "--keep-going", help="Try again with the costliest layers in fp32, if it fails.", rich_help_panel=PROOF
+        "--keep-going",
+        help="If it fails, try again with what errs most kept wider, product by product.",
+        rich_help_panel=PROOF,
     ),
 ]
 CertifyOption = Annotated[

@@ -108,7 +108,7 @@ def test_an_export_elsewhere_leaves_the_default_alone(
     assert asked["options"] == rim_export.ExportOptions(blocks=2, head=Head.FULL, max_flips=1.0, keep_going=True)
     assert "  fp32 answers 19 of 20 questions like the checkpoint\n" in done.out
     assert "  it changes 0.1 to 24.9 % of the letters (95 % interval)\n" in done.out
-    assert "  layers kept wide: 3, 7\n" in done.out
+    assert "  kept wider (2 parts): the embedding table and layers.3.mlp.down_proj in fp32\n" in done.out
     assert "  right on 80.0 % of 20 with a known answer; the checkpoint on 90.0 %\n" in done.out
     assert "  What answers here: fp32 on " in done.out
     assert f'Ask it: rim-edge ask "…" --bundle {target}' in done.out
@@ -120,7 +120,8 @@ def _compared() -> Any:
 
     values = {"variant": "fp32", "precision": "fp32", "n": 20, "flips": 1, "agreement": 0.95, "labelled": 20}
     rest = {field: 0.0 for field in VariantCertificate.__dataclass_fields__ if field not in values}
-    more = {"accuracy": 0.8, "reference_accuracy": 0.9, "flips_interval": (0.001, 0.249), "wide_layers": (3, 7)}
+    more = {"accuracy": 0.8, "reference_accuracy": 0.9, "flips_interval": (0.001, 0.249)}
+    more["widened"] = {"embedding table": "fp32", "layers.3.mlp.down_proj": "fp32"}
     return VariantCertificate(**(rest | values | more))
 
 

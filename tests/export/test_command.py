@@ -35,10 +35,12 @@ def test_an_outlier_is_refused_and_keep_going_rescues_it(
     assert "error of their update: 1 (" in said
     done = run(*command, "--keep-going")
     assert done.code == 0, done.err
-    assert "note: The layers 1 are kept in fp32 (int8)" in done.err
+    assert "note: Kept wider in int8 (1 part): layers.1.mlp.down_proj in fp32." in done.err
     assert "questions like the checkpoint" in done.out
     assert "of the letters (95 % interval)" in done.out
-    assert "layers kept wide: 1\n" in done.out
+    assert "kept wider (1 part): layers.1.mlp.down_proj in fp32\n" in done.out
+    info = run("bundle", "info", str(target))
+    assert "\nwider     int8: layers.1.mlp.down_proj in fp32\n" in info.out
     answered = run("ask", questions[0], "--bundle", str(target), "--json")
     assert (answered.code, answered.json["engine"]) == (0, "ort-cpu")
     assert answered.json["letter"] in "ABCD"
@@ -54,7 +56,7 @@ def test_int4_of_a_tiny_random_checkpoint_is_refused_in_clear_words(
     assert said.startswith("note: int4 is coarse:")
     assert "The int4-ort variant answers" in said
     assert "of 256 questions otherwise than the checkpoint" in said
-    assert "Keep costly layers wider with --keep-going, or allow more with --max-flips." in said
+    assert "Keep wider what errs most with --keep-going, or allow more with --max-flips." in said
 
 
 def test_few_golden_questions_are_refused_however_many_flips_are_allowed(

@@ -20,6 +20,7 @@ from rim_export.question_sets import CalibrationSet
 from rim_export.weights.model_weights import ModelWeights, Smoothing
 from rim_runtime import Engine, Question
 from rim_runtime.bundle.manifest import Head, Precision
+from rim_runtime.bundle.widened import widened_parts
 
 from tests.export.conftest import TinyCheckpoint
 from tests.export.families import FAMILIES
@@ -32,17 +33,16 @@ def test_int8_refuses_and_names_the_layer(outlier_checkpoint: Path, tmp_path: Pa
     assert not (tmp_path / "bundle").exists()
 
 
-def test_keep_going_widens_that_layer_alone(
+def test_keep_going_widens_that_product_alone(
     outlier_checkpoint: Path, tmp_path: Path, questions: list[str]
 ) -> None:
     options = rim_export.ExportOptions(keep_going=True, max_flips=0.05)
     report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
-    (variant,) = report.manifest.variants
     (certified,) = report.certificate.variants
-    assert variant.wide_layers == certified.wide_layers == (1,)
+    assert widened_parts(report.manifest, "int8") == certified.widened == {"layers.1.mlp.down_proj": "fp32"}
     assert certified.costliest_layers[0].layer == 1
     assert certified.flip_share <= 0.05
-    assert any("The layers 1 are kept in fp32" in note for note in report.notes)
+    assert any("(1 part): layers.1.mlp.down_proj in fp32." in note for note in report.notes)
     wide = rim_export.export(
         outlier_checkpoint, tmp_path / "fp32", rim_export.ExportOptions(precision=Precision.FP32)
     )
@@ -65,8 +65,8 @@ def test_naive_int8_fails_where_smoothing_holds(
 ) -> None:
     options = rim_export.ExportOptions(smooth=True, max_flips=0.1)  # random weights: many near-ties
     report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
-    (variant,), (certified,) = report.manifest.variants, report.certificate.variants
-    assert variant.wide_layers == ()
+    (certified,) = report.certificate.variants
+    assert certified.widened == {}
     strengths = next(note for note in report.notes if note.startswith("Smoothing strengths by layer: "))
     assert float(strengths.split(": ")[1].split(", ")[1]) > 0
     cost = {layer.layer: layer.error for layer in certified.costliest_layers}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from rim_runtime.bundle.manifest import Variant
 
 from rim_export.certification.certificate import VariantCertificate
 from rim_export.certification.evaluation import VariantEvaluation
 from rim_export.certification.golden import CLEAR_MARGIN
+from rim_export.certification.steps import Widening
 from rim_export.recipes.recipe import Recipe
 
 
@@ -19,7 +21,7 @@ class Tolerance:
     max_flips: float
     """Largest share of flips, 0..1."""
     keep_going: bool
-    """Whether to try again with the costliest layers wider, for flips and for golden questions alike."""
+    """Whether to try again with the costliest products wider, for flips and for golden questions alike."""
     closer: tuple[str, ...] = ()
     """Options that would come closer to the checkpoint, as they are written on the command line."""
     max_flips_upper: float | None = None
@@ -55,9 +57,13 @@ class Attempt:
     """Its results on the pool: candidates for golden questions, and what widening is chosen on."""
     data_bytes: int
     """Size of its weights."""
+    widening: Widening | None = None
+    """What was kept wider; None where it was written as its recipe says."""
+    widened: Mapping[str, str] = field(default_factory=dict)
+    """The same, as the manifest says it."""
     certified: VariantEvaluation | None = None
     """Its results on the certificate's questions; None where it was not asked them."""
 
 
 Attempts = tuple[Attempt, ...]
-"""One recipe's attempts: first with all layers narrow, then with more and more layers wide. The last counts."""
+"""One recipe's attempts: first with all parts narrow, then with more and more of them wide. The last counts."""

@@ -21,7 +21,7 @@ class LayerCost:
     layer: int
     """The layer's number, from 0."""
     error: float
-    """Error of the layer's update relative to the update (RMS), with the checkpoint's own inputs."""
+    """Error of the layer's update relative to the update, the tokens' mean, with the checkpoint's own inputs."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class VariantCertificate:
     """Its 95 % interval, Tango's (intervals.py)."""
     costliest_layers: tuple[LayerCost, ...]
     """The layers whose update has the largest error, the worst first; empty for fp32."""
-    wide_layers: tuple[int, ...]
-    """Layers kept as wide as the graph computes."""
+    widened: Mapping[str, str] = field(default_factory=dict)
+    """What `--keep-going` kept wider than the precision says, and in which form, by the parts' names."""
     computed_with: str = ""
     """What computed the variant's answers: the library and how."""
     recipe: Mapping[str, Any] = field(default_factory=dict)

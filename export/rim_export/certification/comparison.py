@@ -55,7 +55,6 @@ def compare(
         accuracy_difference=accuracy.difference,
         accuracy_difference_interval=accuracy.interval,
         costliest_layers=costliest(layer_errors)[:LAYERS_NAMED],
-        wide_layers=variant.wide_layers,
     )
 
 

@@ -57,7 +57,7 @@ class Evaluation:
     certified: AnsweredQuestions
     """The certificate's questions."""
     layer_errors: Mapping[Emulate, tuple[float, ...]]
-    """For each recipe's arithmetic, the relative error that it adds to each layer's update."""
+    """For each recipe's arithmetic, the relative error that it adds to each layer's update (tokens' mean)."""
 
     def errors_of(self, recipe: Recipe) -> tuple[float, ...]:
         """Return the error of each layer under this recipe; empty if it uses the checkpoint's arithmetic."""

@@ -12,6 +12,7 @@ from rim_runtime.bundle.manifest import Precision
 from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.recipe import Recipe
 from rim_export.settings import Activations, ExportOptions
+from rim_export.weights.rotation import Basis, Rotation
 
 
 def describe_recipe(
@@ -22,7 +23,11 @@ def describe_recipe(
     Functions and tensors are left out: they follow from these options, the checkpoint and the release.
     """
     told = _values(recipe)
-    del told["precision"]  # the certificate's entry says it
+    for field in ("precision", "finer"):  # the certificate's entry says what of it was used
+        told.pop(field, None)
+    told["table"] = recipe.table.name
+    if recipe.rotation is not None:
+        told["rotation"] = _turned(recipe.rotation)
     if recipe.precision is Precision.INT4:
         told["block_size"] = int(options.block_size)
     if recipe.precision is Precision.FP8:
@@ -36,6 +41,18 @@ def describe_recipe(
             "questions": len(measured_on.texts),
         }
     return told
+
+
+def _turned(rotation: Rotation) -> Mapping[str, str]:
+    """Return what a rotation turns, and where."""
+    folded = "folded into the weights"
+    turns = {
+        Basis.STREAM: ("residual stream", folded),
+        Basis.HEADS: ("values", f"{folded}, by heads of {rotation.head_size} channels"),
+        Basis.BLOCKS: ("input of down_proj", f"turned in the graph, in blocks of {rotation.block} channels"),
+    }
+    used = {turn.inputs for turn in rotation.turns.values()}
+    return dict(told for basis, told in turns.items() if basis in used)
 
 
 def _values(described: Any) -> dict[str, Any]:

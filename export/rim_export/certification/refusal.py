@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rim_runtime.bundle.manifest import Compute, Dialect
+from rim_runtime.bundle.widened import counted, in_words
 
 from rim_export.certification.attempts import Attempt, Attempts, Tolerance
 from rim_export.certification.certificate import VariantCertificate
@@ -49,7 +50,7 @@ def _last_resort(found: VariantCertificate, tolerance: Tolerance) -> str:
 def too_few_golden(found: str, worst: Attempts, tolerance: Tolerance, recipes: Sequence[Recipe]) -> str:
     """Return the message for variants that leave too few golden questions; `found` says how many."""
     recipe, resort = worst[-1].recipe, "give more questions with --certify or --golden"
-    advice = _advice(recipe, tolerance, recipes, resort, _EVERY_LAYER)
+    advice = _advice(recipe, tolerance, recipes, resort, _EVERY_PART)
     return " ".join(part for part in (found, _tried(worst), advice) if part)
 
 
@@ -69,34 +70,36 @@ def _tried(attempts: Attempts) -> str:
     """Say how far each attempt got; empty if there was only one."""
     if len(attempts) == 1:
         return ""
-    steps = ", ".join(f"{one.result.comparison.flips} with {_layers(one.variant.wide_layers)}" for one in attempts)
+    tried = ", ".join(f"{one.result.comparison.flips} with {_parts(one)}" for one in attempts)
     n = attempts[0].result.comparison.n
-    compute = attempts[0].variant.compute
-    return f"Of the {n} questions it was chosen on, these differed, by the layers kept in {compute}: {steps}."
+    return f"Of the {n} questions it was chosen on, these differed, by what was kept wider: {tried}."
 
 
-def _layers(wide: Sequence[int]) -> str:
-    if not wide:
-        return "none"
-    return f"{'layer' if len(wide) == 1 else 'layers'} {' and '.join(map(str, wide))}"
+def _parts(attempt: Attempt) -> str:
+    if not attempt.widened:
+        return "nothing"
+    few = len(attempt.widened) <= _NAMED
+    return in_words(attempt.widened) if few else counted(attempt.widened)
 
 
-_EVERY_LAYER = "Every layer is wide: --keep-going cannot help."
+_NAMED = 2
+"""Parts that are named one by one, not counted, in what was tried."""
+_EVERY_PART = "Nothing is left to be kept wider."
 
 
 def _no_wider(attempt: Attempt) -> str:
     """Say why `--keep-going` does not go on."""
     if attempt.certified:
-        return "--keep-going chose it on other questions, where it passed; these are asked once."
-    return _EVERY_LAYER
+        return "What is kept wider was chosen on other questions, where it passed; these are asked once."
+    return _EVERY_PART
 
 
 def _advice(
     recipe: Recipe, tolerance: Tolerance, recipes: Sequence[Recipe], last_resort: str, no_wider: str
 ) -> str:
     if recipe.widens and not tolerance.keep_going:
-        return f"Keep costly layers wider with --keep-going, or {last_resort}."
-    done = no_wider if recipe.widens else f"{recipe.name} has no layers that could be kept wider."
+        return f"Keep wider what errs most with --keep-going, or {last_resort}."
+    done = no_wider if recipe.widens else f"{recipe.name} has nothing that could be kept wider."
     asked_for = recipe.precision is recipes[-1].precision
     left = (*(tolerance.closer if asked_for else ()), last_resort)
     return f"{done} Try {', or '.join(left)}." if len(left) > 1 else f"{done} {last_resort.capitalize()}."

@@ -18,7 +18,7 @@ from rim_export.certification.evaluation import AnsweredQuestions, Evaluation
 
 SCHEMA_VERSION = 1
 Trial = Mapping[str, Any]
-"""One attempt as it stands in a report: wide layers, certificate, changed answers."""
+"""One attempt as it stands in a report: certificate, what was kept wider, changed answers."""
 
 
 def trials_of(evaluation: Evaluation, variants: Sequence[Attempts]) -> tuple[Trial, ...]:

@@ -1,21 +1,26 @@
-"""Write variants and certify them; if one fails, refuse it or keep its costliest layers wider."""
+"""Write variants and certify them; if one fails, refuse it or keep wider what errs most in it.
+
+After 1, 2, 4, 8, … steps (steps.py) it is tried again, so that few attempts suffice, however many there must be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from rim_runtime.bundle.folder import GoldenQuestion
 from rim_runtime.bundle.manifest import Variant
+from rim_runtime.bundle.widened import counted, in_words
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.certification.attempts import Attempt, Attempts, Tolerance
 from rim_export.certification.certificate import VariantCertificate
-from rim_export.certification.comparison import costliest
 from rim_export.certification.evaluation import (
+    AnsweredQuestions,
     Evaluation,
+    VariantEvaluation,
     clear_candidates,
     evaluate_variant,
     golden_questions,
@@ -23,6 +28,7 @@ from rim_export.certification.evaluation import (
 )
 from rim_export.certification.golden import LEAST
 from rim_export.certification.refusal import too_few_golden, too_many_flips
+from rim_export.certification.steps import Widening, measured_steps, named
 from rim_export.certification.trials import Trial, trials_of
 from rim_export.errors import CertificateError, VariantRefusedError
 from rim_export.question_parts import QuestionParts
@@ -41,9 +47,11 @@ class ProvenVariants:
     golden: tuple[GoldenQuestion, ...]
     """Golden questions that all of them answer with a clear margin."""
     notes: tuple[str, ...]
-    """Which layers were kept wide, why, and what that cost, for the user to know."""
+    """What was kept wider, why, and what that cost, for the user to know."""
     trials: tuple[Trial, ...]
     """Every attempt, those that failed as well."""
+    widened: Mapping[str, Mapping[str, str]]
+    """What was kept wider, by the variants' names, as the manifest says it; variants without any are left out."""
 
 
 def prove_variants(
@@ -55,9 +63,9 @@ def prove_variants(
 ) -> ProvenVariants:
     """Write a variant by each recipe into the bundle's folder, and certify it.
 
-    With `keep_going`, what is kept wide is chosen on the pool: the certificate's questions are asked once, of what
-    was chosen. Raises VariantRefusedError if a variant flips too often or leaves too few golden questions, and
-    CertificateError if logits are not finite.
+    With `keep_going`, what is kept wider is chosen on the pool: the certificate's questions are asked once, of
+    what was chosen. Raises VariantRefusedError if a variant flips too often or leaves too few golden questions,
+    and CertificateError if logits are not finite.
     """
     evaluation = prepare_evaluation(writer.weights, encoder, questions, recipes, writer.tell)
     if tolerance.keep_going:
@@ -72,6 +80,7 @@ def prove_variants(
         golden=golden,
         notes=(*why, *(note for attempts in proven for note in _cost(attempts))),
         trials=trials_of(evaluation, proven),
+        widened={one.variant.name: one.widened for one in last if one.widened},
     )
 
 
@@ -81,7 +90,7 @@ def _certify_each(
     """Write and certify one variant after the other; the first that fails is refused."""
     proven: list[Attempts] = []
     for recipe in recipes:
-        attempts = (_attempt(writer, evaluation, recipe, ()),)
+        attempts = (_first_attempt(writer, evaluation, recipe),)
         proven.append(_certified(writer, evaluation, attempts))
         _require_certified(evaluation, proven, recipes, tolerance)
     return proven
@@ -93,7 +102,7 @@ def _choose_and_certify(
     """Widen each variant until it passes on the pool and leaves golden questions, then certify all of them."""
     passed: list[Attempts] = []
     for recipe in recipes:
-        first = (_attempt(writer, evaluation, recipe, ()),)
+        first = (_first_attempt(writer, evaluation, recipe),)
         passed.append(_until_it_passes(writer, evaluation, first, tolerance))
         _require_chosen(evaluation, passed, recipes, tolerance)
     chosen = _until_golden_questions_are_left(writer, evaluation, passed, tolerance)
@@ -107,7 +116,7 @@ def _until_it_passes(
     writer: VariantWriter, evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance
 ) -> Attempts:
     """Widen a variant until it flips rarely enough on the pool, or until it cannot be widened further."""
-    while not _passes_on_pool(attempts, tolerance) and _can_widen(evaluation, attempts):
+    while not _passes_on_pool(attempts, tolerance) and _can_widen(attempts):
         attempts = _widened(writer, evaluation, attempts)
     return attempts
 
@@ -157,7 +166,7 @@ def _until_golden_questions_are_left(
     """Widen the variant with the fewest clear candidates, until enough are left or none can be widened."""
     proven = list(variants)
     while _candidates_left(evaluation, proven, tolerance) < LEAST:
-        able = [number for number, attempts in enumerate(proven) if _can_widen(evaluation, attempts)]
+        able = [number for number, attempts in enumerate(proven) if _can_widen(attempts)]
         if not able:
             break
         worst = min(able, key=lambda number: _clear(evaluation, proven[number], tolerance).sum())
@@ -176,41 +185,57 @@ def _clear(evaluation: Evaluation, attempts: Attempts, tolerance: Tolerance) -> 
     return clear_candidates(evaluation, attempts[-1].result, tolerance.clear_margin)
 
 
-def _attempt(writer: VariantWriter, evaluation: Evaluation, recipe: Recipe, wide: tuple[int, ...]) -> Attempt:
-    """Write a variant and ask it the pool."""
-    variant = writer.write(recipe, wide)
-    result = evaluate_variant(evaluation, evaluation.pool, writer.bundle, variant, recipe, writer.tell)
-    return Attempt(recipe, variant, result, (writer.bundle.path / variant.data).stat().st_size)
+def _first_attempt(writer: VariantWriter, evaluation: Evaluation, recipe: Recipe) -> Attempt:
+    """Write a variant as its recipe says, and ask it the pool."""
+    return _attempt(writer, evaluation, recipe, Widening(()))
+
+
+def _attempt(writer: VariantWriter, evaluation: Evaluation, recipe: Recipe, widening: Widening) -> Attempt:
+    """Write a variant with some parts wider, and ask it the pool."""
+    variant = writer.write(recipe, widening.parts)
+    widened = named(widening.parts, recipe, writer.weights) if widening.parts else {}
+    result = _asked(writer, evaluation, evaluation.pool, recipe, variant, widened)
+    size = (writer.bundle.path / variant.data).stat().st_size
+    return Attempt(recipe, variant, result, size, widening if widening.steps else None, widened)
+
+
+def _asked(
+    writer: VariantWriter,
+    evaluation: Evaluation,
+    asked: AnsweredQuestions,
+    recipe: Recipe,
+    variant: Variant,
+    widened: Mapping[str, str],
+) -> VariantEvaluation:
+    result = evaluate_variant(evaluation, asked, writer.bundle, variant, recipe, writer.tell)
+    return replace(result, comparison=replace(result.comparison, widened=widened))
 
 
 def _certified(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) -> Attempts:
     """Ask the last attempt the certificate's questions."""
-    last, asked = attempts[-1], evaluation.certified
-    result = evaluate_variant(evaluation, asked, writer.bundle, last.variant, last.recipe, writer.tell)
+    last = attempts[-1]
+    result = _asked(writer, evaluation, evaluation.certified, last.recipe, last.variant, last.widened)
     return (*attempts[:-1], replace(last, certified=result))
 
 
-def _can_widen(evaluation: Evaluation, attempts: Attempts) -> bool:
-    if not attempts[-1].recipe.widens:
-        return False
-    return len(attempts[-1].variant.wide_layers) < len(evaluation.errors_of(attempts[-1].recipe))
+def _can_widen(attempts: Attempts) -> bool:
+    last = attempts[-1]
+    return last.recipe.widens and not (last.widening and last.widening.is_complete)
 
 
 def _widened(writer: VariantWriter, evaluation: Evaluation, attempts: Attempts) -> Attempts:
-    """Attempt it again with twice as many layers wide, the costliest ones, sorted by number."""
+    """Attempt it again with twice as many steps taken."""
     last = attempts[-1]
-    count = max(1, 2 * len(last.variant.wide_layers))
-    worst = costliest(evaluation.errors_of(last.recipe))[:count]
-    wide = tuple(sorted(cost.layer for cost in worst))
-    return (*attempts, _attempt(writer, evaluation, last.recipe, wide))
+    widening = last.widening or Widening(measured_steps(writer, evaluation, last.recipe))
+    return (*attempts, _attempt(writer, evaluation, last.recipe, widening.further()))
 
 
 def _reason(
     evaluation: Evaluation, passed: Sequence[Attempts], proven: Sequence[Attempts], tolerance: Tolerance
 ) -> tuple[str, ...]:
-    """Return how the choice was made, and whether layers were widened for the golden questions."""
+    """Return how the choice was made, and whether more was widened for the golden questions."""
     count = len(evaluation.pool.questions)
-    choice = f"What is kept wide was chosen on {count} questions; the certificate's were asked once, afterwards."
+    choice = f"What is kept wider was chosen on {count} questions; the certificate's were asked once, afterwards."
     widened = [
         ours[-1].variant.name for ours, before in zip(proven, passed, strict=True) if len(ours) > len(before)
     ]
@@ -220,17 +245,16 @@ def _reason(
     return (
         choice,
         f"Only {left} of {evaluation.candidates} candidates for golden questions were answered with a clear "
-        f"margin, expected at least {LEAST}: more layers were kept wide in {', '.join(widened)}.",
+        f"margin, expected at least {LEAST}: more was kept wider in {', '.join(widened)}.",
     )
 
 
 def _cost(attempts: Attempts) -> tuple[str, ...]:
     first, last = attempts[0], attempts[-1]
-    if not last.variant.wide_layers:
+    if not last.widened:
         return ()
-    layers = ", ".join(map(str, last.variant.wide_layers))
     more_bytes, longer = last.data_bytes - first.data_bytes, last.result.seconds / first.result.seconds
     return (
-        f"The layers {layers} are kept in {last.variant.compute} ({last.variant.name}): "
+        f"Kept wider in {last.variant.name} ({counted(last.widened)}): {in_words(last.widened)}. That is "
         f"{more_bytes / 1e6:,.1f} MB more, and an answer takes {longer:.2f} times as long here.",
     )

@@ -26,7 +26,7 @@ class Reference:
     logits: np.ndarray
     """float32 [prompts, letters] (full output projection: [prompts, vocabulary]), after each prompt."""
     layer_errors: Mapping[Emulate, tuple[float, ...]]
-    """For each arithmetic, the error of each layer's update, relative to the update (RMS)."""
+    """For each arithmetic, the error of each layer's update, relative to the update (tokens' mean)."""
 
 
 @torch.no_grad()

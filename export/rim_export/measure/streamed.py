@@ -109,10 +109,11 @@ class LoadedLayer:
                 hook.remove()
 
     @contextmanager
-    def replaced(self, product: Product) -> Iterator[None]:
-        """Let `product` compute the linear modules' products."""
-        own = {module: module.forward for module in self.linears.values()}
-        for name, module in self.linears.items():
+    def replaced(self, product: Product, only: str | None = None) -> Iterator[None]:
+        """Let `product` compute the linear modules' products, or only the one with the weight `only`."""
+        chosen = {name: module for name, module in self.linears.items() if only in (None, name)}
+        own = {module: module.forward for module in chosen.values()}
+        for name, module in chosen.items():
             module.forward = partial(_multiply, product, name, module)  # type: ignore[method-assign]
         try:
             yield
@@ -121,13 +122,29 @@ class LoadedLayer:
                 module.forward = forward  # type: ignore[method-assign]
 
     def update_error(self, before: States, after: States, product: Product) -> float:
-        """Return the error of the layer's update with other products, relative to the update (RMS)."""
-        with self.replaced(product):  # one batch, so that each weight is rounded once
+        """Return the error of the layer's update with other products, relative to the update: the tokens' mean."""
+        updates = [exact - start for exact, start in zip(after, before, strict=True)]
+        return mean_error(self._advance_with(product, before, None), after, updates)
+
+    def state_error(self, before: States, after: States, product: Product, name: str) -> float:
+        """Return the error of the layer's results with one other product, relative to them: the tokens' mean."""
+        return mean_error(self._advance_with(product, before, name), after, after)
+
+    def _advance_with(self, product: Product, before: States, only: str | None) -> States:
+        with self.replaced(product, only):  # one batch, so that each weight is rounded once
             rough = self._run(_padded(before))
-        pairs = zip(rough, after, strict=True)
-        wrong = sum(((found[: len(exact)] - exact) ** 2).sum().item() for found, exact in pairs)
-        whole = sum(((exact - start) ** 2).sum().item() for exact, start in zip(after, before, strict=True))
-        return float((wrong / max(whole, 1e-30)) ** 0.5)
+        return [row[: len(start)] for row, start in zip(rough, before, strict=True)]
+
+
+def mean_error(rough: States, exact: States, relative_to: States) -> float:
+    """Return the mean over all tokens of |rough - exact| / |relative_to|, in Euclidean norms.
+
+    Each token counts alike: the first token, which attention falls back on, can be hundreds of times larger than
+    the others, and a mean square over all tokens would see that one alone.
+    """
+    sizes = torch.cat([one.norm(dim=-1) for one in relative_to]).clamp_min(1e-15)
+    wrong = torch.cat([(found - expected).norm(dim=-1) for found, expected in zip(rough, exact, strict=True)])
+    return float((wrong / sizes).mean())
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:

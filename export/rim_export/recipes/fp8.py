@@ -22,7 +22,7 @@ from rim_runtime.bundle.manifest import Dialect, Precision
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert
 from rim_export.recipes.initializers import WeightForm, dequantized_weight
-from rim_export.recipes.recipe import Recipe, Rewriter
+from rim_export.recipes.recipe import Finer, Recipe, Rewrite, Rewriter
 from rim_export.recipes.rows import SMALLEST, Grid, by_row, row_peaks
 from rim_export.recipes.tables import SOURCE_TABLE
 from rim_export.weights.model_weights import ModelWeights
@@ -40,7 +40,15 @@ def fp8_recipe(ranges: Mapping[str, float]) -> Recipe:
         partial(_Fp8Products, ranges),
         SOURCE_TABLE,
         partial(emulate_fp8, ranges=ranges),
+        finer=Finer("fp8 by row", partial(_some_by_row, ranges), partial(emulate_fp8, ranges={}))
+        if ranges
+        else None,
     )
+
+
+def _some_by_row(ranges: Mapping[str, float], names: frozenset[str]) -> Rewrite:
+    """Return how products are written, those with these weights by row."""
+    return partial(_Fp8Products, {name: reach for name, reach in ranges.items() if name not in names})
 
 
 def emulate_fp8(

@@ -64,13 +64,35 @@ class WeightForm:
     """Returns its scales, fp32 [out]."""
 
 
+class NarrowMatrix:
+    """A matrix in a narrow form, computed when it is written; of its two tensors, the small one is kept.
+
+    Reading a matrix of a rotated model takes longer than rounding it, and it would be read again for its scales.
+    """
+
+    def __init__(self, read: Callable[[], torch.Tensor], form: WeightForm) -> None:
+        self._read, self._form = read, form
+        self._scales: torch.Tensor | None = None
+
+    def rows(self) -> torch.Tensor:
+        """Return the matrix [out, in] in the narrow type."""
+        matrix = self._read()
+        self._scales = self._form.scales(matrix)
+        return self._form.rows(matrix)
+
+    def scales(self) -> torch.Tensor:
+        """Return its scales, fp32 [out]; the matrix is read for them only if it was not written before."""
+        if self._scales is None:
+            self._scales = self._form.scales(self._read())
+        return self._scales
+
+
 def dequantized_weight(
     unbound: UnboundGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value, form: WeightForm
 ) -> ir.Value:
     """Bind a weight [in, out] in a narrow form and return it dequantized."""
     name, channels = str(weight.name), static_shape(weight)[1]
-    bind_tensor(unbound, name, lambda: as_array(form.rows(weights.read(name)).T), form.dtype)
-    scale = lazy_initializer(
-        unbound.model.graph, f"{name}_scale", lambda: as_array(form.scales(weights.read(name))), [channels]
-    )
+    narrow = NarrowMatrix(partial(weights.read, name), form)
+    bind_tensor(unbound, name, lambda: as_array(narrow.rows().T), form.dtype)
+    scale = lazy_initializer(unbound.model.graph, f"{name}_scale", lambda: as_array(narrow.scales()), [channels])
     return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})

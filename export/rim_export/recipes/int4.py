@@ -23,13 +23,13 @@ import onnx_ir as ir
 import torch
 from rim_runtime.bundle.manifest import Dialect, Precision
 
-from rim_export.graph.convert import READOUT, UnboundGraph
+from rim_export.graph.convert import LM_HEAD, READOUT, UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, static_shape
 from rim_export.recipes.blocks import MIDDLE, BlockFormat, Blocks, ZeroPoints, block_count, round_matrix
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.matrices import LEVELS
-from rim_export.recipes.recipe import Recipe, Rewriter
+from rim_export.recipes.recipe import Emulate, Finer, Recipe, Rewrite, Rewriter
 from rim_export.recipes.rows import SMALLEST
 from rim_export.recipes.tables import INT8_TABLE
 from rim_export.weights.model_weights import ModelWeights, as_array
@@ -61,9 +61,14 @@ def int4_recipes(matrices: QuantizedMatrices) -> tuple[Recipe, ...]:
         (Dialect.PORTABLE, _multiply_portable, partial(emulate_exact, matrices)),
     )
     return tuple(
-        Recipe(Precision.INT4, dialect, partial(_products, matrices, multiply), INT8_TABLE, emulate)
-        for dialect, multiply, emulate in forms
+        _recipe(dialect, partial(_products, matrices, multiply), emulate) for dialect, multiply, emulate in forms
     )
+
+
+def _recipe(dialect: Dialect, products: Callable[[frozenset[str]], Rewrite], emulate: Emulate) -> Recipe:
+    assert INT8.emulate is not None
+    finer = Finer("int8", products, INT8.emulate)
+    return Recipe(Precision.INT4, dialect, products(frozenset()), INT8_TABLE, emulate, finer=finer)
 
 
 def emulate_exact(
@@ -116,16 +121,26 @@ class _Product:
 def _products(
     matrices: QuantizedMatrices,
     multiply: Callable[[_Product], ir.Value],
+    finer: frozenset[str],
+) -> Rewrite:
+    """Return how products are written in one of the two forms, those with the weights in `finer` in int8."""
+    return partial(_write_products, matrices, multiply, finer | {READOUT, LM_HEAD})
+
+
+def _write_products(
+    matrices: QuantizedMatrices,
+    multiply: Callable[[_Product], ir.Value],
+    in_int8: frozenset[str],
     unbound: UnboundGraph,
     weights: ModelWeights,
 ) -> Rewriter:
-    """Return the function that writes the products of one graph in one of the two forms."""
+    """Return the function that writes the products of one graph."""
     assert INT8.rewrite is not None
-    head = INT8.rewrite(unbound, weights) if READOUT in unbound.matrices else None
+    int8 = INT8.rewrite(unbound, weights) if in_int8 & unbound.matrices else None
 
     def rewrite(node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
-        if weight.name == READOUT and head is not None:
-            return head(node, activation, weight)
+        if weight.name in in_int8 and int8 is not None:
+            return int8(node, activation, weight)
         blocks = partial(matrices.blocks, str(weight.name), partial(weights.read, str(weight.name)))
         return multiply(_Product(unbound, node, activation, weight, matrices.form, blocks))
 

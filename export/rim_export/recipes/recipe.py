@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 import onnx_ir as ir
 import torch
@@ -25,6 +26,19 @@ Rewrite = Callable[[UnboundGraph, ModelWeights], Rewriter]
 """Returns the rewriter for one graph, which may keep what the graph's products share."""
 Emulate = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
 """(name of the weight, activations fp32 [..., in], weight fp32 [out, in]) to products fp32 [..., out]."""
+
+
+class Form(Enum):
+    """What a part of a graph, a product or the embedding table, may have instead of its recipe's own form."""
+
+    FINER = auto()
+    """The recipe's finer form."""
+    WIDE = auto()
+    """As wide as the graph computes; the table, as its recipe says."""
+
+
+Widened = Mapping[str, Form]
+"""What is kept wider, by the names of the graph's weights."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,9 @@ class Recipe:
     joins: bool = False
     """Whether three or more products of one activation become one (q, k, v)."""
     widens: bool = True
-    """Whether layers can be kept as wide as the graph computes; False if all of them are."""
+    """Whether products can be kept as wide as the graph computes; False if all of them are."""
+    finer: Finer | None = None
+    """A form between its own and that width; None: there is none."""
     compute: Compute = Compute.FP32
     """The type the graph computes in between its products."""
     smoothing: Smoothing | None = None
@@ -86,8 +102,18 @@ class Recipe:
         return "-".join([self.precision, *dialect, *compute])
 
 
-def bind(recipe: Recipe, unbound: UnboundGraph, weights: ModelWeights, wide: frozenset[str]) -> None:
-    """Rewrite a graph by a recipe and bind its weights; matrices in `wide` stay as wide as the graph computes."""
+def bind(
+    recipe: Recipe,
+    unbound: UnboundGraph,
+    weights: ModelWeights,
+    wide: frozenset[str],
+    finer: frozenset[str] = frozenset(),
+) -> None:
+    """Rewrite a graph by a recipe and bind its weights.
+
+    Matrices in `wide` stay as wide as the graph computes, and the embedding table there takes its wide form; those
+    in `finer` take the recipe's finer form.
+    """
     if recipe.smoothing is not None:
         weights = replace(weights, smoothing=recipe.smoothing)
     if recipe.rotation is not None:
@@ -101,8 +127,10 @@ def bind(recipe: Recipe, unbound: UnboundGraph, weights: ModelWeights, wide: fro
     if recipe.rewrite is None:
         bind_matrices(unbound, weights, narrow)
     else:
-        _rewrite_products(unbound, narrow, recipe.rewrite(unbound, weights))
-    recipe.table.bind(unbound, weights)
+        rewrite = recipe.finer.rewrite(finer) if recipe.finer and finer else recipe.rewrite
+        _rewrite_products(unbound, narrow, rewrite(unbound, weights))
+    table = recipe.table.wide if unbound.embedding in wide else None
+    (table or recipe.table).bind(unbound, weights)
     if recipe.compute is not Compute.FP32:
         narrow_compute(unbound.model.graph, recipe.compute)
 

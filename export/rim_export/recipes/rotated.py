@@ -20,7 +20,11 @@ def rotated(recipe: Recipe, rotation: Rotation | None) -> Recipe:
     if rotation is None or recipe.rotation is not None or recipe.precision not in ROTATED:
         return recipe
     assert recipe.emulate is not None
-    return replace(recipe, rotation=rotation, emulate=partial(emulate_rotated, recipe.emulate, rotation))
+    finer = recipe.finer
+    if finer is not None:
+        finer = replace(finer, emulate=partial(emulate_rotated, finer.emulate, rotation))
+    emulate = partial(emulate_rotated, recipe.emulate, rotation)
+    return replace(recipe, rotation=rotation, emulate=emulate, finer=finer)
 
 
 def emulate_rotated(

@@ -9,13 +9,14 @@ import torch
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, replace_node, static_shape
-from rim_export.recipes.initializers import bind_tensor
+from rim_export.recipes.initializers import NarrowMatrix, WeightForm, bind_tensor
 from rim_export.recipes.matrices import quantize_rows, row_scales
 from rim_export.recipes.recipe import Table
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
 """Dtypes of a checkpoint's table that are stored unchanged."""
+_INT8_ROWS = WeightForm(ir.DataType.INT8, quantize_rows, row_scales)
 
 
 def _bind_source(unbound: UnboundGraph, weights: ModelWeights) -> None:
@@ -54,12 +55,10 @@ def _bind_int8(unbound: UnboundGraph, weights: ModelWeights) -> None:
     (gather,) = table.consumers()
     ids = gather.inputs[1]
     assert ids is not None
-    bind_tensor(unbound, name, lambda: as_array(quantize_rows(weights.read(name))), ir.DataType.INT8)
+    narrow = NarrowMatrix(partial(weights.read, name), _INT8_ROWS)
+    bind_tensor(unbound, name, lambda: as_array(narrow.rows()), ir.DataType.INT8)
     scale = lazy_initializer(
-        graph,
-        f"{name}_scale",
-        lambda: as_array(row_scales(weights.read(name))[:, None]),
-        [static_shape(table)[0], 1],
+        graph, f"{name}_scale", lambda: as_array(narrow.scales()[:, None]), [static_shape(table)[0], 1]
     )
     rows = insert(gather, "Gather", [table, ids], f"{name}_rows", {"axis": 0}, dtype=ir.DataType.INT8)
     scales = insert(gather, "Gather", [scale, ids], f"{name}_row_scales", {"axis": 0})

@@ -118,6 +118,7 @@ def _lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("letters", body["letters"]),
         ("question", f"at most {count(limits['question_tokens'], 'token')}"),
         ("variants", ", ".join(variants)),
+        *_column("wider", _wider_lines(body)),
         *_plan_lines(body),
         *_column("proof", [agreement(proof) for proof in proofs] or ["unknown"]),
         *_column("accuracy", [accuracy(proof) for proof in proofs] or ["unknown"]),
@@ -135,6 +136,21 @@ def _blocks(body: Mapping[str, Any]) -> str:
 
 def _column(key: str, values: list[str]) -> list[tuple[str, str]]:
     return [("" if place else key, value) for place, value in enumerate(values)]
+
+
+def _wider_lines(body: Mapping[str, Any]) -> list[str]:
+    """Return what was kept wider than the precision says, a line a variant."""
+    from rim_runtime.bundle.widened import in_words
+
+    layers = [
+        f"{variant['name']}: layers {', '.join(map(str, variant['wide_layers']))} in {variant['compute']}"
+        for variant in body["variants"]
+        if variant["wide_layers"]
+    ]
+    parts = [
+        f"{variant['name']}: {in_words(variant['widened'])}" for variant in body["variants"] if variant["widened"]
+    ]
+    return layers + parts
 
 
 def _plan_lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.widened import counted, in_words
 from rim_runtime.engines.names import EngineName
 from rim_runtime.errors import UnavailableError
 from rim_runtime.loading.candidates import find_candidates
@@ -73,8 +74,8 @@ def print_export(report: ExportReport, *, as_default: bool) -> None:
         if variant.accuracy is not None and variant.reference_accuracy is not None:
             right = f"right on {tenths(variant.accuracy)} of {variant.labelled:,}"
             out.print(f"  {right} with a known answer; the checkpoint on {tenths(variant.reference_accuracy)}")
-        if variant.wide_layers:
-            out.print(f"  layers kept wide: {', '.join(map(str, variant.wide_layers))}")
+        if variant.widened:
+            out.print(f"  kept wider ({counted(variant.widened)}): {in_words(variant.widened)}")
     out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
     path = "" if as_default else f" --bundle {report.bundle}"
     told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'

@@ -45,14 +45,14 @@ def test_where_every_letter_may_change_golden_questions_need_not_be_clear() -> N
     assert len(choose_golden(questions, {"int4": noisy}, reference, 8, every.clear_margin)) == 5
 
 
-def test_keep_going_widens_the_layer_that_blurs_them(outlier_checkpoint: Path, tmp_path: Path) -> None:
+def test_keep_going_widens_the_product_that_blurs_them(outlier_checkpoint: Path, tmp_path: Path) -> None:
     """However many flips are allowed short of all, a bundle needs clear golden questions."""
     options = rim_export.ExportOptions(keep_going=True, max_flips=0.99)
     report = rim_export.export(outlier_checkpoint, tmp_path / "bundle", options)
-    (variant,) = report.manifest.variants
-    assert variant.wide_layers == (1,)
+    (certified,) = report.certificate.variants
+    assert certified.widened == {"layers.1.mlp.down_proj": "fp32"}
     assert (report.bundle / "golden.jsonl").read_text().count("\n") >= 4
     notes = "\n".join(report.notes)
     assert "Only 0 of 32 candidates for golden questions were answered with a clear margin" in notes
-    assert "more layers were kept wide in int8" in notes
-    assert "The layers 1 are kept in fp32 (int8)" in notes
+    assert "more was kept wider in int8" in notes
+    assert "Kept wider in int8 (1 part): layers.1.mlp.down_proj in fp32." in notes

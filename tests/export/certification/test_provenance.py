@@ -9,9 +9,13 @@ import pytest
 import torch
 from rim_export.certification.provenance import describe_recipe
 from rim_export.question_sets import CalibrationSet
+from rim_export.recipes.int8 import INT8
 from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.rotated import rotated
+from rim_export.recipes.tables import INT8_TABLE
 from rim_export.settings import Activations, ExportOptions, RangeMethod
 from rim_export.weights.model_weights import Smoothing
+from rim_export.weights.rotation import Basis, Rotation, Turn
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
 MEASURED = CalibrationSet("own.jsonl", ("a", "b"), ((1,), (2,)), (), "ab" * 32)
@@ -19,7 +23,7 @@ ON = {"calibration": {"name": "own.jsonl", "sha256": "ab" * 32, "questions": 2}}
 
 
 def recipe(precision: Precision) -> Recipe:
-    return Recipe(precision, Dialect.PORTABLE, None, lambda *_: None, None, joins=True)
+    return Recipe(precision, Dialect.PORTABLE, None, INT8_TABLE, None, joins=True)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,7 @@ def test_every_option_is_told(
     precision: Precision, options: dict[str, object], measured: CalibrationSet | None, told: dict[str, object]
 ) -> None:
     found = describe_recipe(recipe(precision), ExportOptions(precision=precision, **options), measured)  # type: ignore[arg-type]
-    own = {"dialect": "portable", "joins": True, "widens": True, "compute": "fp32"}
+    own = {"dialect": "portable", "joins": True, "widens": True, "compute": "fp32", "table": "int8"}
     assert found == own | told
     assert json.loads(json.dumps(found)) == found
 
@@ -48,6 +52,23 @@ def test_what_is_folded_in_is_told_without_its_tensors() -> None:
     assert found["smoothing"] == {"strengths": [0.5, 0.0]}
     assert found["compute"] == "bf16"
     assert found["calibration"] == ON["calibration"]
+
+
+def test_a_rotation_is_told_in_words() -> None:
+    turns = {
+        "table": Turn(inputs=Basis.STREAM),
+        "o_proj": Turn(inputs=Basis.HEADS, outputs=Basis.STREAM),
+        "down_proj": Turn(inputs=Basis.BLOCKS, outputs=Basis.STREAM),
+    }
+    told = describe_recipe(rotated(INT8, Rotation(turns, {}, 96, 32)), ExportOptions(), None)
+    assert told["rotation"] == {
+        "residual stream": "folded into the weights",
+        "values": "folded into the weights, by heads of 96 channels",
+        "input of down_proj": "turned in the graph, in blocks of 32 channels",
+    }
+    del turns["down_proj"], turns["o_proj"]
+    fewer = describe_recipe(rotated(INT8, Rotation(turns, {}, 96, 1)), ExportOptions(), None)
+    assert list(fewer["rotation"]) == ["residual stream"], "only what is turned"
 
 
 def test_the_cpus_variant_beside_one_for_gpus_was_not_measured() -> None:

@@ -29,12 +29,12 @@ INT4_ORT, INT4 = RECIPES[Precision.INT4](Measured())
 FP8_FP16 = gpu_recipe(Precision.FP8, Compute.FP16, Measured())
 
 
-def attempt(recipe: Recipe, flips: int, wide: tuple[int, ...] = ()) -> Attempt:
+def attempt(recipe: Recipe, flips: int, *wider: str) -> Attempt:
     logits = two_letters(*flips * [(0, 1)], *(10 - flips) * [(1, 0)])
     variant = Variant(recipe.name, recipe.precision, Head.LETTERS, "graph", "data")
-    variant = replace(variant, compute=recipe.compute, wide_layers=wide)
+    variant = replace(variant, compute=recipe.compute)
     result = VariantEvaluation(logits, compare(variant, QUESTIONS, logits, REFERENCE, (0.1, 0.3)), 0.1)
-    return Attempt(recipe, variant, result, 100)
+    return Attempt(recipe, variant, result, 100, widened=dict.fromkeys(wider, "fp32"))
 
 
 def said(attempts: Attempts, recipes: tuple[Recipe, ...], keep_going: bool, *closer: str) -> str:
@@ -48,22 +48,23 @@ def test_both_numbers_and_the_layers_are_named() -> None:
         "allowed are 9.0%. Nothing was written. Layers that cost most, with the error of their update: 1"
         in message
     )
-    assert message.endswith("Keep costly layers wider with --keep-going, or allow more with --max-flips.")
+    assert message.endswith("Keep wider what errs most with --keep-going, or allow more with --max-flips.")
 
 
 def test_what_failed_is_not_advised_again() -> None:
-    tried = (attempt(INT8, 5), attempt(INT8, 3, (1,)), attempt(INT8, 2, (0, 1)))
+    tried = (attempt(INT8, 5), attempt(INT8, 3, "embedding table"), attempt(INT8, 2, *"abc"))
     message = said(tried, (INT8,), True, "--smooth", "--precision fp32")
-    assert "Of the 10 questions it was chosen on, these differed, by the layers kept in fp32: " in message
-    assert "5 with none, 3 with layer 1, 2 with layers 0 and 1." in message
-    end = "--keep-going cannot help. Try --smooth, or --precision fp32, or allow more with --max-flips."
-    assert message.endswith(f"Every layer is wide: {end}")
+    assert "Of the 10 questions it was chosen on, these differed, by what was kept wider: " in message
+    assert "5 with nothing, 3 with the embedding table in fp32, 2 with 3 parts." in message
+    end = "Try --smooth, or --precision fp32, or allow more with --max-flips."
+    assert message.endswith(f"Nothing is left to be kept wider. {end}")
+    assert "--keep-going" not in message
 
 
 @pytest.mark.parametrize("keep_going", [False, True])
-def test_recipes_without_wider_layers_are_not_told_to_widen_them(keep_going: bool) -> None:
+def test_recipes_without_wider_forms_are_not_told_to_widen_them(keep_going: bool) -> None:
     message = said((attempt(BF16, 2),), (INT8, BF16), keep_going)
-    assert message.endswith("bf16 has no layers that could be kept wider. Allow more with --max-flips.")
+    assert message.endswith("bf16 has nothing that could be kept wider. Allow more with --max-flips.")
 
 
 def test_a_variant_that_nobody_named_says_why_it_is_there() -> None:
@@ -80,7 +81,7 @@ def test_a_variant_that_nobody_named_says_why_it_is_there() -> None:
 def test_few_golden_questions() -> None:
     found = "Only 1 of 32 candidate questions …, expected at least 4. Nothing was written."
     message = too_few_golden(found, (attempt(INT8, 0),), Tolerance(0.02, keep_going=False), (INT8,))
-    advice = "Keep costly layers wider with --keep-going, or give more questions with --certify or --golden."
+    advice = "Keep wider what errs most with --keep-going, or give more questions with --certify or --golden."
     assert message == f"{found} {advice}"
 
 
@@ -119,6 +120,6 @@ def test_the_report_shows_every_attempt_and_what_changed(outlier_checkpoint: Pat
     body = json.loads((reports / "passed.json").read_text(encoding="utf-8"))
     assert (body["passed"], body["refusal"]) == (True, None)
     first, last = body["attempts"]
-    assert [one["certificate"]["wide_layers"] for one in (first, last)] == [[], [1]]
+    assert [one["certificate"]["widened"] for one in (first, last)] == [{}, {"layers.1.mlp.down_proj": "fp32"}]
     assert (first["asked"], first["certificate"]["n"]) == ("pool", 96), "the certificate is asked once, at the end"
     assert (last["asked"], last["certificate"]["n"]) == ("certificate", 192)

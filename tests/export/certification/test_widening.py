@@ -15,26 +15,32 @@ from rim_export.certification import widening
 from rim_export.certification.attempts import Tolerance
 from rim_export.certification.comparison import compare
 from rim_export.certification.evaluation import AnsweredQuestions, Evaluation, VariantEvaluation
+from rim_export.certification.steps import ranked
 from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.errors import VariantRefusedError
+from rim_export.measure.part_errors import PartErrors
 from rim_export.question_parts import QuestionParts
 from rim_export.questions import LabelledQuestion
-from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.recipe import Recipe, Widened
+from rim_export.recipes.tables import INT8_TABLE
 from rim_runtime.bundle.manifest import Dialect, Head, Precision, Variant
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from tests.export.conftest import two_letters
 
-POOL, CERTIFIED, LAYERS = 20, 50, 4
-Asked = tuple[str, tuple[int, ...]]
-"""Which questions were asked, and the wide layers of the variant."""
+POOL, CERTIFIED = 20, 50
+Asked = tuple[str, tuple[str, ...]]
+"""Which questions were asked, and what was wider in the variant."""
+PARTS = [
+    PartErrors(f"backbone.{name}.weight", error) for name, error in zip("abcd", (0.1, 0.4, 0.3, 0.2), strict=True)
+]
 
 
 def emulate(_: str, activations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return activations @ weight.T
 
 
-RECIPE = Recipe(Precision.INT8, Dialect.PORTABLE, None, lambda *_: None, emulate)
+RECIPE = Recipe(Precision.INT8, Dialect.PORTABLE, None, INT8_TABLE, emulate)
 
 
 def answered(count: int) -> AnsweredQuestions:
@@ -54,7 +60,7 @@ EVALUATION = Evaluation(
 class Writer:
     """Writes empty variants; what they answer is made up."""
 
-    weights = None
+    weights = SimpleNamespace(anatomy=SimpleNamespace(table="table.weight"))
 
     def __init__(self, folder: Path) -> None:
         self.bundle = SimpleNamespace(path=folder)
@@ -62,9 +68,10 @@ class Writer:
     def tell(self, *_: object) -> None:
         """Say nothing."""
 
-    def write(self, recipe: Recipe, wide: tuple[int, ...]) -> Variant:
+    def write(self, recipe: Recipe, widened: Widened) -> Variant:
         (self.bundle.path / "data").write_bytes(b"1")
-        return Variant(recipe.name, recipe.precision, Head.LETTERS, "graph", "data", wide_layers=wide)
+        self.wider = tuple(name.removeprefix("backbone.").removesuffix(".weight") for name in widened)
+        return Variant(recipe.name, recipe.precision, Head.LETTERS, "graph", "data")
 
 
 def prove(
@@ -74,15 +81,15 @@ def prove(
     tolerance: Tolerance,
     recipe: Recipe = RECIPE,
 ) -> tuple[ProvenVariants | VariantRefusedError, list[Asked]]:
-    """Prove a variant with so many flips in pool and certificate, by the number of wide layers; what was asked."""
+    """Prove a variant with so many flips in pool and certificate, by the number of wider parts; what was asked."""
     asked: list[Asked] = []
 
     def evaluate(
         _: Evaluation, questions: AnsweredQuestions, bundle: Any, variant: Variant, recipe: Recipe, tell: Any
     ) -> VariantEvaluation:
         certified = questions is EVALUATION.certified
-        asked.append(("certificate" if certified else "pool", variant.wide_layers))
-        count, n = flips[len(variant.wide_layers)][certified], len(questions.questions)
+        asked.append(("certificate" if certified else "pool", writer.wider))
+        count, n = flips[len(writer.wider)][certified], len(questions.questions)
         logits = two_letters(*(n - count) * [(1, 0)], *count * [(0, 1)])
         errors = EVALUATION.errors_of(recipe)
         return VariantEvaluation(
@@ -91,15 +98,16 @@ def prove(
 
     patch.setattr(widening, "prepare_evaluation", lambda *_: EVALUATION)
     patch.setattr(widening, "evaluate_variant", evaluate)
-    nothing = QuestionParts((), (), ())
-    writer, encoder = cast(widening.VariantWriter, Writer(folder)), EVALUATION.encoder
+    patch.setattr(widening, "measured_steps", lambda *_: ranked(PARTS))
+    nothing, writer = QuestionParts((), (), ()), Writer(folder)
+    given = cast(widening.VariantWriter, writer)
     try:
-        return prove_variants(writer, encoder, nothing, (recipe,), tolerance), asked
+        return prove_variants(given, EVALUATION.encoder, nothing, (recipe,), tolerance), asked
     except VariantRefusedError as refused:
         return refused, asked
 
 
-ALWAYS = dict.fromkeys(range(LAYERS + 1), (5, 5))
+ALWAYS = dict.fromkeys(range(len(PARTS) + 1), (5, 5))
 
 
 def test_the_certificates_questions_are_asked_once_of_what_was_chosen(
@@ -108,7 +116,9 @@ def test_the_certificates_questions_are_asked_once_of_what_was_chosen(
     flips = {0: (6, 0), 1: (3, 0), 2: (0, 1)}
     proven, asked = prove(tmp_path, monkeypatch, flips, Tolerance(0.02, keep_going=True))
     assert isinstance(proven, ProvenVariants), proven
-    assert asked == [("pool", ()), ("pool", (1,)), ("pool", (1, 2)), ("certificate", (1, 2))]
+    assert asked == [("pool", ()), ("pool", ("b",)), ("pool", ("b", "c")), ("certificate", ("b", "c"))]
+    assert proven.widened == {"int8": proven.comparisons[0].widened} == {"int8": {"b": "fp32", "c": "fp32"}}
+    assert proven.notes[1].startswith("Kept wider in int8 (2 parts): b and c in fp32. That is 0.0 MB more, and ")
     assert (proven.comparisons[0].n, proven.comparisons[0].flips) == (CERTIFIED, 1)
     assert f"was chosen on {POOL} questions; the certificate's were asked once" in proven.notes[0]
 
@@ -119,12 +129,12 @@ def test_what_passes_on_the_pool_and_not_on_fresh_questions_is_refused(
     """Going on until the certificate's questions pass would choose on them."""
     flips = {0: (6, 0), 1: (0, 5), 2: (0, 0), 4: (0, 0)}
     refused, asked = prove(tmp_path, monkeypatch, flips, Tolerance(0.02, keep_going=True, closer=("--smooth",)))
-    assert asked[-1] == ("certificate", (1,))
+    assert asked[-1] == ("certificate", ("b",))
     said = str(refused)
     assert f"answers 5 of {CERTIFIED} questions otherwise than the checkpoint (10.0%), allowed are 2.0%" in said
     assert f"Of the {POOL} questions it was chosen on, these differed" in said
     assert said.endswith(
-        "--keep-going chose it on other questions, where it passed; these are asked once. "
+        "What is kept wider was chosen on other questions, where it passed; these are asked once. "
         "Try --smooth, or allow more with --max-flips."
     )
 
@@ -133,14 +143,15 @@ def test_what_never_passes_on_the_pool_spends_no_fresh_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused, asked = prove(tmp_path, monkeypatch, ALWAYS, Tolerance(0.02, keep_going=True))
-    assert asked == [("pool", ()), ("pool", (1,)), ("pool", (1, 2)), ("pool", (0, 1, 2, 3))]
+    assert asked == [("pool", wider) for wider in ((), ("b",), ("b", "c"), ("b", "c", "d", "a"))]
     assert f"answers 5 of {POOL} questions" in str(refused)
-    assert "Every layer is wide: --keep-going cannot help." in str(refused)
+    assert "Nothing is left to be kept wider. Allow more with --max-flips." in str(refused)
+    assert "--keep-going" not in str(refused), "it advises itself"
     assert [one["asked"] for one in cast(VariantRefusedError, refused).trials] == 4 * ["pool"]
 
 
 @pytest.mark.parametrize("keep_going", [False, True])
-def test_a_recipe_without_wider_layers_is_written_once(
+def test_a_recipe_without_wider_forms_is_written_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_going: bool
 ) -> None:
     """The same graph again would be the same answers; --keep-going is not advised, it cannot help."""

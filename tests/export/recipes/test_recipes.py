@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rim_export.recipes.fp8 import fp8_recipe, round_fp8
 from rim_export.recipes.int4 import QuantizedMatrices, int4_recipes
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.recipe import Recipe, bind
+from rim_export.weights.files import write_graph
 from rim_runtime.bundle.manifest import Dialect, Head
 from rim_runtime.engines.ort_cpu import SESSION_ENTRIES
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
@@ -82,10 +84,15 @@ def unbound() -> UnboundGraph:
     return UnboundGraph(ir.Model(graph, ir_version=11), frozenset({WEIGHT}), TABLE, frozenset())
 
 
-def run(recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = frozenset()) -> np.ndarray:
+NONE: frozenset[str] = frozenset()
+
+
+def run(
+    recipe: Recipe, weights: Any, folder: Path, wide: frozenset[str] = NONE, finer: frozenset[str] = NONE
+) -> np.ndarray:
     """Bind the graph by the recipe and run it on rows 0 to 4, in the session that the engine would open."""
     graph = unbound()
-    bind(recipe, graph, weights, wide)
+    bind(recipe, graph, weights, wide, finer)
     path = folder / f"{recipe.name}.onnx"
     ir.save(graph.model, path)
     options = import_onnxruntime().SessionOptions()
@@ -133,6 +140,55 @@ def test_wide_products_are_exact(recipe: Recipe, weights: OneProduct, tmp_path: 
     expected = run(FP32, weights, tmp_path)
     tolerance = {"fp8": 1e-5, "int8": 0.02, "int4": 0.02}[recipe.precision]  # of their tables
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max(), rtol=0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_finer_product_is_what_its_emulation_says(name: str, weights: OneProduct, tmp_path: Path) -> None:
+    """fp8 at a constant scale: by row; int4: int8; others have no form in between."""
+    recipe = RECIPES[name]
+    assert (recipe.finer is not None) == (name.startswith("int4") or name.startswith("fp8 by tensor"))
+    if recipe.finer is None:
+        return
+    found = run(recipe, weights, tmp_path, finer=frozenset({WEIGHT}))
+    rows = weights.table[:ROWS].float()
+    activations = rows if recipe.table.emulate is None else recipe.table.emulate(rows)
+    expected = recipe.finer.emulate(WEIGHT, activations, weights.weight.float()).numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-4 * np.abs(expected).max(), rtol=1e-5)
+    exact = (activations @ weights.weight.float().T).numpy()
+    own = run(recipe, weights, tmp_path)
+    assert np.abs(found - exact).mean() < np.abs(own - exact).mean()
+
+
+@pytest.mark.parametrize("recipe", [INT8, PORTABLE4, ORT4], ids=lambda recipe: recipe.name)
+def test_a_wide_table_is_the_checkpoints(recipe: Recipe, weights: OneProduct, tmp_path: Path) -> None:
+    expected = run(FP32, weights, tmp_path)
+    found = run(recipe, weights, tmp_path, frozenset({WEIGHT, TABLE}))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)
+    rounded = run(recipe, weights, tmp_path, frozenset({WEIGHT}))
+    assert np.abs(rounded - expected).max() > 1e-3 * np.abs(expected).max(), "its rounding must be seen"
+
+
+@dataclass(frozen=True)
+class CountedProduct(OneProduct):
+    """Counts how often each of its tensors is read."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def read(self, name: str) -> torch.Tensor:
+        self.counts[name] += 1
+        return super().read(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return super().read(name).dtype
+
+
+@pytest.mark.parametrize("recipe", [INT8, fp8_recipe({}), fp8_recipe({WEIGHT: 40.0})], ids=lambda one: one.name)
+def test_a_matrix_is_read_once(recipe: Recipe, weights: OneProduct, tmp_path: Path) -> None:
+    """In a rotated model, reading folds the turns in; the scales do not read it again."""
+    graph, counted = unbound(), CountedProduct(weights.table, weights.weight)
+    bind(recipe, graph, counted, NONE)  # type: ignore[arg-type]
+    write_graph(graph, tmp_path / "graph.onnx", tmp_path / "graph.onnx.data")
+    assert counted.counts == {WEIGHT: 1, TABLE: 1}
 
 
 def test_fp8_rounding_is_that_of_ml_dtypes() -> None:
