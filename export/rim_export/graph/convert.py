@@ -1,4 +1,4 @@
-"""Convert the single-pass module to an ONNX graph without weights: names, types and shapes only."""
+"""Convert modules, first of all the single pass, to ONNX graphs without weights: names, types and shapes only."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ from rim_export.graph.skeleton import BACKBONE, anatomy_of, skeleton
 
 OPSET = 23
 READOUT = "readout.weight"
+"""The output projection of a single pass: the letters' rows, or all of them."""
+LM_HEAD = "lm_head.weight"
+"""The output projection of a decoder: a row for every token."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,50 @@ def convert(config: Any, contract: PromptContract, letters: int, head: Head) -> 
     use_projections(backbone)
     outputs = letters if head is Head.LETTERS else int(config.vocab_size)
     module = SinglePass(backbone, Projection(int(config.hidden_size), outputs), contract).eval()
-    _make_parameters_distinct(module)
-    model = _export(module, "letter_logits" if head is Head.LETTERS else "logits")
+    model = trace(module, _example("letter_logits" if head is Head.LETTERS else "logits"))
     gather_readout_row_early(model.graph)
-    Sequential(
-        CommonSubexpressionEliminationPass(),
-        RemoveUnusedNodesPass(),
-        TopologicalSortPass(),
-        ClearMetadataAndDocStringPass(),  # node metadata contains source paths of this machine
-    )(model)
-    _describe(model)
-    return _unbound(model, module, f"{BACKBONE}.{table}")
+    tidy(model, "rim_single_pass")
+    return unbound_graph(model, module, f"{BACKBONE}.{table}")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a module is traced with."""
+
+    arguments: tuple[Any, ...]
+    """Tensors, or lists of tensors, of any values."""
+    dimensions: tuple[Any, ...]
+    """For each argument, the names of its dynamic dimensions by their numbers."""
+    inputs: tuple[str, ...]
+    """The graph's names of them, one a tensor."""
+    outputs: tuple[str, ...]
+    """The graph's names of the results."""
+
+
+def _example(output: str) -> Example:
+    ids, length, blocks = torch.zeros(2, 13, dtype=torch.int64), torch.tensor([13, 7]), torch.tensor([1, 0])
+    return Example(
+        (ids, length, blocks), ({0: "batch", 1: "length"}, {0: "batch"}, {0: "batch"}), INPUTS, (output,)
+    )
+
+
+def trace(module: nn.Module, example: Example) -> ir.Model:
+    """Return a module's graph; its parameters are filled with anything."""
+    _make_parameters_distinct(module)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            example.arguments,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(example.inputs),
+            output_names=list(example.outputs),
+            dynamic_shapes=example.dimensions,
+            verbose=False,
+        )
+    assert program is not None
+    model: ir.Model = program.model
+    return model
 
 
 def _make_parameters_distinct(module: nn.Module) -> None:
@@ -76,29 +112,6 @@ def _make_parameters_distinct(module: nn.Module) -> None:
         parameter.requires_grad_(False)
         if parameter.numel() < 1 << 20:
             parameter.fill_(number)
-
-
-def _export(module: nn.Module, output: str) -> ir.Model:
-    example = (
-        torch.zeros(2, 13, dtype=torch.int64),
-        torch.tensor([13, 7]),
-        torch.tensor([1, 0]),
-    )
-    shapes = ({0: "batch", 1: "length"}, {0: "batch"}, {0: "batch"})
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            module,
-            example,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=[output],
-            dynamic_shapes=shapes,
-            verbose=False,
-        )
-    assert program is not None
-    model: ir.Model = program.model
-    return model
 
 
 @contextlib.contextmanager
@@ -115,14 +128,22 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _describe(model: ir.Model) -> None:
+def tidy(model: ir.Model, name: str) -> None:
+    """Remove what is computed twice or for nothing, and what tells of this machine; name the graph."""
+    Sequential(
+        CommonSubexpressionEliminationPass(),
+        RemoveUnusedNodesPass(),
+        TopologicalSortPass(),
+        ClearMetadataAndDocStringPass(),  # node metadata contains source paths of this machine
+    )(model)
     model.producer_name = "rim-edge"
     model.producer_version = None
-    model.graph.name = "rim_single_pass"
+    model.graph.name = name
     model.metadata_props.clear()
 
 
-def _unbound(model: ir.Model, module: SinglePass, embedding: str) -> UnboundGraph:
+def unbound_graph(model: ir.Model, module: nn.Module, embedding: str) -> UnboundGraph:
+    """Return a traced module's graph with what each of its parameters is."""
     matrices = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Projection)}
     parameters = {name for name, _ in module.named_parameters()}
     missing = parameters - set(model.graph.initializers)

@@ -13,7 +13,7 @@ from rim_runtime.bundle.manifest import Head
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CheckpointError
-from rim_export.graph.convert import READOUT, UnboundGraph
+from rim_export.graph.convert import LM_HEAD, READOUT, UnboundGraph
 from rim_export.graph.edit import static_shape
 from rim_export.graph.skeleton import Anatomy, anatomy
 from rim_export.weights.rotation import Rotation
@@ -107,6 +107,8 @@ class ModelWeights:
     def _stored(self, name: str) -> torch.Tensor:
         if name == READOUT:
             return self.stored_readout()
+        if name == LM_HEAD:
+            return self.stored(self.anatomy.head)
         tensor = self.stored(self.anatomy.stored_name(name))
         return tensor.T if name in self.anatomy.turned else tensor
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rim_export.graph.convert import READOUT
+from rim_export.graph.convert import LM_HEAD, READOUT
 from rim_export.graph.skeleton import BACKBONE, skeleton
 from rim_export.weights.model_weights import ModelWeights
 from rim_export.weights.rotation import BLOCK, Basis, Rotation, Turn
@@ -52,6 +52,7 @@ def rotation_of(weights: ModelWeights) -> Rotation | None:
     turns = {
         f"{BACKBONE}.{anatomy.table}": Turn(inputs=Basis.STREAM),
         READOUT: Turn(inputs=Basis.STREAM, gain=last_norm),
+        LM_HEAD: Turn(inputs=Basis.STREAM, gain=last_norm),
         last_norm: Turn(is_gain=True),
     }
     for number, layer in enumerate(layers):

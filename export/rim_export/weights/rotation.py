@@ -80,14 +80,14 @@ class Rotation:
         if turn.is_gain:
             return torch.ones_like(tensor, dtype=torch.float32)
         if tensor.ndim == 1:
-            return self._orthogonal(turn.outputs, len(tensor)).turn(tensor.double()).float()
+            return self.orthogonal(turn.outputs, len(tensor)).turn(tensor.double()).float()
         found = torch.empty(tensor.shape, dtype=torch.float32)
-        columns = self._orthogonal(turn.inputs, tensor.shape[1])
+        columns = self.orthogonal(turn.inputs, tensor.shape[1])
         gain = torch.ones((), dtype=torch.float64) if turn.gain is None else self.gains[turn.gain]
         for old, new in _pieces(tensor, found, axis=0):
             new.copy_(columns.turn(old.double() * gain))
         if turn.outputs is not Basis.OWN:
-            rows = self._orthogonal(turn.outputs, len(found))
+            rows = self.orthogonal(turn.outputs, len(found))
             for old, new in _pieces(found, found, axis=1):
                 new.copy_(rows.turn(old.double().contiguous(), axis=0))
         return found
@@ -98,20 +98,21 @@ class Rotation:
         if turn.gain is not None:
             gain = self.gains[turn.gain].float()
             activations = torch.where(gain == 0, torch.zeros(()), activations / gain)
-        return self._orthogonal(turn.inputs, activations.shape[-1]).turn(activations)
+        return self.orthogonal(turn.inputs, activations.shape[-1]).turn(activations)
 
     def turn_back(self, name: str, products: torch.Tensor) -> torch.Tensor:
         """Return the checkpoint's products, fp32 [..., out], from the rotated model's."""
         outputs = self.turns.get(name, Turn()).outputs
-        return self._orthogonal(outputs, products.shape[-1]).turn_back(products)
+        return self.orthogonal(outputs, products.shape[-1]).turn_back(products)
 
     def online(self, name: str) -> torch.Tensor | None:
         """Return the matrix [block, block] that turns a product's activation in the graph, if one does."""
         if self.turns.get(name, Turn()).inputs is not Basis.BLOCKS:
             return None
-        return self._orthogonal(Basis.BLOCKS, self.block).turn(torch.eye(self.block, dtype=torch.float64)).float()
+        return self.orthogonal(Basis.BLOCKS, self.block).turn(torch.eye(self.block, dtype=torch.float64)).float()
 
-    def _orthogonal(self, basis: Basis, width: int) -> Orthogonal:
+    def orthogonal(self, basis: Basis, width: int) -> Orthogonal:
+        """Return the matrix that turns activations of this many channels."""
         size = {Basis.OWN: 1, Basis.STREAM: width, Basis.HEADS: self.head_size, Basis.BLOCKS: self.block}[basis]
         if (basis, size) not in self._known:
             self._known[basis, size] = Orthogonal.of(size, seed=basis.value)
@@ -138,6 +139,11 @@ class Orthogonal:
         odd = size // (size & -size)
         factors = [hadamard(one) for one in sizes] + ([cosine(odd)] if odd > 1 else [])
         return cls(_signs(size, seed) if size > 1 else torch.ones(1, dtype=torch.float64), factors)
+
+    @property
+    def transposed(self) -> Sequence[torch.Tensor]:
+        """The factors of its transpose."""
+        return [factor.T for factor in self.factors]
 
     def turn(self, values: torch.Tensor, axis: int = -1) -> torch.Tensor:
         """Return values, whose axis has parts × size channels, times the matrix along it, in their dtype."""
