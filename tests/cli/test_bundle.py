@@ -16,6 +16,7 @@ from rim_runtime.bundle.folder import file_entries, save_manifest
 from rim_runtime.bundle.manifest import FileEntry, Plan, Profile
 from rim_runtime.bundle.names import Origin, resolve_bundle
 from rim_runtime.bundle.trust import is_trusted
+from rim_runtime.bundle.widened import WIDENED
 
 from tests.places import DEMO_PACKAGE
 
@@ -215,6 +216,22 @@ def test_info_does_not_believe_an_altered_certificate(run: Run, tiny_bundle: Pat
     failed = run("bundle", "info", str(tiny_bundle))
     assert (failed.code, failed.out) == (3, "")
     assert "certificate.json was altered" in failed.err
+
+
+def test_info_says_what_was_kept_wider(run: Run, tiny_bundle: Path) -> None:
+    """By product; bundles of before say it by layer, and can still be read."""
+    manifest = Bundle.load(tiny_bundle).manifest
+    (variant,) = manifest.variants
+    assert "\nwider " not in run("bundle", "info", str(tiny_bundle)).out
+    parts = {"embedding table": "fp32", "layers.1.mlp.down_proj": "fp32"}
+    save_manifest(tiny_bundle, dataclasses.replace(manifest, optional={WIDENED: {variant.name: parts}}))
+    body = run("bundle", "info", str(tiny_bundle), "--json").json
+    assert body["variants"][0]["widened"] == parts
+    shown = run("bundle", "info", str(tiny_bundle)).out
+    assert "\nwider     fp32: the embedding table and layers.1.mlp.down_proj in fp32\n" in shown
+    old = dataclasses.replace(variant, wide_layers=(3, 7))
+    save_manifest(tiny_bundle, dataclasses.replace(manifest, variants=(old,)))
+    assert "\nwider     fp32: layers 3, 7 in fp32\n" in run("bundle", "info", str(tiny_bundle)).out
 
 
 def test_verify(run: Run, tiny_bundle: Path) -> None:
