@@ -2,7 +2,8 @@
 
 ONNX Runtime's operator writes new keys and values into the buffer that holds the old ones, if past and present are
 bound to one buffer; the standard `Attention` copies the whole cache for each token. transformers' own caches are
-not traced: all attention modules of a backbone hold one LayerCache, whose tensors are the graph's inputs and outputs.
+not traced: all attention modules of a backbone hold one LayerCache, whose tensors are the inputs and outputs of
+the graph.
 """
 
 from __future__ import annotations

@@ -82,14 +82,16 @@ class Decoding:
     """Tokens that end an answer."""
     cache: Cache
     """How keys and values are kept."""
+    control_ids: tuple[int, ...] = ()
+    """Tokens that are left out of a text, `stop_ids` among them."""
     shown_tokens: Mapping[str, str] = field(default_factory=dict)
-    """Texts of added tokens that are no control tokens, by id; `tokenizer.json` has no added tokens."""
+    """Texts of added tokens that belong to a text, by id; `tokenizer.json` has no added tokens."""
 
     @property
     def is_possible(self) -> bool:
         """Whether a model can have these values."""
         sizes = (self.layers, self.key_value_heads, self.head_size, self.width, self.vocabulary)
-        ids = (*self.stop_ids, *(int(key) if key.isdecimal() else -1 for key in self.shown_tokens))
+        ids = (*self.stop_ids, *self.control_ids, *(int(key) if key.isdecimal() else -1 for key in self.shown_tokens))
         return min(sizes) > 0 and bool(self.stop_ids) and all(0 <= one < self.vocabulary for one in ids)
 
 

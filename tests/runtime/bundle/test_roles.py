@@ -26,7 +26,7 @@ from rim_runtime.bundle.roles import (
 )
 
 DECODER = "model.fp32.decoder.onnx"
-GEOMETRY = Decoding(2, 1, 8, 16, 100, (7,), Cache.BUFFER, {"9": "</think>"})
+GEOMETRY = Decoding(2, 1, 8, 16, 100, (7,), Cache.BUFFER, (7, 8), {"9": "</think>"})
 GRAPH = RoleGraph(Role.DECODER, "fp32", DECODER, Dialect.ORT)
 
 
@@ -93,6 +93,7 @@ def update(key: str, **values: object) -> Callable[[dict[str, Any]], object]:
         (lambda entries: entries.pop("graphs"), "impossible values in decoding"),
         (update("decoding", stop_ids=[]), "impossible values in decoding"),
         (update("decoding", stop_ids=[100]), "impossible values in decoding"),
+        (update("decoding", control_ids=[-1]), "impossible values in decoding"),
         (update("decoding", shown_tokens={"x": "y"}), "impossible values in decoding"),
         (update("decoding", layers=0), "impossible values in decoding"),
         (update("decoding", width="16"), "width is '16'"),
