@@ -127,23 +127,22 @@ def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:
         matrix[new] = mean + 0.1 * deviation * torch.randn(len(new), matrix.shape[1])
 
 
-_MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
 def add_adapters(model: Any, lora: Lora) -> Any:
     """Freeze the model's layers, give each of their matrices an adapter in place, and return peft's wrapper.
 
-    Raises CurriculumError for a rank that is no lower than the matrices' own, and where there are none of them.
+    The matrices are all linear maps of the layers, whatever a family calls them (merged ones as in Phi-3, GPT-2's
+    Conv1D). Raises CurriculumError for a rank that is no lower than the matrices' own, and where there are none.
     """
     from peft import LoraConfig, LoraModel
+    from transformers.pytorch_utils import Conv1D
 
-    matrices = [module.weight.shape for name, module in model.named_modules() if name.endswith(_MATRICES)]
+    matrices = [module for module in model.base_model.modules() if isinstance(module, (nn.Linear, Conv1D))]
     if not matrices:
         raise CurriculumError(
-            f"The model's layers have none of the matrices {', '.join(_MATRICES)}, expected those of a Qwen3. "
-            "Take another model, or train whole layers (--lora-rank 0)."
+            "The model's layers have no matrices, expected some that adapters can change. Take another model, or "
+            "train whole layers (--lora-rank 0)."
         )
-    full = min(map(min, matrices))
+    full = min(min(module.weight.shape) for module in matrices)
     if lora.rank > full:
         raise CurriculumError(
             f"lora.rank is {lora.rank}, expected {full} at most: the model has matrices that are no larger. "
@@ -153,7 +152,8 @@ def add_adapters(model: Any, lora: Lora) -> Any:
         r=lora.rank,
         lora_alpha=lora.rank * lora.scale,
         lora_dropout=0.5,  # any value above 0 creates the module; every stage sets its own
-        target_modules=list(_MATRICES),
+        target_modules="all-linear",  # those above: all but the head
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in matrices),  # Conv1D stores them transposed
         bias="none",
     )
     return LoraModel(model, config, "default")

@@ -29,6 +29,7 @@ from rim_edge.recipe.recipe import Arithmetic, Lora, Recipe, Resources, Trains
 from rim_edge.recipe.switches import Objective
 from rim_edge.training.loop import train
 from rim_edge.training.step import TrainingSetup
+from tests.export.families import FAMILIES
 from tests.places import SHARED
 from tests.train.hearing import Hearing
 
@@ -217,7 +218,31 @@ def test_adapters_of_no_lower_rank_than_the_matrices_are_refused(base):
         load_trainable(replace(recipe(Trains.LORA), lora=Lora(rank=17)), base(), seed=1)
 
 
-def test_a_model_without_the_matrices_that_adapters_change_is_refused():
-    small = GPT2Config(vocab_size=64, n_embd=8, n_layer=1, n_head=1, n_positions=16)
-    with pytest.raises(CurriculumError, match=r"have none of the matrices q_proj, .* train whole layers"):
+@pytest.mark.parametrize("name", ["phi3", "gpt2", "llama with biases"])
+def test_adapters_change_every_matrix_of_a_family_and_nothing_else_of_its_layers(tmp_path, name):
+    source = tmp_path / "family"
+    FAMILIES[name].build(source)
+    student = trained(source, Trains.LORA)
+    ids = torch.tensor([student.tokenizer.encode("Which?")])
+    with torch.no_grad():
+        hidden = student.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        expected = student.model.get_output_embeddings()(hidden)
+    out = saved(student, tmp_path / "out")
+    before = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).state_dict()
+    loaded = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    after = loaded.state_dict()
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    vocabulary = {key for key in before if key.endswith(("embed_tokens.weight", "wte.weight", "lm_head.weight"))}
+    positions = {key for key in before if key.endswith("wpe.weight")}
+    layers = {key for key in before if before[key].dim() == 2} - vocabulary - positions
+    assert moved - vocabulary == layers
+    assert moved & vocabulary
+    with torch.no_grad():
+        logits = loaded(ids).logits
+    torch.testing.assert_close(logits, expected, atol=0.05, rtol=0.05)  # the saved weights are bf16
+
+
+def test_a_model_without_matrices_that_adapters_change_is_refused():
+    small = GPT2Config(vocab_size=64, n_embd=8, n_layer=0, n_head=1, n_positions=16)
+    with pytest.raises(CurriculumError, match=r"have no matrices, .* train whole layers"):
         add_adapters(GPT2LMHeadModel(small), Lora(rank=2))
