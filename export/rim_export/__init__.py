@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from rim_export.pipeline import ExportReport, export
     from rim_export.preflight import check_request
-    from rim_export.settings import Activations, ExportOptions, RangeMethod, default_precision
+    from rim_export.settings import Activations, ExportOptions, RangeMethod, Rounding, default_precision
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -42,6 +42,7 @@ __all__ = [
     "GraphRuleError",
     "HeadroomError",
     "RangeMethod",
+    "Rounding",
     "TargetError",
     "UnsupportedModelError",
     "VariantCertificate",
@@ -67,7 +68,7 @@ _HOMES = {
     ),
     "rim_export.pipeline": ("ExportReport", "export"),
     "rim_export.preflight": ("check_request",),
-    "rim_export.settings": ("Activations", "ExportOptions", "RangeMethod", "default_precision"),
+    "rim_export.settings": ("Activations", "ExportOptions", "RangeMethod", "Rounding", "default_precision"),
 }
 
 

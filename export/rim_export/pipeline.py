@@ -36,7 +36,7 @@ from rim_export.checkpoint.prompt import (
     letter_ids,
 )
 from rim_export.checkpoint.template import read_template, template_date
-from rim_export.errors import CheckpointError, VariantRefusedError
+from rim_export.errors import CalibrationError, CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.preflight import check_request
 from rim_export.progress import Progress, silent
@@ -168,7 +168,13 @@ def _read_questions(
     if not options.calibrates:
         return questions, None
     path = options.calibration or CALIBRATION_SET
-    return questions, read_calibration(path, encoder, questions.parts.everything)
+    try:
+        return questions, read_calibration(path, encoder, questions.parts.everything)
+    except CalibrationError as error:
+        if options.calibration or options.must_calibrate:
+            raise
+        note = f"Weights are rounded to the nearest, since nothing could be measured: {error}"
+        return replace(questions, notes=(*questions.notes, note)), None
 
 
 def _question_notes(questions: CertificateQuestions, options: ExportOptions) -> tuple[str, ...]:

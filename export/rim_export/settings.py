@@ -23,6 +23,8 @@ _WIDER = {
     Precision.NVFP4: Precision.FP8,
 }
 """The next precision that comes closer to the checkpoint."""
+_NARROW = (Precision.INT8, Precision.FP8, Precision.INT4)
+"""Precisions whose weights `Rounding` rounds."""
 _INT4_COST = (
     "int4 is coarse: of SmolLM2-135M's most likely next tokens it keeps 86 in 100 in blocks of 32, "
     "82 in blocks of 128. docs/precisions.md says more."
@@ -55,6 +57,15 @@ class Activations(StrEnum):
     """A calibrated constant for each activation: no extra kernels on a GPU."""
     ROW = "row"
     """By row normalisation: nothing is calibrated, and no outlier token affects the others."""
+
+
+class Rounding(StrEnum):
+    """How weights are rounded to int8, fp8 and int4."""
+
+    GPTQ = "gptq"
+    """So that products change least on calibration questions."""
+    NEAREST = "nearest"
+    """Each to the nearest number: nothing is calibrated, and the export takes less time."""
 
 
 _DIALECTS: Mapping[Precision, tuple[Dialect, ...]] = {Precision.INT4: (Dialect.ORT, Dialect.PORTABLE)}
@@ -115,6 +126,8 @@ class ExportOptions:
     """int4: weights that share a scale, 32 or 128."""
     dialect: Dialect | None = None
     """The only dialect to write; None: every dialect the precision has."""
+    rounding: Rounding = Rounding.GPTQ
+    """int8, fp8 and int4: how weights are rounded."""
     smooth: bool = False
     """int8: whether outlier channels are moved from the activations into the weights."""
     name: str | None = None
@@ -127,11 +140,21 @@ class ExportOptions:
 
     @property
     def calibrates(self) -> bool:
-        """Whether activations have to be measured."""
-        if self.for_gpus:  # fp16's headroom
-            return self.precision is not Precision.BF16
+        """Whether activations are measured."""
+        rounds = self.rounding is Rounding.GPTQ and (self.for_gpus or self.precision in _NARROW)
+        return rounds or self.must_calibrate
+
+    @property
+    def must_calibrate(self) -> bool:
+        """Whether there is no such export without measured activations, or none worth having."""
         by_tensor = self.precision is Precision.FP8 and self.activations is Activations.TENSOR
-        return by_tensor or self.smooth or self.precision is Precision.INT4
+        coarse = self.precision is Precision.INT4 and self.rounding is Rounding.GPTQ
+        return by_tensor or coarse or self.needs_headroom or self.smooth
+
+    @property
+    def needs_headroom(self) -> bool:
+        """Whether it is measured if activations fit fp16."""
+        return self.for_gpus and self.precision is not Precision.BF16
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -172,10 +195,15 @@ class ExportOptions:
         self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
         self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
         self._check_belongs(f"block_size {self.block_size}", self.block_size != DEFAULT_BLOCK_SIZE, Precision.INT4)
+        if self.rounding is not Rounding.GPTQ and self.precision not in _NARROW and not self.for_gpus:
+            raise InputError(
+                f"rounding {self.rounding} was chosen, but {self.precision} rounds no weights to fewer bits. "
+                "Leave it out."
+            )
         if self.calibration and not self.calibrates:
             raise InputError(
                 f"A calibration file was given, but this {self.precision} export measures no activations. "
-                "Leave it out, or export int4, int8 with smoothing, or fp8 with activations per tensor."
+                "Leave it out."
             )
         written = dialects_of(self.precision)
         if self.dialect and (self.dialect not in written or (self.for_gpus and self.dialect is Dialect.ORT)):

@@ -8,27 +8,31 @@ certificate. Otherwise it is bf16, which is evaluated in torch. int8 and fp8 are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from rim_runtime.bundle.manifest import Compute, Precision
 
 from rim_export.measure.calibration import ObservedLayer, activation_ranges, observe
-from rim_export.measure.compensation import compensated_blocks
+from rim_export.measure.compensation import compensated_blocks, compensated_rows
 from rim_export.measure.headroom import Headroom, headroom
 from rim_export.measure.smoothing import search_smoothing, smoothed
 from rim_export.progress import Progress
 from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints
 from rim_export.recipes.fp8 import round_range
-from rim_export.recipes.int8 import INT8
+from rim_export.recipes.int8 import INT8, int8_recipe
+from rim_export.recipes.matrices import FP8_ROWS, INT8_ROWS, NarrowType, QuantizedRows
 from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rotated import ROTATED, rotated
-from rim_export.settings import Activations, ExportOptions
-from rim_export.weights.model_weights import ModelWeights
+from rim_export.settings import Activations, ExportOptions, Rounding
+from rim_export.weights.model_weights import ModelWeights, Smoothing
 from rim_export.weights.rotatable import rotation_of
 from rim_export.weights.rotation import Rotation
+
+_COMPENSATING = "Rounding weights so that products change least"
 
 
 @dataclass(frozen=True)
@@ -47,77 +51,110 @@ def choose_recipes(
 ) -> ChosenRecipes:
     """Return the recipes of the options' precision; measure activations on the questions, if there are any.
 
-    Raises CalibrationError if an activation is not finite.
+    Raises CalibrationError if an activation is not finite, HeadroomError if fp16 was requested and its range is
+    too small.
     """
     rotates = options.for_gpus or options.precision in ROTATED
-    rotation = rotation_of(weights) if rotates else None
-    chosen = _choose(weights, options, questions, rotation, tell)
-    return replace(chosen, recipes=tuple(rotated(recipe, rotation) for recipe in chosen.recipes))
+    asked = _Calibration(weights, rotation_of(weights) if rotates else None, options, questions, tell)
+    chosen = _for_gpus(asked) if options.for_gpus else _for_cpus(asked)
+    recipes = tuple(rotated(recipe, asked.rotation) for recipe in chosen.recipes)
+    return ChosenRecipes(recipes, (*_calibration_notes(options, questions), *chosen.notes))
 
 
-def _choose(
-    weights: ModelWeights,
-    options: ExportOptions,
-    questions: CalibrationSet | None,
-    rotation: Rotation | None,
-    tell: Progress,
-) -> ChosenRecipes:
-    if questions is None:
-        return _plain(options)
-    notes = _calibration_notes(options, questions)
-    compensated = _compensated(weights, options, questions, tell)
-    if options.precision is Precision.INT4 and not options.for_gpus:
-        return ChosenRecipes(_int4(options, compensated), notes)
-    turned = rotation if options.precision is Precision.FP8 else None
-    layers = observe(weights, questions, lambda share: tell("Measuring activations", share), turned)
-    chosen = _for_gpus(options, layers, compensated) if options.for_gpus else _for_cpus(options, layers, rotation)
-    return ChosenRecipes(chosen.recipes, (*notes, *chosen.notes))
+@dataclass(frozen=True)
+class _Calibration:
+    """What recipes can be made from."""
+
+    weights: ModelWeights
+    rotation: Rotation | None
+    options: ExportOptions
+    questions: CalibrationSet | None
+    tell: Progress
+
+    def layers(self, rotation: Rotation | None) -> Iterator[ObservedLayer]:
+        """Yield each layer with its activations, as the model has them after this rotation."""
+        assert self.questions is not None
+        return observe(self.weights, self.questions, partial(self.tell, "Measuring activations"), rotation)
+
+    def blocks(self) -> Mapping[str, Blocks]:
+        """Return int4's matrices with their errors compensated; none if they are rounded to the nearest."""
+        if not self._compensates or self.options.precision is not Precision.INT4:
+            return {}
+        assert self.questions is not None
+        zero_points = ZeroPoints.MIDDLE if self.options.for_gpus else ZeroPoints.OWN
+        form = BlockFormat(self.options.block_size, zero_points)
+        return compensated_blocks(self.weights, self.questions, form, partial(self.tell, _COMPENSATING))
+
+    def rows(self, kind: NarrowType, smoothing: Smoothing | None = None) -> Mapping[str, QuantizedRows]:
+        """Return the matrices in int8 or fp8 with their errors compensated, or none, as `blocks` does."""
+        if not self._compensates:
+            return {}
+        assert self.questions is not None
+        written = replace(self.weights, rotation=self.rotation, smoothing=smoothing or Smoothing())
+        return compensated_rows(written, self.questions, kind, partial(self.tell, _COMPENSATING))
+
+    @property
+    def _compensates(self) -> bool:
+        return self.questions is not None and self.options.rounding is Rounding.GPTQ
 
 
-def _plain(options: ExportOptions) -> ChosenRecipes:
-    """Return the recipes of a precision for which nothing is measured."""
-    if options.for_gpus:
-        return ChosenRecipes((INT8, gpu_recipe(options.precision, Compute.BF16, Measured())))
-    return ChosenRecipes(RECIPES[options.precision](Measured()))
+def _for_cpus(asked: _Calibration) -> ChosenRecipes:
+    """Return the recipes of a precision for CPUs."""
+    options, precision = asked.options, asked.options.precision
+    if options.smooth:
+        return _smoothed_int8(asked)
+    measured = Measured(block_size=options.block_size, blocks=asked.blocks())
+    if precision is Precision.INT8:
+        measured = replace(measured, rows={precision: asked.rows(INT8_ROWS)})
+    if precision is Precision.FP8:
+        measured = replace(measured, ranges=_fp8_ranges(asked), rows={precision: asked.rows(FP8_ROWS)})
+    found = RECIPES[precision](measured)
+    return ChosenRecipes(tuple(recipe for recipe in found if options.dialect in (None, recipe.dialect)))
 
 
-def _compensated(
-    weights: ModelWeights, options: ExportOptions, questions: CalibrationSet, tell: Progress
-) -> Mapping[str, Blocks]:
-    """Return int4's matrices with their errors compensated; none for other precisions."""
-    if options.precision is not Precision.INT4:
+def _fp8_ranges(asked: _Calibration) -> Mapping[str, float]:
+    """Return the ranges of activations at constant scales; none if they are rounded by row."""
+    if asked.options.activations is not Activations.TENSOR:
         return {}
-    zero_points = ZeroPoints.MIDDLE if options.for_gpus else ZeroPoints.OWN
-    form = BlockFormat(options.block_size, zero_points)
-    return compensated_blocks(weights, questions, form, lambda share: tell("Compensating int4's errors", share))
+    return activation_ranges(asked.layers(asked.rotation), asked.options.ranges, round_range)
 
 
-def _int4(options: ExportOptions, compensated: Mapping[str, Blocks]) -> tuple[Recipe, ...]:
-    recipes = RECIPES[Precision.INT4](Measured(block_size=options.block_size, compensated=compensated))
-    return tuple(recipe for recipe in recipes if options.dialect in (None, recipe.dialect))
+def _smoothed_int8(asked: _Calibration) -> ChosenRecipes:
+    smoothing = search_smoothing(asked.layers(None), rotated(INT8, asked.rotation))
+    recipe = rotated(int8_recipe(asked.rows(INT8_ROWS, smoothing)), asked.rotation)
+    return ChosenRecipes((smoothed(recipe, smoothing),), (_smoothing_note(smoothing.strengths),))
 
 
-def _for_cpus(options: ExportOptions, layers: Iterator[ObservedLayer], rotation: Rotation | None) -> ChosenRecipes:
-    """Return the recipe for fp8 at calibrated scales, or for int8 on smoothed weights."""
-    if options.precision is Precision.FP8:
-        ranges = activation_ranges(layers, options.ranges, round_range)
-        return ChosenRecipes(RECIPES[Precision.FP8](Measured(ranges)))
-    smoothing = search_smoothing(layers, rotated(INT8, rotation))
-    recipe = smoothed(rotated(INT8, rotation), smoothing)
-    return ChosenRecipes((recipe,), (_smoothing_note(smoothing.strengths),))
+def _for_gpus(asked: _Calibration) -> ChosenRecipes:
+    """Return the recipes, the CPU's first, and which arithmetic was chosen."""
+    options, precision = asked.options, asked.options.precision
+    seen = _measure_for_gpus(asked) if options.needs_headroom else _Arithmetic(Compute.BF16)
+    rows = {Precision.INT8: asked.rows(INT8_ROWS)}
+    if precision is Precision.FP8:
+        rows[precision] = asked.rows(FP8_ROWS)
+    measured = Measured(seen.ranges, options.block_size, blocks=asked.blocks(), rows=rows)
+    for_cpus = int8_recipe(rows[Precision.INT8])
+    return ChosenRecipes((for_cpus, gpu_recipe(precision, seen.compute, measured)), seen.notes)
 
 
-def _for_gpus(
-    options: ExportOptions, layers: Iterator[ObservedLayer], compensated: Mapping[str, Blocks]
-) -> ChosenRecipes:
-    """Return the recipes, the CPU's first, and which arithmetic was chosen.
+@dataclass(frozen=True)
+class _Arithmetic:
+    """What a GPU computes in."""
 
-    Raises HeadroomError if fp16 was requested and its range is too small.
-    """
+    compute: Compute
+    ranges: Mapping[str, float] = field(default_factory=dict)
+    """fp8: of activations at constant scales."""
+    notes: tuple[str, ...] = ()
+    """Why it was chosen."""
+
+
+def _measure_for_gpus(asked: _Calibration) -> _Arithmetic:
+    """Measure activations. Raises HeadroomError if fp16 was requested and its range is too small."""
+    options = asked.options
     by_tensor = options.precision is Precision.FP8 and options.activations is Activations.TENSOR
     largest: dict[str, float] = {}
     ranges: dict[str, float] = {}
-    for seen in layers:
+    for seen in asked.layers(asked.rotation if options.precision is Precision.FP8 else None):
         largest |= seen.largest
         if by_tensor:
             ranges |= {name: reach.range(options.ranges, round_range) for name, reach in seen.reaches.items()}
@@ -125,11 +162,12 @@ def _for_gpus(
     if options.precision is Precision.FP16:
         room.check()
     compute, why = _compute(room)
-    measured = Measured(ranges, options.block_size, compensated=compensated)
-    return ChosenRecipes((INT8, gpu_recipe(options.precision, compute, measured)), (why,))
+    return _Arithmetic(compute, ranges, (why,))
 
 
-def _calibration_notes(options: ExportOptions, questions: CalibrationSet) -> tuple[str, ...]:
+def _calibration_notes(options: ExportOptions, questions: CalibrationSet | None) -> tuple[str, ...]:
+    if questions is None:
+        return ()
     measured = f"Activations were measured on {len(questions.texts)} questions of {questions.name}."
     foreign = options.certify is not None and options.calibration is None
     hint = " They are medical: give --calibration for another field." if foreign else ""

@@ -18,6 +18,7 @@ from rim_export.settings import (
     Activations,
     BlockSize,
     RangeMethod,
+    Rounding,
 )
 from rim_runtime.bundle.manifest import Dialect, Head, Precision
 from rim_runtime.engines.names import EngineName
@@ -235,6 +236,14 @@ DialectOption = Annotated[
         rich_help_panel=QUANTIZATION,
     ),
 ]
+RoundingOption = Annotated[
+    Rounding,
+    typer.Option(
+        "--rounding",
+        help=f"int8, fp8, int4: how weights are rounded, {listed(Rounding)}; nearest takes less time.",
+        rich_help_panel=QUANTIZATION,
+    ),
+]
 SmoothOption = Annotated[
     bool,
     typer.Option(
@@ -268,6 +277,7 @@ def export(
     ranges: RangesOption = RangeMethod.MAX,
     block_size: BlockSizeOption = BlockSize(DEFAULT_BLOCK_SIZE),
     dialect: DialectOption = None,
+    rounding: RoundingOption = Rounding.GPTQ,
     smooth: SmoothOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -307,6 +317,7 @@ def export(
         ranges=ranges,
         block_size=block_size,
         dialect=dialect,
+        rounding=rounding,
         smooth=smooth,
     )
     rim_export.check_request(source, folder, options)  # seconds before torch is imported

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
+from rim_export.recipes.matrices import QuantizedRows, RowMatrices
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 
@@ -52,47 +52,33 @@ def bind_tensor(
     value.const_value = lazy(name, read, dtype, static_shape(value))
 
 
-@dataclass(frozen=True)
-class WeightForm:
-    """How a recipe stores a matrix: a narrow type with one fp32 scale per output channel."""
-
-    dtype: ir.DataType
-    """The narrow type."""
-    rows: Callable[[torch.Tensor], torch.Tensor]
-    """Returns a matrix [out, in] in that type, at its scales."""
-    scales: Callable[[torch.Tensor], torch.Tensor]
-    """Returns its scales, fp32 [out]."""
-
-
 class NarrowMatrix:
-    """A matrix in a narrow form, computed when it is written; of its two tensors, the small one is kept.
+    """A matrix in a narrow type, computed when it is written; of its two tensors, the small one is kept.
 
     Reading a matrix of a rotated model takes longer than rounding it, and it would be read again for its scales.
     """
 
-    def __init__(self, read: Callable[[], torch.Tensor], form: WeightForm) -> None:
-        self._read, self._form = read, form
+    def __init__(self, quantize: Callable[[], QuantizedRows]) -> None:
+        self._quantize = quantize
         self._scales: torch.Tensor | None = None
 
-    def rows(self) -> torch.Tensor:
+    def numbers(self) -> torch.Tensor:
         """Return the matrix [out, in] in the narrow type."""
-        matrix = self._read()
-        self._scales = self._form.scales(matrix)
-        return self._form.rows(matrix)
+        found = self._quantize()
+        self._scales = found.scales
+        return found.numbers
 
     def scales(self) -> torch.Tensor:
         """Return its scales, fp32 [out]; the matrix is read for them only if it was not written before."""
-        if self._scales is None:
-            self._scales = self._form.scales(self._read())
-        return self._scales
+        return self._quantize().scales if self._scales is None else self._scales
 
 
 def dequantized_weight(
-    unbound: UnboundGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value, form: WeightForm
+    unbound: UnboundGraph, weights: ModelWeights, before: ir.Node, weight: ir.Value, matrices: RowMatrices
 ) -> ir.Value:
-    """Bind a weight [in, out] in a narrow form and return it dequantized."""
+    """Bind a weight [in, out] in a narrow type and return it dequantized."""
     name, channels = str(weight.name), static_shape(weight)[1]
-    narrow = NarrowMatrix(partial(weights.read, name), form)
-    bind_tensor(unbound, name, lambda: as_array(narrow.rows().T), form.dtype)
+    narrow = NarrowMatrix(partial(matrices.rows, name, weights.read))
+    bind_tensor(unbound, name, lambda: as_array(narrow.numbers().T), matrices.kind.dtype)
     scale = lazy_initializer(unbound.model.graph, f"{name}_scale", lambda: as_array(narrow.scales()), [channels])
     return insert(before, "DequantizeLinear", [weight, scale], f"{name}_dq", {"axis": 1})

@@ -28,9 +28,8 @@ from rim_export.graph.edit import insert, lazy_initializer, static_shape
 from rim_export.recipes.blocks import MIDDLE, BlockFormat, Blocks, ZeroPoints, block_count, round_matrix
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.int8 import INT8
-from rim_export.recipes.matrices import LEVELS
+from rim_export.recipes.matrices import INT8_ROWS, SMALLEST
 from rim_export.recipes.recipe import Emulate, Finer, Recipe, Rewrite, Rewriter
-from rim_export.recipes.rows import SMALLEST
 from rim_export.recipes.tables import INT8_TABLE
 from rim_export.weights.model_weights import ModelWeights, as_array
 
@@ -90,7 +89,7 @@ def round_activations(activations: torch.Tensor, block_size: int) -> torch.Tenso
     inputs = activations.shape[-1]
     padded = torch.nn.functional.pad(activations, (0, -inputs % block_size))
     blocks = padded.reshape(*padded.shape[:-1], -1, block_size)
-    scales = blocks.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST) / LEVELS
+    scales = blocks.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST) / INT8_ROWS.largest
     return ((blocks / scales).round() * scales).flatten(-2)[..., :inputs]
 
 

@@ -21,10 +21,9 @@ from rim_runtime.bundle.manifest import Dialect, Precision
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy, lazy_initializer, static_shape
 from rim_export.recipes.blocks import block_count
-from rim_export.recipes.fp8 import LARGEST as LARGEST_SCALE
 from rim_export.recipes.initializers import bind_tensor
+from rim_export.recipes.matrices import FP8_ROWS, SMALLEST
 from rim_export.recipes.recipe import Recipe, Rewriter
-from rim_export.recipes.rows import SMALLEST
 from rim_export.recipes.tables import SOURCE_TABLE
 from rim_export.weights.model_weights import ModelWeights, as_array
 
@@ -55,7 +54,7 @@ def quantize_matrix(matrix: torch.Tensor) -> Nvfp4:
     inputs = matrix.shape[1]
     blocks = torch.nn.functional.pad(matrix.float(), (0, -inputs % BLOCK)).reshape(len(matrix), -1, BLOCK)
     wanted = blocks.abs().amax(dim=2).clamp_min(SMALLEST) / LARGEST
-    scale = wanted.max() / LARGEST_SCALE
+    scale = wanted.max() / FP8_ROWS.largest
     scales = (wanted / scale).clamp_min(2.0**-9).to(torch.float8_e4m3fn)  # E4M3's smallest number: no scale is 0
     unit = (blocks / (scales.float() * scale)[:, :, None]).clamp_(-LARGEST, LARGEST)
     return Nvfp4(unit.numpy().astype(ml_dtypes.float4_e2m1fn), scales, scale)

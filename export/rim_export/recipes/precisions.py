@@ -21,7 +21,8 @@ from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints
 from rim_export.recipes.floats import BF16, FP16, FP32
 from rim_export.recipes.fp8 import fp8_recipe
 from rim_export.recipes.int4 import QuantizedMatrices, int4_recipes
-from rim_export.recipes.int8 import INT8
+from rim_export.recipes.int8 import int8_recipe
+from rim_export.recipes.matrices import QuantizedRows
 from rim_export.recipes.narrow_compute import TYPES
 from rim_export.recipes.nvfp4 import NVFP4
 from rim_export.recipes.recipe import Recipe
@@ -39,13 +40,15 @@ class Measured:
     """int4: weights that share a scale."""
     zero_points: ZeroPoints = ZeroPoints.OWN
     """int4: which zero points its blocks have."""
-    compensated: Mapping[str, Blocks] = field(default_factory=dict)
+    blocks: Mapping[str, Blocks] = field(default_factory=dict)
     """int4: matrices whose errors were compensated, of that format; others are rounded to the nearest."""
+    rows: Mapping[Precision, Mapping[str, QuantizedRows]] = field(default_factory=dict)
+    """int8 and fp8: the same."""
 
     @property
     def matrices(self) -> QuantizedMatrices:
         """int4: the matrices."""
-        return QuantizedMatrices(BlockFormat(self.block_size, self.zero_points), self.compensated)
+        return QuantizedMatrices(BlockFormat(self.block_size, self.zero_points), self.blocks)
 
 
 RECIPES: Mapping[Precision, Callable[[Measured], tuple[Recipe, ...]]] = MappingProxyType(
@@ -53,8 +56,8 @@ RECIPES: Mapping[Precision, Callable[[Measured], tuple[Recipe, ...]]] = MappingP
         Precision.FP32: lambda measured: (FP32,),
         Precision.BF16: lambda measured: (BF16,),
         Precision.FP16: lambda measured: (FP16,),
-        Precision.INT8: lambda measured: (INT8,),
-        Precision.FP8: lambda measured: (fp8_recipe(measured.ranges),),
+        Precision.INT8: lambda measured: (int8_recipe(measured.rows.get(Precision.INT8, {})),),
+        Precision.FP8: lambda measured: (fp8_recipe(measured.ranges, measured.rows.get(Precision.FP8)),),
         Precision.INT4: lambda measured: int4_recipes(measured.matrices),
         Precision.NVFP4: lambda measured: (NVFP4,),
     }

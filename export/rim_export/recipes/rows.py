@@ -23,25 +23,12 @@ import torch
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert
 from rim_export.recipes.block_turn import turn_of
-from rim_export.recipes.initializers import WeightForm, dequantized_weight
+from rim_export.recipes.initializers import dequantized_weight
+from rim_export.recipes.matrices import SMALLEST, NarrowType, RowMatrices
 from rim_export.recipes.recipe import Rewriter
 from rim_export.weights.model_weights import ModelWeights
 
-SMALLEST = 1e-12
-"""Floor of a row's absmax: an all-zero row stays zero instead of dividing by zero."""
 _DTYPES = {ir.DataType.INT8: np.dtype(np.int8), ir.DataType.FLOAT8E4M3FN: np.dtype(ml_dtypes.float8_e4m3fn)}
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The numbers that activations are rounded to."""
-
-    name: str
-    """Prefix of its constants in the graph."""
-    dtype: ir.DataType
-    """The narrow type."""
-    largest: int
-    """Its largest number."""
 
 
 @dataclass
@@ -71,13 +58,13 @@ class ScaledProduct:
 class RowNormalizer:
     """Normalises the activations of one graph."""
 
-    def __init__(self, graph: ir.Graph, grid: Grid) -> None:
+    def __init__(self, graph: ir.Graph, kind: NarrowType) -> None:
         self._graph = graph
-        self._grid = grid
+        self._kind = kind
         self._rows: dict[ir.Value, Rows] = {}
         self._products: dict[ir.Value, ScaledProduct] = {}
         self._constants: dict[str, ir.Value] = {}
-        self._zero = self._constant("zero_point", np.zeros((), _DTYPES[grid.dtype]))
+        self._zero = self._constant("zero_point", np.zeros((), _DTYPES[kind.dtype]))
 
     def multiply(self, node: ir.Node, activation: ir.Value, weight: ir.Value) -> ir.Value:
         """Return the product of a MatMul node's activation, normalised by row, and a dequantized weight."""
@@ -88,18 +75,18 @@ class RowNormalizer:
         rows.products += 1
         unit = insert(node, "Div", [rows.values, peak], f"{name}_rows")
         grid = [step, self._zero]
-        narrow = insert(node, "QuantizeLinear", [unit, *grid], f"{name}_q", dtype=self._grid.dtype)
+        narrow = insert(node, "QuantizeLinear", [unit, *grid], f"{name}_q", dtype=self._kind.dtype)
         wide = insert(node, "DequantizeLinear", [narrow, *grid], f"{name}_dq")
         bare = insert(node, "MatMul", [wide, weight], f"{name}_unit")
         factor = insert(node, "Mul", [peak, rows.factor], f"{name}_factor") if rows.factor else peak
-        product = insert(node, "Mul", [bare, factor], f"{name}_{self._grid.name}")
+        product = insert(node, "Mul", [bare, factor], f"{name}_{self._kind.name}")
         self._products[product] = ScaledProduct(bare, factor)
         return product
 
     def _scaled_by(self, before: ir.Node, rows: Rows) -> tuple[ir.Value, ir.Value]:
         """Return s and the constant scale for the next product of these rows; powers of two are exact."""
         times = 2**rows.products
-        step = self._constant(f"scale_x{times}", np.array(times / self._grid.largest, np.float32))
+        step = self._constant(f"scale_x{times}", np.array(times / self._kind.largest, np.float32))
         if times == 1:
             return rows.peak, step
         share = self._constant(f"share_{times}", np.array(1 / times, np.float32))
@@ -130,28 +117,29 @@ class RowNormalizer:
 
     def _constant(self, name: str, array: np.ndarray) -> ir.Value:
         if name not in self._constants:
-            self._constants[name] = constant(self._graph, f"{self._grid.name}_{name}", array)
+            self._constants[name] = constant(self._graph, f"{self._kind.name}_{name}", array)
         return self._constants[name]
 
 
-def by_row(grid: Grid, form: WeightForm, unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
-    """Return the function that writes a graph's products by row, with weights of this form."""
-    return partial(_multiply_by_row, RowNormalizer(unbound.model.graph, grid), form, unbound, weights)
+def by_row(matrices: RowMatrices, unbound: UnboundGraph, weights: ModelWeights) -> Rewriter:
+    """Return the function that writes a graph's products by row, with these weights."""
+    return partial(_multiply_by_row, RowNormalizer(unbound.model.graph, matrices.kind), matrices, unbound, weights)
 
 
 def _multiply_by_row(
     normalizer: RowNormalizer,
-    form: WeightForm,
+    matrices: RowMatrices,
     unbound: UnboundGraph,
     weights: ModelWeights,
     node: ir.Node,
     activation: ir.Value,
     weight: ir.Value,
 ) -> ir.Value:
-    wide = dequantized_weight(unbound, weights, node, weight, form)
+    wide = dequantized_weight(unbound, weights, node, weight, matrices)
     return normalizer.multiply(node, activation, wide)
 
 
-def row_peaks(activations: torch.Tensor) -> torch.Tensor:
-    """Return the absmax of every row, floored: fp32 [..., in] to [..., 1]."""
-    return activations.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST)
+def round_rows(activations: torch.Tensor, kind: NarrowType) -> torch.Tensor:
+    """Return activations, fp32 [..., in], after the narrow type and back, every row at its own absmax."""
+    scales = activations.abs().amax(dim=-1, keepdim=True).clamp_min(SMALLEST) / kind.largest
+    return kind.numbers(activations / scales) * scales

@@ -9,14 +9,13 @@ import torch
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, replace_node, static_shape
-from rim_export.recipes.initializers import NarrowMatrix, WeightForm, bind_tensor
-from rim_export.recipes.matrices import quantize_rows, row_scales
+from rim_export.recipes.initializers import NarrowMatrix, bind_tensor
+from rim_export.recipes.matrices import INT8_ROWS
 from rim_export.recipes.recipe import Table
 from rim_export.weights.model_weights import ModelWeights, as_array
 
 NARROW = {torch.bfloat16: ir.DataType.BFLOAT16, torch.float16: ir.DataType.FLOAT16}
 """Dtypes of a checkpoint's table that are stored unchanged."""
-_INT8_ROWS = WeightForm(ir.DataType.INT8, quantize_rows, row_scales)
 
 
 def _bind_source(unbound: UnboundGraph, weights: ModelWeights) -> None:
@@ -55,8 +54,8 @@ def _bind_int8(unbound: UnboundGraph, weights: ModelWeights) -> None:
     (gather,) = table.consumers()
     ids = gather.inputs[1]
     assert ids is not None
-    narrow = NarrowMatrix(partial(weights.read, name), _INT8_ROWS)
-    bind_tensor(unbound, name, lambda: as_array(narrow.rows()), ir.DataType.INT8)
+    narrow = NarrowMatrix(lambda: INT8_ROWS.quantize(weights.read(name)))
+    bind_tensor(unbound, name, lambda: as_array(narrow.numbers()), ir.DataType.INT8)
     scale = lazy_initializer(
         graph, f"{name}_scale", lambda: as_array(narrow.scales()[:, None]), [static_shape(table)[0], 1]
     )
@@ -68,8 +67,7 @@ def _bind_int8(unbound: UnboundGraph, weights: ModelWeights) -> None:
 
 def _rounded(rows: torch.Tensor) -> torch.Tensor:
     """Return rows as an int8 table gives them, fp32 [..., hidden]."""
-    flat = rows.flatten(0, -2)
-    return (quantize_rows(flat).float() * row_scales(flat)[:, None]).reshape(rows.shape)
+    return INT8_ROWS.quantize(rows.flatten(0, -2)).widened().reshape(rows.shape)
 
 
 SOURCE_TABLE = Table("the checkpoint's dtype", _bind_source)

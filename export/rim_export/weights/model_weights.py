@@ -78,8 +78,18 @@ class ModelWeights:
         """
         if JOINT in name:
             return torch.cat([self.read(part) for part in name.split(JOINT)])
-        tensor = self.smoothing.apply(name, self._stored(name))
+        return self.fold(name, self._stored(name))
+
+    def fold(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the checkpoint with factors and turns folded in."""
+        tensor = self.smoothing.apply(name, tensor)
         return tensor if self.rotation is None else self.rotation.fold(name, tensor)
+
+    def fold_input(self, name: str, activations: torch.Tensor) -> torch.Tensor:
+        """Return what the folded matrix takes, fp32 [..., in], from what the checkpoint's takes."""
+        factors = self.smoothing.columns.get(name)
+        given = activations if factors is None else activations / factors
+        return given if self.rotation is None else self.rotation.turn_input(name, given)
 
     def dtype(self, name: str) -> torch.dtype:
         """Return the dtype in which the checkpoint stores a tensor of the graph."""

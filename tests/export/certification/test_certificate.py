@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rim_export
-import torch
 from rim_export.certification.comparison import compare
 from rim_export.certification.intervals import paired_difference_interval
 from rim_export.errors import CertificateError
 from rim_export.questions import CERTIFICATE_SET, LabelledQuestion
-from rim_export.recipes import rows
-from rim_export.recipes.matrices import quantize_rows
+from rim_export.recipes.matrices import QuantizedRows, RowMatrices
 from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.bundle.manifest import Head, Precision, Variant
 from rim_runtime.machine.cpu import this_cpu
@@ -69,12 +68,13 @@ def test_corrupted_tensors_fail_the_export(
     """The down projections' signs, known by their shape: what is stored may be rotated first."""
     victim = load_file(tied_checkpoint.path / "model.safetensors")["model.layers.1.mlp.down_proj.weight"].shape
 
-    def corrupt(matrix: torch.Tensor) -> torch.Tensor:
-        stored = quantize_rows(matrix)
-        return -stored if matrix.shape == victim else stored
+    honest = RowMatrices.rows
 
-    honest = rows.dequantized_weight
-    monkeypatch.setattr(rows, "dequantized_weight", lambda *of: honest(*of[:-1], replace(of[-1], rows=corrupt)))
+    def corrupt(matrices: RowMatrices, *of: Any) -> QuantizedRows:
+        stored = honest(matrices, *of)
+        return replace(stored, numbers=-stored.numbers) if stored.numbers.shape == victim else stored
+
+    monkeypatch.setattr(RowMatrices, "rows", corrupt)
     target = tmp_path / "out" / "bundle"
     with pytest.raises(CertificateError, match="otherwise than the checkpoint"):
         rim_export.export(tied_checkpoint.path, target, rim_export.ExportOptions())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints, cut, pack, round_to, search_steps
-from rim_export.recipes.gptq import compensate
+from rim_export.recipes.gptq import Feedback, compensate_blocks, compensate_rows
+from rim_export.recipes.matrices import FP8_ROWS, INT8_ROWS, NarrowType
 
 FORMS = [BlockFormat(size, zero_points) for size in (32, 128) for zero_points in ZeroPoints]
 
@@ -24,6 +25,10 @@ def inputs_that_go_together(width: int, tokens: int = 400) -> torch.Tensor:
     return (mixed + own) * torch.logspace(-1, 0.5, width)
 
 
+def compensate(matrix: torch.Tensor, moments: torch.Tensor, form: BlockFormat) -> Blocks:
+    return compensate_blocks(matrix, [Feedback.of(moments)], form)
+
+
 def rounded(matrix: torch.Tensor, moments: torch.Tensor, form: BlockFormat) -> Blocks:
     """The nearest codes, at the scales and zero points that GPTQ takes."""
     steps = search_steps(matrix, form, moments.diagonal())
@@ -31,8 +36,12 @@ def rounded(matrix: torch.Tensor, moments: torch.Tensor, form: BlockFormat) -> B
 
 
 def product_error(matrix: torch.Tensor, blocks: Blocks, moments: torch.Tensor) -> float:
+    return error_of(blocks.widened(matrix.shape[1]), matrix, moments)
+
+
+def error_of(found: torch.Tensor, matrix: torch.Tensor, moments: torch.Tensor) -> float:
     """tr(E H Eᵀ)."""
-    error = (blocks.widened(matrix.shape[1]) - matrix).double()
+    error = (found - matrix).double()
     return float(((error @ moments.double()) * error).sum())
 
 
@@ -89,3 +98,36 @@ def test_the_same_bytes_every_time() -> None:
     inputs = inputs_that_go_together(160)
     first, second = (compensate(matrix, inputs.T @ inputs, FORMS[0]) for _ in range(2))
     assert torch.equal(first.packed, second.packed)
+
+
+@pytest.mark.parametrize("kind", [INT8_ROWS, FP8_ROWS], ids=lambda kind: kind.name)
+def test_rows_err_less_than_rounded_to_the_nearest(kind: NarrowType) -> None:
+    matrix = torch.randn(40, 288, generator=torch.Generator().manual_seed(6)) * 0.05
+    inputs = inputs_that_go_together(288)
+    moments = inputs.T @ inputs
+    found, nearest = compensate_rows(matrix, [Feedback.of(moments)], kind), kind.quantize(matrix)
+    assert torch.equal(found.scales, nearest.scales)
+    assert found.numbers.dtype is kind.torch_dtype
+    assert error_of(found.widened(), matrix, moments) < 0.4 * error_of(nearest.widened(), matrix, moments)
+
+
+def test_parts_of_the_inputs_make_up_for_themselves_alone() -> None:
+    """The whole errs less than two halves, and these less than rounding to the nearest."""
+    matrix = torch.randn(24, 192, generator=torch.Generator().manual_seed(10)) * 0.05
+    inputs = inputs_that_go_together(192)
+    moments = inputs.T @ inputs
+    halves = [slice(0, 96), slice(96, 192)]
+    feedback = [Feedback.of(moments[half, half]) for half in halves]
+    errors = [
+        error_of(compensate_rows(matrix, one, INT8_ROWS).widened(), matrix, moments)
+        for one in ([Feedback.of(moments)], feedback)
+    ]
+    assert errors[0] < errors[1] < error_of(INT8_ROWS.quantize(matrix).widened(), matrix, moments)
+
+
+@pytest.mark.parametrize("kind", [INT8_ROWS, FP8_ROWS], ids=lambda kind: kind.name)
+def test_rows_of_inputs_that_do_not_go_together(kind: NarrowType) -> None:
+    matrix = torch.randn(9, 144, generator=torch.Generator().manual_seed(7)).bfloat16()
+    matrix[3] = 0
+    found = compensate_rows(matrix, [Feedback.of(torch.diag(torch.logspace(-3, 3, 144)))], kind)
+    assert torch.equal(found.numbers.float(), kind.quantize(matrix).numbers.float())

@@ -154,7 +154,7 @@ def test_compensation_lowers_the_errors_of_products(
     moments = Moments()
     layer.advance(model.embed(prompts.prompts), moments.add)
     for name, linear in layer.linears.items():
-        matrix, seen = rows_first(linear), moments.of(name)
+        matrix, seen = rows_first(linear), torch.block_diag(*moments.sums(name))
         nearest = pack(round_to(cut(matrix, FORM.size), found[name].steps), found[name].steps)
         errors = [one.widened(matrix.shape[1]) - matrix for one in (found[name], nearest)]
         ours, theirs = (float(((error @ seen) * error).sum()) for error in errors)

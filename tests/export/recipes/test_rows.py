@@ -6,15 +6,15 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from rim_export.graph.edit import replace_node
-from rim_export.recipes import fp8, int8
-from rim_export.recipes.rows import Grid, RowNormalizer
+from rim_export.recipes.matrices import FP8_ROWS, INT8_ROWS, NarrowType
+from rim_export.recipes.rows import RowNormalizer
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 
 INPUTS = 3
 WEIGHT = np.array([[1.0, 0.0], [10.0, 1.0], [100.0, 0.0]], np.float32)
 
 
-def products_by_row(grid: Grid, activations: np.ndarray, count: int = 1) -> list[np.ndarray]:
+def products_by_row(kind: NarrowType, activations: np.ndarray, count: int = 1) -> list[np.ndarray]:
     """Return `count` products of the same activations by the same weight, one after the other in one graph."""
     floats = ir.TensorType(ir.DataType.FLOAT)
     rows = ir.Value(name="rows", shape=ir.Shape([len(activations), INPUTS]), type=floats)
@@ -34,7 +34,7 @@ def products_by_row(grid: Grid, activations: np.ndarray, count: int = 1) -> list
         opset_imports={"": 23},
         name="rows",
     )
-    normalizer = RowNormalizer(graph, grid)
+    normalizer = RowNormalizer(graph, kind)
     for node in plain:
         replace_node(node, normalizer.multiply(node, rows, weight))
     return run(ir.Model(graph, ir_version=11), activations)
@@ -48,29 +48,29 @@ def run(model: ir.Model, activations: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("grid", "unit"),
+    ("kind", "unit"),
     [
         # Of the row's largest: 1/2 is level 63.5 of 127, which goes to the even 64; 1/5 is level 25.4.
-        (int8.GRID, [64 / 127, -1.0, 25 / 127]),
+        (INT8_ROWS, [64 / 127, -1.0, 25 / 127]),
         # 1/5 is 89.6 of 448, and E4M3 has 88 and 96 there.
-        (fp8.GRID, [1 / 2, -1.0, 88 / 448]),
+        (FP8_ROWS, [1 / 2, -1.0, 88 / 448]),
     ],
     ids=["int8", "fp8"],
 )
 @pytest.mark.parametrize("size", [2.0**-20, 1.0, 40.0, 2.0**20])
-def test_a_row_by_hand_whatever_its_size(grid: Grid, unit: list[float], size: float) -> None:
+def test_a_row_by_hand_whatever_its_size(kind: NarrowType, unit: list[float], size: float) -> None:
     """Its neighbours are of other sizes, and empty."""
     activations = np.array([[3.0, 1.0, 2.0], [size / 2, -size, size / 5], [0.0, 0.0, 0.0]])
-    (found,) = products_by_row(grid, activations)
+    (found,) = products_by_row(kind, activations)
     np.testing.assert_allclose(found[1], size * (np.array(unit) @ WEIGHT), rtol=1e-6)
     assert not found[2].any()
 
 
-@pytest.mark.parametrize("grid", [int8.GRID, fp8.GRID], ids=["int8", "fp8"])
-def test_more_products_of_one_activation_are_bit_for_bit_the_first(grid: Grid) -> None:
+@pytest.mark.parametrize("kind", [INT8_ROWS, FP8_ROWS], ids=["int8", "fp8"])
+def test_more_products_of_one_activation_are_bit_for_bit_the_first(kind: NarrowType) -> None:
     """Their scales differ, so that ONNX Runtime does not merge them; powers of two keep that exact."""
     activations = np.random.default_rng(0).normal(size=(64, INPUTS))
-    first, *others = products_by_row(grid, activations, count=4)
+    first, *others = products_by_row(kind, activations, count=4)
     for other in others:
         np.testing.assert_array_equal(other, first)
     peaks = np.abs(activations).max(axis=1, keepdims=True)
