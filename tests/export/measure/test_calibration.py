@@ -160,7 +160,12 @@ def test_what_is_measured(tied_checkpoint: TinyCheckpoint) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"calibration": Path("x"), "precision": Precision.INT8}, "measures no activations"),
+        ({"calibration": Path("x"), "precision": Precision.FP32}, "measures no activations"),
+        (
+            {"calibration": Path("x"), "precision": Precision.INT8, "rounding": rim_export.Rounding.NEAREST},
+            "measures no activations",
+        ),
+        ({"precision": Precision.FP32, "rounding": rim_export.Rounding.NEAREST}, "rounding nearest was chosen"),
         ({"smooth": True, "precision": Precision.FP8}, "smooth was chosen, but the precision is fp8"),
         ({"block_size": 32}, "block_size 32 was chosen, but the precision is int8"),
         ({"block_size": 48, "precision": Precision.INT4}, "block_size is 48, expected 32 or 128"),
