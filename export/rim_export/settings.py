@@ -23,8 +23,8 @@ _WIDER = {
     Precision.NVFP4: Precision.FP8,
 }
 """The next precision that comes closer to the checkpoint."""
-_NARROW = (Precision.INT8, Precision.FP8, Precision.INT4)
-"""Precisions whose weights `Rounding` rounds."""
+ROUNDED = (Precision.INT8, Precision.FP8, Precision.INT4)
+"""Precisions whose weights are rounded as `Rounding` says."""
 _INT4_COST = (
     "int4 is coarse: of SmolLM2-135M's most likely next tokens it keeps 86 in 100 in blocks of 32, "
     "82 in blocks of 128. docs/precisions.md says more."
@@ -141,7 +141,7 @@ class ExportOptions:
     @property
     def calibrates(self) -> bool:
         """Whether activations are measured."""
-        rounds = self.rounding is Rounding.GPTQ and (self.for_gpus or self.precision in _NARROW)
+        rounds = self.rounding is Rounding.GPTQ and (self.for_gpus or self.precision in ROUNDED)
         return rounds or self.must_calibrate
 
     @property
@@ -195,7 +195,7 @@ class ExportOptions:
         self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
         self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
         self._check_belongs(f"block_size {self.block_size}", self.block_size != DEFAULT_BLOCK_SIZE, Precision.INT4)
-        if self.rounding is not Rounding.GPTQ and self.precision not in _NARROW and not self.for_gpus:
+        if self.rounding is not Rounding.GPTQ and self.precision not in ROUNDED and not self.for_gpus:
             raise InputError(
                 f"rounding {self.rounding} was chosen, but {self.precision} rounds no weights to fewer bits. "
                 "Leave it out."

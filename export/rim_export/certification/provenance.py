@@ -11,7 +11,7 @@ from rim_runtime.bundle.manifest import Precision
 
 from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.recipe import Recipe
-from rim_export.settings import Activations, ExportOptions
+from rim_export.settings import ROUNDED, Activations, ExportOptions, Rounding
 from rim_export.weights.rotation import Basis, Rotation
 
 
@@ -34,7 +34,10 @@ def describe_recipe(
         told["activations"] = options.activations.value
         if options.activations is Activations.TENSOR:
             told["ranges"] = options.ranges.value
-    if measured_on is not None and recipe.precision is options.precision:
+    compensated = measured_on is not None and options.rounding is Rounding.GPTQ and recipe.precision in ROUNDED
+    if recipe.precision in ROUNDED:
+        told["rounding"] = str(Rounding.GPTQ if compensated else Rounding.NEAREST)
+    if measured_on is not None and (compensated or recipe.precision is options.precision):
         told["calibration"] = {
             "name": measured_on.name,
             "sha256": measured_on.sha256,

@@ -13,7 +13,7 @@ from rim_export.recipes.int8 import INT8
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rotated import rotated
 from rim_export.recipes.tables import INT8_TABLE
-from rim_export.settings import Activations, ExportOptions, RangeMethod
+from rim_export.settings import Activations, ExportOptions, RangeMethod, Rounding
 from rim_export.weights.model_weights import Smoothing
 from rim_export.weights.rotation import Basis, Rotation, Turn
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
@@ -29,11 +29,19 @@ def recipe(precision: Precision) -> Recipe:
 @pytest.mark.parametrize(
     ("precision", "options", "measured", "told"),
     [
-        (Precision.INT8, {}, None, {}),
-        (Precision.INT4, {"block_size": 32}, None, {"block_size": 32}),
-        (Precision.FP8, {}, MEASURED, {"activations": "tensor", "ranges": "max"} | ON),
-        (Precision.FP8, {"ranges": RangeMethod.MSE}, MEASURED, {"activations": "tensor", "ranges": "mse"} | ON),
-        (Precision.FP8, {"activations": Activations.ROW}, None, {"activations": "row"}),
+        (Precision.INT8, {}, None, {"rounding": "nearest"}),
+        (Precision.INT8, {}, MEASURED, {"rounding": "gptq"} | ON),
+        (Precision.INT8, {"smooth": True, "rounding": Rounding.NEAREST}, MEASURED, {"rounding": "nearest"} | ON),
+        (Precision.BF16, {}, None, {}),
+        (Precision.INT4, {"block_size": 32}, None, {"block_size": 32, "rounding": "nearest"}),
+        (Precision.FP8, {}, MEASURED, {"activations": "tensor", "ranges": "max", "rounding": "gptq"} | ON),
+        (
+            Precision.FP8,
+            {"ranges": RangeMethod.MSE},
+            MEASURED,
+            {"activations": "tensor", "ranges": "mse", "rounding": "gptq"} | ON,
+        ),
+        (Precision.FP8, {"activations": Activations.ROW}, None, {"activations": "row", "rounding": "nearest"}),
     ],
 )
 def test_every_option_is_told(
@@ -71,6 +79,7 @@ def test_a_rotation_is_told_in_words() -> None:
     assert list(fewer["rotation"]) == ["residual stream"], "only what is turned"
 
 
-def test_the_cpus_variant_beside_one_for_gpus_was_not_measured() -> None:
-    found = describe_recipe(recipe(Precision.INT8), ExportOptions(precision=Precision.FP16), MEASURED)
-    assert "calibration" not in found
+def test_the_cpus_variant_beside_one_for_gpus_was_measured_if_its_weights_were_compensated() -> None:
+    for rounding, told in ((Rounding.GPTQ, True), (Rounding.NEAREST, False)):
+        options = ExportOptions(precision=Precision.FP16, rounding=rounding)
+        assert ("calibration" in describe_recipe(recipe(Precision.INT8), options, MEASURED)) is told
