@@ -27,11 +27,19 @@ if TYPE_CHECKING:
     )
     from rim_export.pipeline import ExportReport, export
     from rim_export.preflight import check_request
-    from rim_export.settings import Activations, ExportOptions, RangeMethod, Rounding, default_precision
+    from rim_export.settings import (
+        Activations,
+        AnswerForm,
+        ExportOptions,
+        RangeMethod,
+        Rounding,
+        default_precision,
+    )
 
 __all__ = [
     "DEFAULT_MODEL",
     "Activations",
+    "AnswerForm",
     "CalibrationError",
     "Certificate",
     "CertificateError",
@@ -68,7 +76,14 @@ _HOMES = {
     ),
     "rim_export.pipeline": ("ExportReport", "export"),
     "rim_export.preflight": ("check_request",),
-    "rim_export.settings": ("Activations", "ExportOptions", "RangeMethod", "Rounding", "default_precision"),
+    "rim_export.settings": (
+        "Activations",
+        "AnswerForm",
+        "ExportOptions",
+        "RangeMethod",
+        "Rounding",
+        "default_precision",
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rim_runtime.bundle.folder import CERTIFICATE, GOLDEN, TOKENIZER, Bundle, file_entries, save_manifest
 from rim_runtime.bundle.manifest import Limits, Manifest, Source
+from rim_runtime.bundle.roles import Decoding, optional_entries
 from rim_runtime.bundle.widened import WIDENED
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.cpu import this_cpu
@@ -24,6 +25,7 @@ from rim_export.certification.evaluation import check_prompts
 from rim_export.certification.evidence import few_questions_note, require_enough
 from rim_export.certification.golden import MOST as MOST_GOLDEN
 from rim_export.certification.provenance import describe_recipe
+from rim_export.certification.text import ProvenDecoders, TextProof, prove_decoders, text_prompts
 from rim_export.certification.trials import write_report
 from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.checkpoint.added_words import refuse_added_words
@@ -36,8 +38,10 @@ from rim_export.checkpoint.prompt import (
     letter_ids,
 )
 from rim_export.checkpoint.template import read_template, template_date
+from rim_export.decoder_writer import DecoderWriter, decoding_of
 from rim_export.errors import CalibrationError, CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
+from rim_export.graph.decoder import convert_decoder
 from rim_export.preflight import check_request
 from rim_export.progress import Progress, silent
 from rim_export.question_sets import (
@@ -47,7 +51,7 @@ from rim_export.question_sets import (
     read_certificate_questions,
 )
 from rim_export.questions import CALIBRATION_SET, CERTIFICATE_SET
-from rim_export.settings import ExportOptions
+from rim_export.settings import AnswerForm, ExportOptions
 from rim_export.tensorrt.plans import BuiltPlans, PlanRequest, build_plans, check_plan_request
 from rim_export.variant_writer import VariantWriter
 from rim_export.variants import ChosenRecipes, choose_recipes
@@ -97,9 +101,11 @@ def export(
         chosen = choose_recipes(weights, options, measured_on, tell)
         writer = VariantWriter(unbound, weights, bundle, tell)
         proven = _prove(writer, encoder, questions, chosen, options)
-        certificate = _write_proof(bundle, source, _Asked(questions, measured_on), chosen, proven, options)
+        decoders = _prove_decoders(writer, encoder, questions, chosen, proven, options)
+        asked = _Asked(questions, measured_on)
+        certificate = _write_proof(bundle, source, asked, chosen, proven, decoders, options)
         built = build_plans(bundle, proven.variants, plan_request, tell)
-        manifest = _write_manifest(bundle, proven, built)
+        manifest = _write_manifest(bundle, source, proven, decoders, built)
     notes = (
         *cleared,
         *source.notes,
@@ -120,6 +126,7 @@ class _Source:
     contract: PromptContract
     letters: Mapping[str, int]
     limits: Limits
+    decoding: Decoding | None
     notes: tuple[str, ...]
 
 
@@ -142,7 +149,9 @@ def _read(checkpoint: Checkpoint, options: ExportOptions) -> _Source:
     _check_ids(checkpoint, contract, letters)
     seam = letter_seam_note(tokenizer, contract.prefix_text, letters)
     notes = (*notes, *((seam,) if seam else ()))
-    return _Source(checkpoint, tokenizer, contract, letters, _limits(checkpoint, contract, options), notes)
+    limits = _limits(checkpoint, contract, options)
+    decoding = decoding_of(checkpoint, tokenizer) if options.answers is AnswerForm.TEXT else None
+    return _Source(checkpoint, tokenizer, contract, letters, limits, decoding, notes)
 
 
 def _check_ids(checkpoint: Checkpoint, contract: PromptContract, letters: Mapping[str, int]) -> None:
@@ -251,6 +260,25 @@ def _prove(
     return proven
 
 
+def _prove_decoders(
+    writer: VariantWriter,
+    encoder: PromptEncoder,
+    questions: CertificateQuestions,
+    chosen: ChosenRecipes,
+    proven: ProvenVariants,
+    options: ExportOptions,
+) -> ProvenDecoders:
+    """Write and prove the variants' decoders, if text was asked for."""
+    if options.answers is AnswerForm.LETTERS:
+        return ProvenDecoders()
+    checkpoint, tell = writer.weights.checkpoint, writer.tell
+    tell("Converting the decoder", 0.0)
+    unbound = convert_decoder(checkpoint.load_config(), checkpoint.sizes)
+    prompts = text_prompts(encoder, [question.text for question in questions.parts.certified])
+    proof = TextProof(writer.weights, prompts, options.max_flips == 1.0, tell)
+    return prove_decoders(DecoderWriter(unbound, writer.weights, writer.bundle), proof, proven, chosen.recipes)
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What an export's questions were."""
@@ -265,6 +293,7 @@ def _write_proof(
     asked: _Asked,
     chosen: ChosenRecipes,
     proven: ProvenVariants,
+    decoders: ProvenDecoders,
     options: ExportOptions,
 ) -> Certificate:
     """Write the golden questions and the certificate."""
@@ -285,6 +314,7 @@ def _write_proof(
         checkpoint_files=source.checkpoint.files_sha256(),
         tools=bundle.manifest.tools,
         processor=this_cpu().fingerprint,
+        text=decoders.comparisons,
     )
     golden = "".join(f"{row.to_json()}\n" for row in proven.golden)
     (bundle.path / GOLDEN).write_text(golden, encoding="utf-8")
@@ -292,9 +322,13 @@ def _write_proof(
     return certificate
 
 
-def _write_manifest(bundle: Bundle, proven: ProvenVariants, built: BuiltPlans) -> Manifest:
+def _write_manifest(
+    bundle: Bundle, source: _Source, proven: ProvenVariants, decoders: ProvenDecoders, built: BuiltPlans
+) -> Manifest:
     files = file_entries(bundle.path)
     optional = dict(bundle.manifest.optional) | ({WIDENED: proven.widened} if proven.widened else {})
+    if source.decoding:
+        optional |= optional_entries(decoders.graphs, source.decoding)
     manifest = replace(
         bundle.manifest, variants=proven.variants, files=files, plans=built.plans, optional=optional
     )

@@ -81,6 +81,15 @@ def default_precision(engine: EngineName) -> Precision:
     return _SUITED.get(engine, Precision.INT8)
 
 
+class AnswerForm(StrEnum):
+    """What a bundle answers with."""
+
+    LETTERS = "letters"
+    """The letter of an offered option, in one pass."""
+    TEXT = "text"
+    """Letters, and text: a decoder is written too."""
+
+
 @dataclass(frozen=True)
 class ExportOptions:
     """The options of an export; None takes what the checkpoint says."""
@@ -92,6 +101,8 @@ class ExportOptions:
     first; for `trt`, plans are built too."""
     targets: tuple[str, ...] = ()
     """trt: GPUs that plans are built for, as in `sm_89`; empty: the default ones that support the precision."""
+    answers: AnswerForm = AnswerForm.LETTERS
+    """What the bundle answers with."""
     head: Head = Head.LETTERS
     """Rows of the output projection in the graph."""
     blocks: int | None = None
@@ -191,6 +202,7 @@ class ExportOptions:
             sizes = " or ".join(str(int(size)) for size in BlockSize)
             raise InputError(f"block_size is {self.block_size}, expected {sizes}.")
         self._check_engine()
+        self._check_answers()
         self._check_belongs("smooth", self.smooth, Precision.INT8)
         self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
         self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
@@ -228,6 +240,13 @@ class ExportOptions:
             raise InputError(
                 f"targets were chosen ({', '.join(self.targets)}), but only the engine trt builds plans. "
                 "Add --engine trt, or leave them out."
+            )
+
+    def _check_answers(self) -> None:
+        if self.answers is AnswerForm.TEXT and self.for_gpus:
+            raise InputError(
+                f"answers text were chosen, but decoders are for CPUs alone: {self.precision} for "
+                f"{self.engine} would have none. Leave --engine out and take int8, int4, fp8 or fp32."
             )
 
     def _check_belongs(self, option: str, chosen: bool, precision: Precision) -> None:

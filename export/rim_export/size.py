@@ -9,7 +9,7 @@ from rim_runtime.engines.names import EngineName
 
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.tensors import in_layer
-from rim_export.settings import ExportOptions, dialects_of
+from rim_export.settings import AnswerForm, ExportOptions, dialects_of
 
 _MATRICES = {
     Precision.FP32: 4.0,
@@ -33,8 +33,8 @@ def estimated_bytes(checkpoint: Checkpoint, options: ExportOptions) -> int:
     table, matrices = _weights(checkpoint, options.head)
     forms = (options.dialect,) if options.dialect else dialects_of(options.precision)
     if not options.for_gpus:
-        of_table = _TABLE.get(options.precision, _TABLE_ELSEWHERE) * table
-        return sum(int(matrices * _a_weight(options, form) + of_table) for form in forms)
+        rest = _TABLE.get(options.precision, _TABLE_ELSEWHERE) * table + _lm_head(table, options)
+        return sum(int(matrices * _a_weight(options, form) + rest) for form in forms)
     for_cpus = int(matrices * _MATRICES[Precision.INT8] + table * _TABLE[Precision.INT8])
     ours = int(matrices * _a_weight(options, Dialect.PORTABLE) + table * _TABLE_ELSEWHERE)
     copies = 2 if options.engine is EngineName.TRT else 1  # a plan holds the weights again
@@ -48,6 +48,13 @@ def _weights(checkpoint: Checkpoint, head: Head) -> tuple[int, int]:
     layers = [name for name in files.tensors if in_layer(name)]
     matrices = sum(math.prod(files.shape(name) or ()) for name in layers)
     return table, matrices + (table if head is Head.FULL else 0)
+
+
+def _lm_head(table: int, options: ExportOptions) -> float:
+    """Return the bytes of a decoder's output projection, which is int8 beside int4's matrices."""
+    if options.answers is AnswerForm.LETTERS:
+        return 0.0
+    return table * max(_MATRICES[options.precision], 1.0)
 
 
 def _a_weight(options: ExportOptions, form: Dialect) -> float:

@@ -9,7 +9,7 @@ from rim_runtime.bundle.manifest import Compute, Variant
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.progress import Progress
-from rim_export.recipes.recipe import Form, Recipe, Widened, bind
+from rim_export.recipes.recipe import Recipe, Widened, bind, in_form
 from rim_export.tensorrt.lint import require_legal
 from rim_export.weights.files import write_graph
 from rim_export.weights.model_weights import ModelWeights
@@ -34,8 +34,7 @@ class VariantWriter:
         Raises GraphRuleError if a graph for GPUs is not legal for TensorRT.
         """
         unbound = replace(self.unbound, model=self.unbound.model.clone())
-        wide, finer = (_with(widened, form) for form in (Form.WIDE, Form.FINER))
-        bind(recipe, unbound, self.weights, wide, finer)
+        bind(recipe, unbound, self.weights, *in_form(widened))
         if recipe.compute is not Compute.FP32:
             require_legal(unbound.model, recipe.name)
         graph, data = f"model.{recipe.name}.onnx", f"model.{recipe.name}.onnx.data"
@@ -53,7 +52,3 @@ class VariantWriter:
             dialect=recipe.dialect,
             compute=recipe.compute,
         )
-
-
-def _with(widened: Widened, form: Form) -> frozenset[str]:
-    return frozenset(name for name, chosen in widened.items() if chosen is form)

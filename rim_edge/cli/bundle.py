@@ -167,6 +167,7 @@ def _opened(name: str | None) -> Iterator[Bundle | PackedBundle]:
 def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
     import dataclasses
 
+    from rim_runtime.bundle.roles import abilities
     from rim_runtime.bundle.trust import is_trusted
     from rim_runtime.bundle.widened import widened_parts
 
@@ -181,6 +182,7 @@ def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
         "memory_tokens": manifest.prompt.memory_tokens,
         "prefix": manifest.prompt.prefix_text,
         "letters": "".join(manifest.letters),
+        "answers": list(abilities(manifest)),
         "limits": dataclasses.asdict(manifest.limits),
         "variants": [
             dataclasses.asdict(variant)

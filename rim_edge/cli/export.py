@@ -16,6 +16,7 @@ from rim_export.settings import (
     DEFAULT_BLOCK_SIZE,
     DEFAULT_MAX_LENGTH,
     Activations,
+    AnswerForm,
     BlockSize,
     RangeMethod,
     Rounding,
@@ -71,6 +72,15 @@ TargetOption = Annotated[
         metavar="NAME",
         help="trt: a GPU to build for, as sm_89; repeat it for each.",
         show_default="sm_86, sm_89, sm_120",
+        rich_help_panel=MODEL,
+    ),
+]
+AnswersOption = Annotated[
+    AnswerForm,
+    typer.Option(
+        "--answers",
+        metavar="NAME",
+        help=f"{listed(AnswerForm)}; text adds a decoder over the same weights, for CPUs.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -240,6 +250,7 @@ RoundingOption = Annotated[
     Rounding,
     typer.Option(
         "--rounding",
+        metavar="NAME",
         help=f"int8, fp8, int4: how weights are rounded, {listed(Rounding)}; nearest takes less time.",
         rich_help_panel=QUANTIZATION,
     ),
@@ -260,6 +271,7 @@ def export(
     precision: PrecisionOption = None,
     engine: EngineOption = EngineName.AUTO,
     target: TargetOption = None,
+    answers: AnswersOption = AnswerForm.LETTERS,
     blocks: BlocksOption = None,
     memory_tokens: MemoryTokensOption = None,
     prefix: PrefixOption = None,
@@ -300,6 +312,7 @@ def export(
         precision=precision or rim_export.default_precision(engine),
         engine=engine,
         targets=tuple(target or ()),
+        answers=answers,
         head=head,
         blocks=blocks,
         memory_tokens=memory_tokens,

@@ -69,6 +69,25 @@ def test_the_path_from_a_checkpoint_to_an_answer(run: Run, checkpoint: Path, own
     assert f"{target} already exists, expected a new path. To use it: rim-edge bundle use tiny-rim" in again.err
 
 
+@pytest.mark.slow
+def test_text_adds_a_decoder(run: Run, checkpoint: Path, own_home: Path, tmp_path: Path) -> None:
+    target = str(tmp_path / "text")
+    wanted = ("--max-flips", "1", "--precision", "fp32", "--answers", "text")
+    done = run("export", "--model", str(checkpoint), "-o", target, *wanted)
+    assert done.code == 0, done.err
+    assert "fp32 writes 96 of 96 tokens like the checkpoint" in done.out
+    body = run("bundle", "info", target, "--json").json
+    assert body["answers"] == ["letter", "text"]
+    assert [entry["tokens"] for entry in body["certificate"]["text"]] == [96]
+    assert "text, from the same weights" in run("bundle", "info", target).out
+    assert run("bundle", "verify", target).code == 0
+    refused = run(
+        "export", "--model", str(checkpoint), "-o", f"{target}-2", "--engine", "trt", "--answers", "text"
+    )
+    assert (refused.code, refused.out) == (2, "")
+    assert "decoders are for CPUs alone" in refused.err
+
+
 def test_an_export_elsewhere_leaves_the_default_alone(
     run: Run, demo_bundle: Path, make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,24 @@ class VariantCertificate:
 
 
 @dataclass(frozen=True)
+class TextCertificate:
+    """How the text of one variant's decoder compares with the checkpoint's (text.py)."""
+
+    variant: str
+    """The variant's name."""
+    questions: int
+    """Questions that it answered."""
+    tokens: int
+    """Tokens of all answers."""
+    changed: int
+    """Tokens in whose place the checkpoint writes another."""
+    near_ties: int
+    """Those of them where the checkpoint's two likeliest tokens are nearly tied (NEAR_TIE)."""
+    mean_kl: float
+    """Mean KL divergence of the checkpoint's distribution of each token from the decoder's, nats."""
+
+
+@dataclass(frozen=True)
 class Certificate:
     """The bundle's `certificate.json`."""
 
@@ -112,6 +130,14 @@ class Certificate:
     processor: str = ""
     """What it was computed on."""
 
+    text: tuple[TextCertificate, ...] = ()
+    """One entry per decoder; not written where there is none."""
+
+    def body(self) -> dict[str, Any]:
+        """Return it as JSON's values."""
+        found = dataclasses.asdict(self)
+        return found if self.text else {name: value for name, value in found.items() if name != "text"}
+
     def to_json(self) -> str:
         """Return the text of `certificate.json`."""
-        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self.body(), indent=1, ensure_ascii=False) + "\n"

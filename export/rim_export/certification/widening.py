@@ -32,7 +32,7 @@ from rim_export.certification.steps import Widening, measured_steps, named
 from rim_export.certification.trials import Trial, trials_of
 from rim_export.errors import CertificateError, VariantRefusedError
 from rim_export.question_parts import QuestionParts
-from rim_export.recipes.recipe import Recipe
+from rim_export.recipes.recipe import Recipe, Widened
 from rim_export.variant_writer import VariantWriter
 
 
@@ -52,6 +52,8 @@ class ProvenVariants:
     """Every attempt, those that failed as well."""
     widened: Mapping[str, Mapping[str, str]]
     """What was kept wider, by the variants' names, as the manifest says it; variants without any are left out."""
+    parts: tuple[Widened, ...]
+    """The same for each variant, as its graph says it."""
 
 
 def prove_variants(
@@ -81,6 +83,7 @@ def prove_variants(
         notes=(*why, *(note for attempts in proven for note in _cost(attempts))),
         trials=trials_of(evaluation, proven),
         widened={one.variant.name: one.widened for one in last if one.widened},
+        parts=tuple(one.widening.parts if one.widening else {} for one in last),
     )
 
 

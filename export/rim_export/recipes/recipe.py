@@ -41,6 +41,12 @@ Widened = Mapping[str, Form]
 """What is kept wider, by the names of the graph's weights."""
 
 
+def in_form(widened: Widened) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the weights that are wide, and those that are finer."""
+    wide = frozenset(name for name, form in widened.items() if form is Form.WIDE)
+    return wide, frozenset(widened) - wide
+
+
 @dataclass(frozen=True)
 class Table:
     """A form of the embedding table."""

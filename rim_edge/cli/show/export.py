@@ -55,7 +55,7 @@ def export_body(report: ExportReport, *, as_default: bool) -> dict[str, object]:
         "bytes": sum(entry.bytes for entry in report.manifest.files.values()),
         "seconds": report.seconds,
         "notes": report.notes,
-        "certificate": asdict(report.certificate),
+        "certificate": report.certificate.body(),
     }
 
 
@@ -76,6 +76,9 @@ def print_export(report: ExportReport, *, as_default: bool) -> None:
             out.print(f"  {right} with a known answer; the checkpoint on {tenths(variant.reference_accuracy)}")
         if variant.widened:
             out.print(f"  kept wider ({counted(variant.widened)}): {in_words(variant.widened)}")
+    for text in report.certificate.text:
+        same = text.tokens - text.changed
+        out.print(f"  {text.variant} writes {same:,} of {text.tokens:,} tokens like the checkpoint")
     out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
     path = "" if as_default else f" --bundle {report.bundle}"
     told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'

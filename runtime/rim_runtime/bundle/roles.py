@@ -91,7 +91,8 @@ class Decoding:
     def is_possible(self) -> bool:
         """Whether a model can have these values."""
         sizes = (self.layers, self.key_value_heads, self.head_size, self.width, self.vocabulary)
-        ids = (*self.stop_ids, *self.control_ids, *(int(key) if key.isdecimal() else -1 for key in self.shown_tokens))
+        shown = [int(key) if key.isdecimal() else -1 for key in self.shown_tokens]
+        ids = (*self.stop_ids, *self.control_ids, *shown)
         return min(sizes) > 0 and bool(self.stop_ids) and all(0 <= one < self.vocabulary for one in ids)
 
 
