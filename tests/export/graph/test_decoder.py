@@ -24,9 +24,11 @@ from rim_export.weights.model_weights import ModelWeights
 from rim_export.weights.rotatable import rotation_of
 from rim_runtime.bundle.manifest import Head, Precision
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
+from transformers import AutoModelForCausalLM
 
 from tests.export.conftest import TinyCheckpoint
 from tests.export.families import FAMILIES
+from tests.places import DEMO_PACKAGE
 
 TOKENS = 20
 EXACT = 1e-4
@@ -62,9 +64,14 @@ class Case:
         return found
 
 
-@pytest.fixture(scope="module", params=["gpt2", "llama3", "qwen3"])
+@pytest.fixture(scope="module", params=["gpt2", "llama3", "qwen3", pytest.param("demo", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    tiny = FAMILIES[request.param].build(tmp_path_factory.mktemp("decoder") / request.param)
+    """The demo has six trained layers; the others are tiny and random."""
+    if request.param == "demo":
+        model = AutoModelForCausalLM.from_pretrained(DEMO_PACKAGE / "checkpoint", dtype=torch.float32).eval()
+        tiny = TinyCheckpoint(DEMO_PACKAGE / "checkpoint", model, None)
+    else:
+        tiny = FAMILIES[request.param].build(tmp_path_factory.mktemp("decoder") / request.param)
     checkpoint = Checkpoint.open(tiny.path)
     weights = ModelWeights(checkpoint, {"A": 40, "B": 41}, Head.LETTERS)
     unbound = convert_decoder(checkpoint.load_config(), checkpoint.sizes)
