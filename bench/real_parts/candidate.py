@@ -26,6 +26,8 @@ class Candidate:
     """The files that answer a question; their bytes are its size."""
     ours: bool = False
     """Whether it is ours."""
+    exams: bool = False
+    """Whether it answers the medical questions: two minutes each in fp32."""
     note: str = ""
     """What a reader must know."""
 

@@ -56,7 +56,8 @@ def measure_letters(setting: Setting, candidates: Sequence[Candidate], reference
             found["edit_differs"] = letters.edit_differs(setting, candidate, asked[ALL_BLOCKS][0])
         return found
 
-    return _row_by_row(setting, "letters", str(setting.questions), candidates, measure)
+    examined = [candidate for candidate in candidates if candidate.exams]
+    return _row_by_row(setting, "letters", str(setting.questions), examined, measure)
 
 
 def measure_time(setting: Setting, candidates: Sequence[Candidate]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def _candidate(setting: Setting, name: str, options: rim_export.ExportOptions) -
         our_worker_environment(setting.place),
         lambda: weight_files(folder / LETTERS),
         ours=True,
+        exams=True,
     )
 
 

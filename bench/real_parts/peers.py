@@ -41,6 +41,12 @@ class OnnxTool:
     """What a reader must know."""
 
 
+LISTS = BENCH / "cpu_parts" / "peers"
+PINS = {
+    name: tuple(line for line in (LISTS / f"{name}.txt").read_text().split() if "==" in line)
+    for name in ("llama_cpp", "nncf", "optimum")
+}
+"""What each environment of the comparators holds."""
 TOOLS = {
     ORT: OnnxTool("quantize_ort.py", "onnx", "answer_onnx.py", None, note="quantize_dynamic, per channel"),
     "optimum avx512_vnni": OnnxTool(
@@ -81,6 +87,7 @@ def _tool_candidate(setting: Setting, name: str, tool: OnnxTool) -> Candidate:
         (_python(setting, answering), str(WORKERS / tool.answering), *(str(models[graph]) for graph in GRAPHS)),
         _environment(setting, answering),
         lambda: tuple(folder.glob(f"{LETTERS}.*")),
+        exams=name == ORT,
         note=tool.note,
     )
 
@@ -114,7 +121,7 @@ def _made_by_tool(setting: Setting, folder: Path, models: dict[str, Path], tool:
             measured[graph] = run_measured(command, _environment(setting, tool.environment), log)
         return _figures(measured)
 
-    pins = [BENCH / "cpu_parts" / "peers" / f"{tool.environment}.txt"] if tool.environment else []
+    pins = [LISTS / f"{tool.environment}.txt"] if tool.environment else []
     return make_once(folder, f"{hash_files(WORKERS / tool.script, *pins)} of {figures['recipe']}", make)
 
 
@@ -137,7 +144,7 @@ def _llama_candidate(setting: Setting, kind: str) -> Candidate:
         command = [python, str(WORKERS / "make_llama_gguf.py"), str(setting.rim_checkpoint), str(model), kind]
         return _figures({kind: run_measured(command, worker_environment(), setting.place.log(folder.name))})
 
-    files = (WORKERS / "make_llama_gguf.py", BENCH / "cpu_parts" / "peers" / "llama_cpp.txt")
+    files = (WORKERS / "make_llama_gguf.py", LISTS / "llama_cpp.txt")
     return Candidate(
         name,
         lambda: make_once(folder, f"{hash_files(*files)} of {setting.rim_checkpoint.stat().st_mtime_ns}", make),

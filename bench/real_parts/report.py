@@ -11,6 +11,7 @@ from harness.machine import describe_machine
 from harness.made import read_figures
 from real_parts.candidate import Candidate
 from real_parts.measuring import ALL_BLOCKS, NO_BLOCKS, PARTS, read_part
+from real_parts.peers import PINS
 from real_parts.setting import SEED, Setting
 
 
@@ -45,6 +46,7 @@ def result_of(setting: Setting, candidates: Sequence[Candidate]) -> dict[str, An
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "revision": revision(),
         "machine": describe_machine(),
+        "pins": PINS,
         "seed": SEED,
         "text": setting.text.name,
         "prompt_tokens": parts["time"].get("prompt_tokens"),
