@@ -14,9 +14,11 @@ import rim_export
 import torch
 from rim_export.certification.decoder_session import DecoderSession
 from rim_export.certification.text import TOKENS, compare_text, text_prompts
+from rim_export.checkpoint.folder import Checkpoint
 from rim_export.errors import CertificateError, CheckpointError
 from rim_export.questions import CERTIFICATE_SET
 from rim_export.settings import AnswerForm
+from rim_export.size import estimated_bytes
 from rim_runtime import Engine, InputError
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Precision
@@ -150,13 +152,21 @@ def test_a_decoder_that_writes_something_else_is_refused(
 def test_near_ties_are_counted_apart() -> None:
     theirs = np.array([[0.0, 1.0, 1.05], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
     ours = np.array([[0.0, 1.1, 1.05], [0.0, 4.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
-    found = compare_text("it", ours, theirs)
+    found = compare_text("it", 1, ours, theirs)
     assert (found.tokens, found.changed, found.near_ties) == (3, 2, 1)
     assert found.mean_kl > 0
-    assert compare_text("it", theirs, theirs).mean_kl == 0
+    assert compare_text("it", 1, theirs, theirs).mean_kl == 0
     ours[0, 0] = np.nan
     with pytest.raises(CertificateError, match="not finite"):
-        compare_text("it", ours, theirs)
+        compare_text("it", 1, ours, theirs)
+
+
+def test_the_output_projection_counts_as_disk_space(checkpoint: TinyCheckpoint) -> None:
+    opened = Checkpoint.open(checkpoint.path)
+    letters = rim_export.ExportOptions(precision=Precision.FP32)
+    text = rim_export.ExportOptions(precision=Precision.FP32, answers=AnswerForm.TEXT)
+    more = estimated_bytes(opened, text) - estimated_bytes(opened, letters)
+    assert more == 4 * opened.sizes.vocabulary * opened.sizes.width
 
 
 def test_text_is_for_cpus() -> None:

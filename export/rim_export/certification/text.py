@@ -84,7 +84,7 @@ class TextProof:
             self.tell(label, len(answers) / len(self.prompts))
         read = f"Reading what {variant.name} wrote"
         theirs = continuation_logits(self.weights, self.prompts, answers, lambda share: self.tell(read, share))
-        found = compare_text(variant.name, np.concatenate(ours), np.concatenate(theirs))
+        found = compare_text(variant.name, len(self.prompts), np.concatenate(ours), np.concatenate(theirs))
         self._require(variant, found)
         return found
 
@@ -99,7 +99,9 @@ class TextProof:
             )
 
 
-def compare_text(name: str, logits: NDArray[np.float32], reference: NDArray[np.float32]) -> TextCertificate:
+def compare_text(
+    name: str, questions: int, logits: NDArray[np.float32], reference: NDArray[np.float32]
+) -> TextCertificate:
     """Compare logits before each token, [tokens, vocabulary]. Raises CertificateError if some are not finite."""
     if not (np.isfinite(logits).all() and np.isfinite(reference).all()):
         raise CertificateError(f"The decoder of {name} or the checkpoint gave logits that are not finite.")
@@ -108,7 +110,7 @@ def compare_text(name: str, logits: NDArray[np.float32], reference: NDArray[np.f
     theirs, ours = _log_softmax(reference), _log_softmax(logits)
     return TextCertificate(
         variant=name,
-        questions=QUESTIONS,
+        questions=questions,
         tokens=len(logits),
         changed=int(changed.sum()),
         near_ties=int((changed & (first - second < NEAR_TIE)).sum()),
