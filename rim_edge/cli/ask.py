@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rim_runtime.engines.names import EngineName
 
+from rim_edge.cli.asking.form import Form
 from rim_edge.cli.options import (
     BlocksOption,
     BundleOption,
@@ -30,13 +30,10 @@ if TYPE_CHECKING:
     from rim_runtime.bundle.manifest import Manifest
     from rim_runtime.question import Question
 
+    from rim_edge.cli.asking.writing import WritingOptions
 
-class Form(StrEnum):
-    """How an answer is printed."""
-
-    PEOPLE = "people"
-    JSON = "json"
-    RAW = "raw"
+WORDS = "Answers in words"
+"""Panel of what such answers are like."""
 
 
 def ask(
@@ -50,27 +47,68 @@ def ask(
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = None,
     as_json: JsonOption = False,
-    raw: Annotated[bool, typer.Option("--raw", "-r", help="Print the letter only.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", "-r", help="Print the letter, or the text, only.")] = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Answer rows of JSON from stdin one by one, a line of JSON each.")
     ] = False,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            help="The longest answer.",
+            show_default="256",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            metavar="N",
+            min=0,
+            help="Draw tokens, the more freely the larger it is; 0 takes the likeliest.",
+            show_default="0",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stop", metavar="TEXT", help="End before this text; repeat it for more.", rich_help_panel=WORDS
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            help="Of what is drawn; the same seed gives the same text.",
+            show_default="0",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
 ) -> None:
-    """Answer a question.
+    """Answer a question: by a letter, or, without options, in words where the bundle writes text.
 
     Without one, on a terminal, it asks for questions until Ctrl-D; a pipe holds ONE question, or rows (--jsonl).
     """
+    from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.engines.backend import Answers
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.text import read_question
+    from rim_edge.cli.asking.writing import WritingOptions, write_answer
     from rim_edge.cli.opening import folder_of, open_engine
 
-    form = _form(as_json, raw)
+    form, words = _form(as_json, raw), WritingOptions(max_tokens, temperature, stop, seed)
     if choice and no_choices:
         raise typer.BadParameter("--choice and --no-choices exclude each other")
     if jsonl:
-        _refuse_beside_rows(question, choice, raw, no_choices)
+        _refuse_beside_rows(question, choice, raw, no_choices, words)
     place = resolve_bundle(bundle).path
     if jsonl:
         from rim_edge.cli.asking.rows import answer_rows
@@ -83,15 +121,23 @@ def ask(
 
         if choice or no_choices:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
-        with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
-            tell = Teller(folder, opened.manifest, form)
-            converse(opened, blocks, tell, reader_for(sys.stdin, sys.stdout))
+        with folder_of(place) as folder:
+            writes = words.require(Bundle.load(folder).manifest)
+            with open_engine(folder, engine, precision) as opened:
+                tell = Teller(folder, opened.manifest, form)
+                write = (lambda asked: write_answer(opened, asked, blocks, words, form)) if writes else None
+                converse(opened, blocks, tell, reader_for(sys.stdin, sys.stdout), write)
         return
     asked = Question(read_question(question), () if no_choices else choice or None)
     asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
-    with folder_of(place) as folder, open_engine(folder, engine, precision, Answers.ONE) as opened:
-        tell = Teller(folder, opened.manifest, form)
-        tell(asked, opened.ask(asked.text, asked.choices, blocks=blocks))
+    with folder_of(place) as folder:
+        in_words = words.want_words(Bundle.load(folder).manifest, asked)
+        with open_engine(folder, engine, precision, Answers.ONE) as opened:
+            if in_words:
+                write_answer(opened, asked, blocks, words, form)
+            else:
+                tell = Teller(folder, opened.manifest, form)
+                tell(asked, opened.ask(asked.text, asked.choices, blocks=blocks))
 
 
 class Teller:
@@ -130,12 +176,15 @@ class Teller:
         return self._clear is ClearLead.DEMO and not self._clear.reached(answer)
 
 
-def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: bool, no_choices: bool) -> None:
+def _refuse_beside_rows(
+    question: str | None, choice: list[str] | None, raw: bool, no_choices: bool, words: WritingOptions
+) -> None:
     given = {
         "QUESTION": question not in (None, "-"),
         "--choice": bool(choice),
         "--no-choices": no_choices,
         "--raw": raw,
+        **words.given,
     }
     for name in (name for name, is_there in given.items() if is_there):
         raise typer.BadParameter(f"--jsonl and {name} exclude each other: rows come from stdin, answers are JSON")

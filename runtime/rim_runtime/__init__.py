@@ -39,6 +39,9 @@ from rim_runtime.errors import (
     UnavailableError,
     kind_of,
 )
+from rim_runtime.generate.sampling import Sampling
+from rim_runtime.generate.stream import TextStream
+from rim_runtime.generate.text import Ended, Text
 from rim_runtime.progress import OnProgress, Progress, Stage
 from rim_runtime.prompt.contract import Prompt, PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
@@ -46,7 +49,7 @@ from rim_runtime.question import Question
 from rim_runtime.rows.files import read_rows
 from rim_runtime.rows.lines import parse_row
 from rim_runtime.rows.row import Row, read_row
-from rim_runtime.testing import FakeBackend, FakeCall
+from rim_runtime.testing import FakeBackend, FakeCall, FakeDecoder
 from rim_runtime.version import __version__ as __version__
 
 __all__ = [
@@ -62,6 +65,7 @@ __all__ = [
     "CancelledError",
     "CheckError",
     "Dialect",
+    "Ended",
     "Engine",
     "EngineClosedError",
     "EngineFailedError",
@@ -70,6 +74,7 @@ __all__ = [
     "EngineUnavailableError",
     "FakeBackend",
     "FakeCall",
+    "FakeDecoder",
     "GoldenQuestion",
     "Head",
     "InputError",
@@ -87,10 +92,13 @@ __all__ = [
     "RimError",
     "Row",
     "RowError",
+    "Sampling",
     "SelfTestError",
     "Stage",
     "StorageError",
     "TargetExistsError",
+    "Text",
+    "TextStream",
     "UnavailableError",
     "engine_statuses",
     "kind_of",

@@ -24,6 +24,8 @@ from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.engines.lifetime import LOADS, Lifetime
 from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineFailedError, InputError, QuestionError
+from rim_runtime.generate.sampling import LIKELIEST, Sampling
+from rim_runtime.generate.stream import TextStream
 from rim_runtime.loading.load import load_parts
 from rim_runtime.machine.log import tell
 from rim_runtime.progress import OnProgress
@@ -33,19 +35,32 @@ from rim_runtime.question import Question, as_choices
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from rim_runtime.engines.decoders.late import LateDecoder
+    from rim_runtime.generate.author import Author
+    from rim_runtime.generate.order import Order
+    from rim_runtime.generate.text import Text
+    from rim_runtime.loading.decoder import OpenDecoder
+
 
 class Engine:
     """A bundle on an engine, ready to answer. One engine may be asked from several threads at once."""
 
     def __init__(
-        self, manifest: Manifest, encoder: PromptEncoder, backend: Backend, *, notes: Sequence[str] = ()
+        self,
+        manifest: Manifest,
+        encoder: PromptEncoder,
+        backend: Backend,
+        *,
+        notes: Sequence[str] = (),
+        open_decoder: OpenDecoder | None = None,
     ) -> None:
         """Assemble an engine from its parts; `Engine.load` makes one from a folder."""
         self.manifest = manifest
         self.notes = tuple(notes)
         self._encoder = encoder
         self._backend = backend
-        self._lifetime = Lifetime(backend)
+        self._decoder = None if open_decoder is None else _late(backend, open_decoder)
+        self._lifetime = Lifetime(self._decoder or backend)
         self._name, self._precision = backend.name, backend.precision
         self._letters = tuple(manifest.letters)
 
@@ -85,7 +100,13 @@ class Engine:
         )
         for text in loaded.notes:
             tell("%s", text)
-        return cls(loaded.manifest, loaded.encoder, loaded.backend, notes=loaded.notes)
+        return cls(
+            loaded.manifest,
+            loaded.encoder,
+            loaded.backend,
+            notes=loaded.notes,
+            open_decoder=loaded.open_decoder,
+        )
 
     @property
     def name(self) -> str:
@@ -166,6 +187,82 @@ class Engine:
         with self._lifetime.run():
             asked = self._prepare_all(questions, blocks)
         return self._answer_all(asked, cancel)
+
+    def generate(
+        self,
+        question: str | Question,
+        *,
+        blocks: int | None = None,
+        max_tokens: int | None = None,
+        stop: str | Iterable[str] = (),
+        sampling: Sampling = LIKELIEST,
+        cancel: Cancellation | None = None,
+    ) -> TextStream:
+        """Answer a question in words: iterate over the pieces as they come, or take the whole by `result()`.
+
+        The text ends at the model's own end, at a `stop` text (which is left out), or after `max_tokens` (None:
+        256, or what the model has positions for). `sampling` draws tokens; by default the likeliest is taken. The
+        first text of an engine opens its decoder, which runs on ort-cpu beside what reads letters.
+        Raises at once: InputError (the bundle answers with letters alone; bad values), QuestionError (as `ask`, or
+        the text has no room), EngineUnavailableError, MissingExtraError, BundleNotFoundError, BundleCorruptError
+        and SelfTestError (the decoder cannot be opened). The iteration raises EngineFailedError,
+        EngineClosedError and CancelledError, and leaves the engine usable.
+        """
+        start = time.perf_counter()
+        order = self._order(question, blocks, max_tokens, stop, sampling)
+        prepared_s = time.perf_counter() - start
+        return TextStream(self._author(cancel), order, cancel, prepared_s)
+
+    def sample(
+        self,
+        question: str | Question,
+        count: int,
+        *,
+        blocks: int | None = None,
+        max_tokens: int | None = None,
+        stop: str | Iterable[str] = (),
+        sampling: Sampling = LIKELIEST,
+        cancel: Cancellation | None = None,
+    ) -> list[Text]:
+        """Answer a question in words `count` times: the prompt is read once, the texts are written together.
+
+        Each draws by itself, and the same seed gives the same texts whatever `count` is, but for what rounding
+        changes. Raises what `generate` and its iteration raise.
+        """
+        from rim_runtime.generate.order import as_count
+        from rim_runtime.generate.samples import write_samples
+
+        order = self._order(question, blocks, max_tokens, stop, sampling)
+        return write_samples(self._author(cancel), order, as_count(count), cancel)
+
+    def _order(
+        self,
+        question: str | Question,
+        blocks: int | None,
+        max_tokens: int | None,
+        stop: str | Iterable[str],
+        sampling: Sampling,
+    ) -> Order:
+        from rim_runtime.generate.order import no_decoder, order_text
+
+        if self._decoder is None:
+            raise no_decoder(self.bundle)
+        contract = self.manifest.prompt
+        count = contract.check_blocks(contract.blocks if blocks is None else blocks)
+        asked = question if isinstance(question, Question) else Question(question)
+        prompt = self._encoder.compose_text(asked.rendered(), count)
+        room = self.manifest.limits.model_positions - len(prompt)
+        return order_text(prompt, count, room, max_tokens, stop, sampling)
+
+    def _author(self, cancel: Cancellation | None) -> Author:
+        from rim_runtime.bundle.roles import decoding
+        from rim_runtime.generate.author import Author
+
+        found = decoding(self.manifest)
+        assert self._decoder is not None
+        assert found is not None, "check_roles refuses a decoder without it"
+        with self._lifetime.run():
+            return Author(self._decoder.get(cancel), found, self._encoder, self.bundle, self._lifetime.run)
 
     def warm_up(self, tokens: int | None = None) -> None:
         """Answer a question of so many tokens (None: of the longest) for nothing, so that the first is not slow.
@@ -254,6 +351,13 @@ class Engine:
             bundle=self.bundle,
             latency_ms=latency_ms,
         )
+
+
+def _late(backend: Backend, open_decoder: OpenDecoder) -> LateDecoder:
+    # imported late, as all of this that letters do not need: programs start faster without
+    from rim_runtime.engines.decoders.late import LateDecoder
+
+    return LateDecoder(backend, open_decoder)
 
 
 def _place(bundle: str | Path | Traversable | None) -> Path | Traversable:

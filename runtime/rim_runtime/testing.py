@@ -6,15 +6,17 @@ assert show_answer(engine, "Which one?", ["x", "y", "z"]) == "z"
 
 from __future__ import annotations
 
+import json
 import threading
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from rim_runtime.bundle.manifest import Head, Limits, Manifest, Precision, Source, Variant
+from rim_runtime.bundle.manifest import Dialect, Head, Limits, Manifest, Precision, Source, Variant
 from rim_runtime.engine import Engine
 from rim_runtime.engines.backend import Floats, Ints
 from rim_runtime.engines.cancellation import Cancellation, check
@@ -22,6 +24,12 @@ from rim_runtime.errors import EngineClosedError
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import LETTERS
+
+if TYPE_CHECKING:
+    from rim_runtime.engines.decoders.decoder import DecoderState, Step
+
+_STOP = 256
+"""The token with which a FakeDecoder ends its text; the others are bytes."""
 
 
 def byte_tokenizer() -> Tokenizer:
@@ -111,8 +119,91 @@ class FakeBackend:
         return np.random.default_rng(seed).normal(0, 3, self._letters).astype(np.float32)
 
 
-def fake_engine(backend: FakeBackend | None = None) -> Engine:
-    """Return an engine on a FakeBackend; pass your own to choose the answers and to see what was asked."""
-    manifest = fake_manifest()
+class FakeState:
+    """What a FakeDecoder has read."""
+
+    def __init__(self, rows: int, length: int, capacity: int, written: int = 0) -> None:
+        self.rows, self.length, self.capacity = rows, length, capacity
+        self.written = written
+        """Tokens of the text that were written before the next step."""
+
+
+class FakeDecoder:
+    """Writes a given text, a byte a token, and ends it, whatever the question is."""
+
+    name = "fake"
+    precision = Precision.FP32
+    fingerprint = "fake"
+
+    def __init__(self, text: str | Sequence[int]) -> None:
+        """Take the text, or the ids of its tokens (`byte_tokenizer`)."""
+        self.prompts: list[tuple[int, ...]] = []
+        """Token ids of each prompt."""
+        self.closed = False
+        self._tokens = (*(byte_tokenizer().encode(text).ids if isinstance(text, str) else text), _STOP)
+
+    def start(
+        self, ids: Sequence[int], capacity: int, cancel: Cancellation | None = None
+    ) -> tuple[FakeState, Step]:
+        """Record the prompt, and begin the text."""
+        self.prompts.append(tuple(ids))
+        state = FakeState(1, len(ids), capacity)
+        return state, self._say(state, cancel)
+
+    def step(
+        self,
+        state: DecoderState,
+        ids: Ints,
+        vectors: Floats | None = None,
+        cancel: Cancellation | None = None,
+    ) -> Step:
+        """Go on with the text."""
+        assert isinstance(state, FakeState)
+        step = self._say(state, cancel)
+        state.length += 1
+        return step
+
+    def fork(self, state: DecoderState, rows: int) -> FakeState:
+        """Return a state of several rows."""
+        assert isinstance(state, FakeState)
+        return FakeState(rows, state.length, state.capacity, state.written)
+
+    def trim(self, state: DecoderState, length: int) -> None:
+        """Go back in the text."""
+        assert isinstance(state, FakeState)
+        state.written -= state.length - length
+        state.length = length
+
+    def close(self) -> None:
+        """Refuse further runs."""
+        self.closed = True
+
+    def _say(self, state: FakeState, cancel: Cancellation | None) -> Step:
+        check(cancel)
+        if self.closed:
+            raise EngineClosedError
+        from rim_runtime.engines.decoders.decoder import Step
+
+        logits = np.zeros((state.rows, _STOP + 1), np.float32)
+        logits[:, self._tokens[min(state.written, len(self._tokens) - 1)]] = 50
+        state.written += 1
+        return Step(logits, np.zeros((state.rows, 1), np.float32))
+
+
+def _writing_manifest() -> Manifest:
+    from rim_runtime.bundle.roles import Cache, Decoding, Role, RoleGraph, optional_entries
+
+    graph = RoleGraph(Role.DECODER, "fp32", "model.fp32.decoder.onnx", Dialect.ORT)
+    entries = optional_entries((graph,), Decoding(1, 1, 1, 1, _STOP + 1, (_STOP,), Cache.APPENDED))
+    return replace(fake_manifest(), optional=json.loads(json.dumps(entries)))  # as a file's
+
+
+def fake_engine(backend: FakeBackend | None = None, decoder: FakeDecoder | None = None) -> Engine:
+    """Return an engine on a FakeBackend; pass your own to choose the answers and to see what was asked.
+
+    With a FakeDecoder it also writes text.
+    """
+    manifest = fake_manifest() if decoder is None else _writing_manifest()
     encoder = PromptEncoder(manifest.prompt, byte_tokenizer(), manifest.limits.question_tokens)
-    return Engine(manifest, encoder, backend or FakeBackend())
+    opening = None if decoder is None else lambda cancel: decoder
+    return Engine(manifest, encoder, backend or FakeBackend(), open_decoder=opening)

@@ -32,8 +32,11 @@ def assert_valid(name: str, line: str) -> None:
 def _schema(arguments: Sequence[str], line: str) -> str:
     if "--jsonl" in arguments:
         return "ask-jsonl"
-    if "error" in json.loads(line):
+    body = json.loads(line)
+    if "error" in body:
         return "error"
+    if arguments[0] == "ask" and "text" in body:
+        return "ask-text"
     verb, *rest = arguments
     return f"bundle-{rest[0]}" if verb == "bundle" else verb
 

@@ -18,17 +18,27 @@ if TYPE_CHECKING:
 
 _HELP = """\
 {sending}
-Options go on lines of their own below the question, A: …, B: …; without any, all ten letters are considered.
+Options go on lines of their own below the question, A: …, B: …; without any, all ten
+letters are considered, or the answer is in words, if the bundle writes text.
 Ctrl-C drops what you typed, or stops an answer. /help shows this; /quit, Ctrl-D, or Ctrl-C twice leaves."""
 
 
-def converse(engine: Engine, blocks: int | None, show: Callable[[Question, Answer], None], reader: Reader) -> None:
-    """Answer questions until the user leaves."""
+def converse(
+    engine: Engine,
+    blocks: int | None,
+    show: Callable[[Question, Answer], None],
+    reader: Reader,
+    write: Callable[[Question], None] | None = None,
+) -> None:
+    """Answer questions until the user leaves.
+
+    `show` prints a letter; `write` answers in words what has no options, None where the bundle writes no text.
+    """
     _say(f"{reader.sending} /help helps, Ctrl-D leaves.")
     while (text := reader.read()) is not None:
         match command_of(text):
             case None:
-                _answer(engine, text, blocks, show)
+                _answer(engine, text, blocks, show, write)
             case Command.HELP:
                 _say(_HELP.format(sending=reader.sending))
             case Command.UNKNOWN:
@@ -37,13 +47,22 @@ def converse(engine: Engine, blocks: int | None, show: Callable[[Question, Answe
                 return
 
 
-def _answer(engine: Engine, text: str, blocks: int | None, show: Callable[[Question, Answer], None]) -> None:
+def _answer(
+    engine: Engine,
+    text: str,
+    blocks: int | None,
+    show: Callable[[Question, Answer], None],
+    write: Callable[[Question], None] | None,
+) -> None:
     from rim_runtime.errors import InputError
     from rim_runtime.question import Question
 
     try:
         question = Question(text)
-        show(question, engine.ask(text, blocks=blocks))
+        if write is not None and not question.offered():
+            write(question)
+        else:
+            show(question, engine.ask(text, blocks=blocks))
     except InputError as error:
         _say(f"error: {error_text(error)}")
     except KeyboardInterrupt:

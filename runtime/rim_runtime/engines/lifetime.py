@@ -13,18 +13,25 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from rim_runtime.engines.backend import Backend
 from rim_runtime.errors import EngineClosedError, EngineFailedError
 
 _WAKE_S = 0.1
 """How often who waits looks by itself: an interrupt may fall between a run's end and its notice."""
 
 
+class Closable(Protocol):
+    """What a lifetime ends: an engine, or several that are closed together."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
 class Lifetime:
     """Counts the runs of one engine. `backend` None: of work that has no engine yet, such as loading one."""
 
-    def __init__(self, backend: Backend | None) -> None:
+    def __init__(self, backend: Closable | None) -> None:
         self._backend = backend
         self._changed = threading.Condition()
         self._runs: dict[object, int] = {}  # each run under way, and its thread

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from rim_runtime.bundle.integrity import GraphFiles
 from rim_runtime.bundle.manifest import Precision
@@ -28,10 +29,32 @@ _locks: defaultdict[tuple[int, ...], threading.Lock] = defaultdict(threading.Loc
 """A lock for each file: while an engine maps or unmaps it, its mappings are not replaced."""
 
 
-class MappedBackend:
-    """A backend of another class, and the file that its weights are in."""
+class MapsWeights(Protocol):
+    """What maps weights: an engine, or a decoder."""
 
-    def __init__(self, files: GraphFiles, sha256: str, opening: Callable[[], Backend]) -> None:
+    @property
+    def name(self) -> str:
+        """The engine's name, as in EngineName."""
+
+    @property
+    def precision(self) -> Precision:
+        """The number format it runs in."""
+
+    @property
+    def fingerprint(self) -> str:
+        """One line that identifies what computes."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+Mapped = TypeVar("Mapped", bound=MapsWeights)
+
+
+class MappedWeights(Generic[Mapped]):
+    """What maps weights, and the file that they are in."""
+
+    def __init__(self, files: GraphFiles, sha256: str, opening: Callable[[], Mapped]) -> None:
         """Let `opening` open the engine, while nobody writes; `sha256` is the hash of the weights' file.
 
         Raises BundleCorruptError if the files changed since they were checked, and what `opening` raises.
@@ -44,7 +67,7 @@ class MappedBackend:
         with self._lock:
             is_ours = self._take_lease()
             try:
-                self._backend = opening()
+                self._engine = opening()
                 self._check_files()
             except BaseException:
                 self._release_lease()
@@ -58,45 +81,28 @@ class MappedBackend:
     @property
     def name(self) -> str:
         """The engine's name, as in EngineName."""
-        return self._backend.name
+        return self._engine.name
 
     @property
     def precision(self) -> Precision:
         """The number format it runs in."""
-        return self._backend.precision
+        return self._engine.precision
 
     @property
     def fingerprint(self) -> str:
         """One line that identifies what computes."""
-        return self._backend.fingerprint
-
-    @property
-    def batch_tokens(self) -> int:
-        """Padded tokens per batch at which it answers the most questions per second."""
-        return self._backend.batch_tokens
+        return self._engine.fingerprint
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how it was opened."""
-        said: tuple[str, ...] = getattr(self._backend, "notes", ())  # some GPU engines have notes
+        said: tuple[str, ...] = getattr(self._engine, "notes", ())  # some GPU engines have notes
         return said
-
-    def run(
-        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
-    ) -> Floats:
-        """Return the letters' logits, float32 [batch, letters].
-
-        Raises EngineFailedError if the file was written since the engine was opened, and it has no copy.
-        """
-        self._require_same()
-        logits = self._backend.run(question_ids, question_length, blocks, cancel)
-        self._require_same()
-        return logits
 
     def close(self) -> None:
         """Close the engine and let go of the file."""
         with self._lock:
-            self._backend.close()
+            self._engine.close()
             self._release_lease()
 
     def _take_lease(self) -> bool:
@@ -123,7 +129,7 @@ class MappedBackend:
         try:
             self._files.require_unchanged()
         except BaseException:
-            self._backend.close()
+            self._engine.close()
             raise
 
     def _seal_for_writer(self) -> None:
@@ -144,7 +150,7 @@ class MappedBackend:
         """Whether what the engine reads cannot have changed."""
         return self._sealed or (self._lease is not None and self._lease.is_held())
 
-    def _require_same(self) -> None:
+    def require_same(self) -> None:
         """Raise EngineFailedError unless the engine's weights are what was hashed."""
         if self._is_kept():
             return
@@ -165,6 +171,27 @@ class MappedBackend:
             f"{file.path} {why} while {self.name} had it open, expected the file that was checked. Load the "
             "bundle again, and replace bundles by renaming folders, never by writing into their files."
         )
+
+
+class MappedBackend(MappedWeights[Backend]):
+    """A backend of another class, and the file that its weights are in."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens per batch at which it answers the most questions per second."""
+        return self._engine.batch_tokens
+
+    def run(
+        self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
+    ) -> Floats:
+        """Return the letters' logits, float32 [batch, letters].
+
+        Raises EngineFailedError if the file was written since the engine was opened, and it has no copy.
+        """
+        self.require_same()
+        logits = self._engine.run(question_ids, question_length, blocks, cancel)
+        self.require_same()
+        return logits
 
 
 if hasattr(os, "register_at_fork"):  # threads that hold them do not follow

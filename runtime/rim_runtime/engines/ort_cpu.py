@@ -60,14 +60,14 @@ class OrtCpuBackend:
         """
         library = import_onnxruntime()
         self.precision: Precision = variant.precision
-        entries = _session_entries(library, variant.precision, use.answers)
+        entries = session_entries(library, variant.precision, use.answers)
         said = ", ".join([variant.name, *(f"{key}={value}" for key, value in entries.items())])
         self.fingerprint = f"onnxruntime {library.__version__} CPU, {this_cpu().fingerprint}, {said}"
         self._graph = Graph.of(bundle, variant)
         files = files or read_graph(bundle, variant)
-        self._session: Any = _open_session(library, files, use, entries)
+        self._session: Any = open_session(library, files, use, entries)
         self._new_run: Callable[[], Any] = library.RunOptions
-        self._graph.check_interface(*map(_types, (self._session.get_inputs(), self._session.get_outputs())))
+        self._graph.check_interface(*map(types_of, (self._session.get_inputs(), self._session.get_outputs())))
 
     def run(
         self, question_ids: Ints, question_length: Ints, blocks: Ints, cancel: Cancellation | None = None
@@ -99,7 +99,7 @@ class OrtCpuBackend:
         self._session = None
 
 
-def _session_entries(library: Any, precision: Precision, answers: Answers) -> dict[str, str]:
+def session_entries(library: Any, precision: Precision, answers: Answers) -> dict[str, str]:
     """Return the session options that change how products are computed."""
     entries = dict(SESSION_ENTRIES.get(precision, {}))
     if precision is Precision.INT8 and saturates(library):
@@ -109,7 +109,8 @@ def _session_entries(library: Any, precision: Precision, answers: Answers) -> di
     return entries
 
 
-def _open_session(library: Any, files: GraphFiles, use: EngineOptions, entries: Mapping[str, str]) -> Any:
+def open_session(library: Any, files: GraphFiles, use: EngineOptions, entries: Mapping[str, str]) -> Any:
+    """Return a session on a graph of whatever role. Raises EngineUnavailableError and CancelledError."""
     options = library.SessionOptions()
     options.log_severity_level = 4  # fatal only: its errors reach us as exceptions, and stderr is the host's
     options.intra_op_num_threads = use.threads or this_cpu().cores or 0  # 0: its own count of physical cores
@@ -131,7 +132,8 @@ def _open_session(library: Any, files: GraphFiles, use: EngineOptions, entries: 
         ) from error
 
 
-def _types(nodes: Any) -> dict[str, str]:
+def types_of(nodes: Any) -> dict[str, str]:
+    """Return the types of a session's inputs or outputs by name, as numpy calls them."""
     return {node.name: TYPES.get(node.type, node.type) for node in nodes}
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rim_runtime.bundle.folder import TOKENIZER, Bundle
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
 from rim_runtime.bundle.manifest import Manifest, Precision, Variant, parse_precision
-from rim_runtime.bundle.roles import all_graphs
+from rim_runtime.bundle.roles import Ability, abilities, all_graphs
 from rim_runtime.bundle.unpacking import unpacked
 from rim_runtime.engines.backend import Backend, EngineOptions
 from rim_runtime.engines.cancellation import Cancellation, check
@@ -32,6 +32,8 @@ from rim_runtime.prompt.encoder import PromptEncoder
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from rim_runtime.loading.decoder import OpenDecoder
+
 
 @dataclass(frozen=True)
 class LoadedParts:
@@ -45,6 +47,8 @@ class LoadedParts:
     """The engine, with the graph loaded."""
     notes: tuple[str, ...]
     """What the user should know about this load."""
+    open_decoder: OpenDecoder | None
+    """Opens its decoder; None where the bundle has none."""
 
 
 def load_parts(
@@ -59,7 +63,15 @@ def load_parts(
     wanted = None if precision is None else parse_precision(precision)
     progress = _stopped(progress, use.cancel)
     with unpacked(place, progress) as folder:
-        return _load(Bundle.load(folder), wish_for, wanted, use, progress)
+        loaded = _load(Bundle.load(folder), wish_for, wanted, use, progress)
+    if Ability.TEXT not in abilities(loaded.manifest):
+        return loaded
+    # imported late: letters need none of it
+    from rim_runtime.loading.decoder import DecoderPlace
+
+    read = loaded.backend.precision
+    found = DecoderPlace(place, loaded.manifest, loaded.encoder, wish_for, wanted, read, use)
+    return replace(loaded, open_decoder=found.open)
 
 
 def _load(
@@ -86,7 +98,7 @@ def _load(
     except CancelledError:
         opened.backend.close()
         raise
-    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)))
+    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)), None)
 
 
 def _stopped(progress: OnProgress | None, cancel: Cancellation | None) -> OnProgress | None:

@@ -58,6 +58,14 @@ class PromptContract:
         """Return the ids after the question segment for this number of blocks (0..K)."""
         return self.tail + self.check_blocks(blocks) * self.block + self.prefix
 
+    def text_suffix(self, blocks: int) -> tuple[int, ...]:
+        """Return the ids after the question segment where the answer is text.
+
+        With memory blocks the text goes on after the prefix, as the model was trained to; a model without blocks
+        answers as in a chat, right after the template's tail.
+        """
+        return self.suffix(blocks) if self.blocks else self.tail
+
     def check_blocks(self, blocks: SupportsIndex) -> int:
         """Return a number of blocks as an int.
 

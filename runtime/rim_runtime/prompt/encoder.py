@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from tokenizers import Tokenizer
 
 from rim_runtime.errors import BundleCorruptError, QuestionTooLongError
 from rim_runtime.prompt.contract import Prompt, PromptContract
+from rim_runtime.prompt.token_reader import TokenReader
+from rim_runtime.prompt.tokenizer_errors import tokenizer_errors
 
 _HUGE_BYTES = 100_000
 """Texts of up to this size are always encoded; it takes only a moment."""
@@ -39,7 +40,7 @@ class PromptEncoder:
 
         Raises BundleCorruptError if it cannot be read, has added tokens, or would cut or pad a question.
         """
-        with _tokenizer_errors(f"{where} is no tokenizer that can be read"):
+        with tokenizer_errors(f"{where} is no tokenizer that can be read"):
             made = Tokenizer.from_buffer(tokenizer)
         if made.truncation or made.padding:
             raise BundleCorruptError(
@@ -58,7 +59,7 @@ class PromptEncoder:
         """
         segment = self.contract.segment(question)
         self._refuse_huge(segment)
-        with _tokenizer_errors("The bundle's tokenizer fails on this question"):
+        with tokenizer_errors("The bundle's tokenizer fails on this question"):
             ids = tuple(self._tokenizer.encode(segment, add_special_tokens=False).ids)
         if len(ids) > self.question_limit:
             raise QuestionTooLongError(len(ids), self.question_limit)
@@ -88,13 +89,10 @@ class PromptEncoder:
         count = contract.check_blocks(contract.blocks if blocks is None else blocks)
         return Prompt(contract.head, self.encode(question), contract.tail, count * contract.block, contract.prefix)
 
+    def compose_text(self, question: str, blocks: int) -> tuple[int, ...]:
+        """Return the ids of the whole prompt of a text answer (`PromptContract.text_suffix`)."""
+        return (*self.contract.head, *self.encode(question), *self.contract.text_suffix(blocks))
 
-@contextmanager
-def _tokenizer_errors(what: str) -> Iterator[None]:
-    """Turn what tokenizers raises into BundleCorruptError: bare Exception, and panics, which are BaseException."""
-    try:
-        yield
-    except BaseException as error:
-        if not (isinstance(error, Exception) or type(error).__name__ == "PanicException"):
-            raise
-        raise BundleCorruptError(f"{what} ({error}). Export the bundle again.") from None
+    def reader(self) -> TokenReader:
+        """Return what turns tokens of a new text into characters, as they come."""
+        return TokenReader(self._tokenizer)

@@ -180,7 +180,7 @@ def test_what_is_written_during_an_answer_is_seen_after_it(
 ) -> None:
     refuse_leases(monkeypatch, errno.EACCES)
     with load(tiny_bundle, engine) as opened:
-        inner = opened._backend._backend  # type: ignore[attr-defined]
+        inner = opened._backend._engine  # type: ignore[attr-defined]
         run = inner.run
 
         def write_and_run(*given: Any) -> Any:
