@@ -116,7 +116,8 @@ class ExportOptions:
     max_length: int = DEFAULT_MAX_LENGTH
     """Longest prompt in tokens; the model's positions limit it too."""
     max_flips: float = 0.02
-    """Largest share of certificate questions, 0..1, whose answers may differ from the checkpoint's."""
+    """Largest share of certificate questions, 0..1, whose answers may differ from the checkpoint's. Near ties,
+    flips to a letter that it holds nearly as likely as its own, do not count."""
     max_flips_upper: float | None = None
     """Largest upper end, 0..1, of the 95 % interval of that share; None: whatever it is."""
     keep_going: bool = False

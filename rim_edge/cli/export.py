@@ -146,7 +146,7 @@ MaxFlipsOption = Annotated[
         metavar="SHARE",
         min=0,
         max=1,
-        help="Share of changed letters that fails it.",
+        help="Share of changed letters, near ties aside, that fails it.",
         rich_help_panel=PROOF,
     ),
 ]

@@ -211,7 +211,12 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "no such dialect": (["--dialect", "latin"], 2, "--dialect is 'latin', expected one of: portable, ort"),
     "block size": (["--precision", "int4", "--block-size", "48"], 2, "'48', expected one of: 32, 128"),
     "smooth fp8": (["--precision", "fp8", "--smooth"], 2, "smooth was chosen, but the precision is fp8"),
-    "calibrated int8": (["--calibration", "x.jsonl"], 2, "int8 export measures no activations"),
+    "calibrated fp32": (
+        ["--calibration", "x.jsonl", "--precision", "fp32"],
+        2,
+        "fp32 export measures no activations",
+    ),
+    "rounded fp32": (["--precision", "fp32", "--rounding", "nearest"], 2, "rounding nearest was chosen, but fp32"),
     "no such head": (["--head", "tail"], 2, "--head is 'tail', expected one of: letters, full"),
     "blocks": (["--blocks", "-1"], 2, "--blocks"),
     "flips": (["--max-flips", "7"], 2, "--max-flips"),

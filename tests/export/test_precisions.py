@@ -159,7 +159,7 @@ def test_a_trained_checkpoint_passes_its_certificate(
     report = demos[precision]
     for variant in report.certificate.variants:
         assert variant.n == 64
-        assert variant.flip_share <= 0.02
+        assert variant.clear_share <= 0.02
         assert variant.accuracy is not None
         assert variant.accuracy >= 0.95
     with Engine.load(report.bundle) as engine:

@@ -19,13 +19,13 @@ class Tolerance:
     """When a variant is good enough."""
 
     max_flips: float
-    """Largest share of flips, 0..1."""
+    """Largest share of flips that are no near ties, 0..1."""
     keep_going: bool
     """Whether to try again with the costliest products wider, for flips and for golden questions alike."""
     closer: tuple[str, ...] = ()
     """Options that would come closer to the checkpoint, as they are written on the command line."""
     max_flips_upper: float | None = None
-    """Largest upper end of the interval of the share of flips, 0..1; None: whatever it is."""
+    """Largest upper end of the interval of that share, 0..1; None: whatever it is."""
 
     @property
     def clear_margin(self) -> float:
@@ -38,11 +38,11 @@ class Tolerance:
     def allows(self, found: VariantCertificate) -> bool:
         """Whether so many flips may be on the certificate's questions."""
         upper = self.max_flips_upper
-        return self.allows_to_choose(found) and (upper is None or found.flips_interval[1] <= upper)
+        return self.allows_to_choose(found) and (upper is None or found.clear_interval[1] <= upper)
 
     def allows_to_choose(self, found: VariantCertificate) -> bool:
         """Whether so few flips on the pool make an attempt worth certifying; a pool is too small for bounds."""
-        return found.flip_share <= self.max_flips
+        return found.clear_share <= self.max_flips
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rim_export.certification.intervals import Interval
+from rim_export.certification.intervals import Interval, share_interval
 
 LAYERS_NAMED = 5
 SCHEMA_VERSION = 1
@@ -39,7 +39,7 @@ class VariantCertificate:
     flips_interval: Interval
     """95 % Clopper-Pearson interval of the share of flips."""
     near_tie_flips: int
-    """Flips where the reference's two best letters are nearly tied (NEAR_TIE)."""
+    """Flips to a letter that the reference holds nearly as likely as its own (NEAR_TIE)."""
     agreement: float
     """Share of questions with the same letter."""
     worst_margin: float
@@ -70,9 +70,19 @@ class VariantCertificate:
     """Every option that made it (provenance.py)."""
 
     @property
-    def flip_share(self) -> float:
-        """Share of questions on which the letters differ."""
-        return self.flips / self.n
+    def clear_flips(self) -> int:
+        """Flips that are no near ties: what an export is refused for."""
+        return self.flips - self.near_tie_flips
+
+    @property
+    def clear_share(self) -> float:
+        """Share of questions with such a flip."""
+        return self.clear_flips / self.n
+
+    @property
+    def clear_interval(self) -> Interval:
+        """95 % Clopper-Pearson interval of that share."""
+        return share_interval(self.clear_flips, self.n)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rim_export.questions import LabelledQuestion
 Floats = NDArray[np.float32]
 Columns = NDArray[np.intp]
 NEAR_TIE = 0.1
-"""Lead of the best letter over the second, in logits, below which a flip means little: 52.5 against 47.5 %."""
+"""A lead in logits below which the checkpoint itself holds two letters nearly alike: 52.5 against 47.5 %."""
 
 
 def compare(
@@ -43,7 +43,7 @@ def compare(
         n=len(questions),
         flips=flips,
         flips_interval=share_interval(flips, len(questions)),
-        near_tie_flips=int((both.flipped & (margins(reference, both.masks) < NEAR_TIE)).sum()),
+        near_tie_flips=int((both.flipped & (both.regrets < NEAR_TIE)).sum()),
         agreement=float((~both.flipped).mean()),
         worst_margin=float(_leads(logits, both.masks, both.theirs).min()),
         mean_kl=float(_kl(reference, logits, both.masks).mean()),
@@ -84,6 +84,13 @@ class _Answers:
         """Whether they differ, [n]."""
         differ: NDArray[np.bool_] = self.ours != self.theirs
         return differ
+
+    @property
+    def regrets(self) -> Floats:
+        """By how many logits the reference holds the variant's letter for less likely than its own, [n]."""
+        rows = np.arange(len(self.reference))
+        found: Floats = self.reference[rows, self.theirs] - self.reference[rows, self.ours]
+        return found
 
     @property
     def errors(self) -> Floats:

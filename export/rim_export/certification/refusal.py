@@ -19,8 +19,9 @@ def too_many_flips(attempts: Attempts, tolerance: Tolerance, recipes: Sequence[R
     layers = ", ".join(f"{cost.layer} ({cost.error:.1%})" for cost in last.costliest_layers)
     named = f"Layers that cost most, with the error of their update: {layers}." if layers else ""
     parts = (
-        f"The {last.variant} variant answers {last.flips} of {last.n} questions otherwise than the checkpoint "
-        f"({_share(last, tolerance)}), allowed are {_allowed(last, tolerance)}. Nothing was written.",
+        f"The {last.variant} variant answers {last.flips} of {last.n} questions otherwise than the checkpoint"
+        f"{_near_ties(last)} ({_share(last, tolerance)}), allowed are {_allowed(last, tolerance)}. "
+        "Nothing was written.",
         _why_written(attempt.recipe, recipes),
         named,
         _tried(attempts),
@@ -29,20 +30,27 @@ def too_many_flips(attempts: Attempts, tolerance: Tolerance, recipes: Sequence[R
     return " ".join(part for part in parts if part)
 
 
+def _near_ties(found: VariantCertificate) -> str:
+    """Say how many of the flips do not count."""
+    if not found.near_tie_flips:
+        return ""
+    return f", {found.near_tie_flips} of them near ties, which do not count; {found.clear_flips} do"
+
+
 def _share(found: VariantCertificate, tolerance: Tolerance) -> str:
-    if found.flip_share > tolerance.max_flips:
-        return f"{found.flip_share:.1%}"
-    return f"{found.flip_share:.1%}, by the 95 % interval at most {found.flips_interval[1]:.1%}"
+    if found.clear_share > tolerance.max_flips:
+        return f"{found.clear_share:.1%}"
+    return f"{found.clear_share:.1%}, by the 95 % interval at most {found.clear_interval[1]:.1%}"
 
 
 def _allowed(found: VariantCertificate, tolerance: Tolerance) -> str:
-    if found.flip_share > tolerance.max_flips or tolerance.max_flips_upper is None:
+    if found.clear_share > tolerance.max_flips or tolerance.max_flips_upper is None:
         return f"{tolerance.max_flips:.1%}"
     return f"an upper end of {tolerance.max_flips_upper:.1%}"
 
 
 def _last_resort(found: VariantCertificate, tolerance: Tolerance) -> str:
-    if found.flip_share > tolerance.max_flips:
+    if found.clear_share > tolerance.max_flips:
         return "allow more with --max-flips"
     return "give more questions with --certify, or allow more with --max-flips-upper"
 
@@ -70,7 +78,7 @@ def _tried(attempts: Attempts) -> str:
     """Say how far each attempt got; empty if there was only one."""
     if len(attempts) == 1:
         return ""
-    tried = ", ".join(f"{one.result.comparison.flips} with {_parts(one)}" for one in attempts)
+    tried = ", ".join(f"{one.result.comparison.clear_flips} with {_parts(one)}" for one in attempts)
     n = attempts[0].result.comparison.n
     return f"Of the {n} questions it was chosen on, these differed, by what was kept wider: {tried}."
 

@@ -71,6 +71,9 @@ def print_export(report: ExportReport, *, as_default: bool) -> None:
         same = variant.n - variant.flips
         out.print(f"  {variant.variant} answers {same:,} of {variant.n:,} questions like the checkpoint")
         out.print(f"  it changes {interval(variant.flips_interval)} of the letters (95 % interval)")
+        if variant.near_tie_flips:
+            ties = f"{variant.near_tie_flips:,} of the {variant.flips:,} changed letters were nearly tied"
+            out.print(f"  {ties} in the checkpoint, and do not count as changed")
         if variant.accuracy is not None and variant.reference_accuracy is not None:
             right = f"right on {tenths(variant.accuracy)} of {variant.labelled:,}"
             out.print(f"  {right} with a known answer; the checkpoint on {tenths(variant.reference_accuracy)}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rim_export
+from rim_export.certification.attempts import Tolerance
 from rim_export.certification.comparison import compare
 from rim_export.certification.intervals import paired_difference_interval
 from rim_export.errors import CertificateError
@@ -49,7 +50,32 @@ def test_flips_between_nearly_even_letters_are_told_apart() -> None:
     questions = 3 * [LabelledQuestion(TWO, None)]
     reference = two_letters((0.05, 0), (2, 0), (2, 0))
     result = compare(VARIANT, questions, two_letters((0, 1), (0, 1), (2, 0)), reference)
+    assert (result.flips, result.near_tie_flips, result.clear_flips) == (2, 1, 1)
+    assert result.clear_share == pytest.approx(1 / 3)
+
+
+def test_near_ties_are_excused_only_where_the_checkpoint_held_the_new_letter_for_as_likely() -> None:
+    """A and B are nearly even, and the variant answers C: that is damage."""
+    questions = 2 * [LabelledQuestion("Which?\nA: this\nB: that\nC: neither", None)]
+    reference = np.full((2, 10), -9, np.float32)
+    reference[:, :3] = [1.05, 1, -3]
+    found = reference.copy()
+    found[0, 1], found[1, 2] = 1.2, 2
+    result = compare(VARIANT, questions, found, reference)
     assert (result.flips, result.near_tie_flips) == (2, 1)
+
+
+def test_near_ties_do_not_fail_an_export() -> None:
+    """Four of four letters change; half of them to one that the checkpoint held nearly as likely."""
+    questions = 4 * [LabelledQuestion(TWO, None)]
+    reference = two_letters((0.05, 0), (0.09, 0), (0.2, 0), (2, 0))
+    result = compare(VARIANT, questions, two_letters(*4 * [(0, 1)]), reference)
+    assert (result.flips, result.clear_flips) == (4, 2)
+    assert Tolerance(0.5, keep_going=False).allows(result)
+    assert not Tolerance(0.49, keep_going=False).allows(result)
+    upper = result.clear_interval[1]
+    assert Tolerance(0.5, keep_going=False, max_flips_upper=upper).allows(result)
+    assert not Tolerance(0.5, keep_going=False, max_flips_upper=upper - 0.01).allows(result)
 
 
 def test_logits_that_are_not_numbers() -> None:
