@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -230,3 +232,29 @@ def test_the_same_seed_draws_the_same_and_samples_draw_by_themselves() -> None:
 
     assert draws(1, 0) == draws(1, 0)
     assert len({tuple(draws(*one)) for one in ((1, 0), (1, 1), (2, 0), (0, 0), (0, 1))}) == 5
+
+
+def test_closing_waits_for_the_token_that_is_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = FakeDecoder(TEXT)
+    say, begun, go_on = decoder._say, threading.Event(), threading.Event()
+    engine = fake_engine(decoder=decoder)
+    stream = engine.generate("Where?")
+    next(stream)
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        go_on.wait(60)
+        return say(*given)
+
+    monkeypatch.setattr(decoder, "_say", slow)
+    with ThreadPoolExecutor(2) as threads:
+        piece = threads.submit(next, stream)
+        begun.wait(60)
+        closing = threads.submit(engine.close)
+        with pytest.raises(TimeoutError):
+            closing.result(timeout=0.3)
+        assert not decoder.closed
+        go_on.set()
+        assert piece.result(60) == "r"
+        closing.result(60)
+    assert decoder.closed

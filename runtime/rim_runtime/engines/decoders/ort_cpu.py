@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +67,8 @@ class OrtCpuDecoder:
         self, ids: Sequence[int], capacity: int, cancel: Cancellation | None = None
     ) -> tuple[OrtState, Step]:
         """Read a prompt into a new state of one row. Raises EngineFailedError, where memory is short too."""
-        try:
+        with _memory_for(1, capacity):
             cache = empty_cache(self._decoding, capacity)
-        except MemoryError:
-            raise EngineFailedError(
-                f"{self.name} finds no memory for {capacity:,} tokens. Ask for fewer tokens."
-            ) from None
         state = OrtState(cache, 1, 0, capacity)
         return state, self._run(state, np.array([ids], np.int64), None, cancel)
 
@@ -90,7 +87,9 @@ class OrtCpuDecoder:
         """Return a new state with copies of a state's only row."""
         assert isinstance(state, OrtState)
         assert state.rows == 1
-        return OrtState(state.cache.repeat(rows, state.length), rows, state.length, state.capacity)
+        with _memory_for(rows, state.capacity):
+            cache = state.cache.repeat(rows, state.length)
+        return OrtState(cache, rows, state.length, state.capacity)
 
     def trim(self, state: DecoderState, length: int) -> None:
         """Forget what was read after the first `length` tokens."""
@@ -149,3 +148,14 @@ class OrtCpuDecoder:
                 f"{path} has the inputs {found[0]} and outputs {found[1]}, expected those of a decoder of "
                 f"{self._decoding.layers} layers (docs/bundle-format.md). Export the bundle again."
             )
+
+
+@contextmanager
+def _memory_for(rows: int, capacity: int) -> Iterator[None]:
+    """Turn a lack of memory for keys and values into our error."""
+    try:
+        yield
+    except MemoryError:
+        raise EngineFailedError(
+            f"There is no memory for {rows:,} answers of {capacity:,} tokens, prompt included. Ask for fewer."
+        ) from None

@@ -17,6 +17,7 @@ from rim_runtime import (
     Cancellation,
     CancelledError,
     Engine,
+    EngineFailedError,
     EngineName,
     EngineUnavailableError,
     Sampling,
@@ -230,3 +231,10 @@ def test_an_engine_that_was_named_and_writes_no_text_is_refused(text_bundle: Tex
     with pytest.raises(EngineUnavailableError, match="openvino was asked for, and writes no text"):
         place.open(None)
     loaded.backend.close()
+
+
+def test_more_samples_than_memory_are_refused(text_bundle: TextBundle) -> None:
+    with Engine.load(text_bundle.path) as engine:
+        with pytest.raises(EngineFailedError, match="There is no memory for 10,000,000,000,000 answers"):
+            engine._author(None).decoder.fork(engine._author(None).decoder.start([40], 4)[0], 10**13)
+        assert engine.generate(QUESTIONS[0], max_tokens=1).result().tokens
