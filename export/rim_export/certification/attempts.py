@@ -29,7 +29,7 @@ class Tolerance:
 
     @property
     def clear_margin(self) -> float:
-        """Margin of a golden question in mean logit errors; 0 if every letter may change.
+        """Margin of a golden question in units of the noise (golden.py); 0 if every letter may change.
 
         That is allowed for checkpoints with random weights, which have no clear margins.
         """

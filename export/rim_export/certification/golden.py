@@ -15,7 +15,7 @@ from rim_export.questions import LabelledQuestion
 
 LEAST, MOST = 4, 16
 CLEAR_MARGIN = 4.0
-"""A golden question's margin is at least this many times the variant's mean logit error."""
+"""A golden question's margin is at least this many times the variant's noise."""
 
 
 def clearly_answered(
@@ -23,13 +23,22 @@ def clearly_answered(
 ) -> NDArray[np.bool_]:
     """Return which questions a variant answers like the reference, with a clear margin; bool [n].
 
-    `logits` and `reference` are letter logits [n, letters]; `clear_margin` is in mean logit errors.
+    `logits` and `reference` are letter logits [n, letters]; `clear_margin` is in units of `noise`.
     """
     masks = np.stack([offered_columns(question.text) for question in questions])
-    noise = float(np.where(masks, np.abs(logits - reference), 0).sum() / masks.sum())
     same = letters_of(logits, masks) == letters_of(reference, masks)
-    clear: NDArray[np.bool_] = same & (margins(reference, masks) >= clear_margin * noise)
+    clear: NDArray[np.bool_] = same & (margins(reference, masks) >= clear_margin * noise(logits, reference, masks))
     return clear
+
+
+def noise(logits: Floats, reference: Floats, masks: NDArray[np.bool_]) -> float:
+    """Return the mean absolute error of the offered letters' logits, without what all of a question's err alike.
+
+    Such a shift changes no answer, and can be most of the error: all letters' rows lie close together.
+    """
+    errors = np.where(masks, logits - reference, 0)
+    shifts = errors.sum(axis=1, keepdims=True) / masks.sum(axis=1, keepdims=True)
+    return float(np.where(masks, np.abs(errors - shifts), 0).sum() / masks.sum())
 
 
 def choose_golden(
