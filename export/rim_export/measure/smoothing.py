@@ -19,7 +19,7 @@ from rim_export.errors import UnsupportedModelError
 from rim_export.measure.calibration import ObservedLayer
 from rim_export.measure.reference import PROBES
 from rim_export.recipes.recipe import Emulate, Recipe
-from rim_export.weights.model_weights import Factors, Smoothing
+from rim_export.weights.model_weights import Smoothing
 
 STRENGTHS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8)
 """Strengths that are tried; 0 leaves a layer unchanged."""
@@ -57,7 +57,7 @@ On rotated weights, norms are no sites: their gains are folded into the products
 def smoothed(recipe: Recipe, smoothing: Smoothing) -> Recipe:
     """Return the recipe on smoothed weights."""
     assert recipe.emulate is not None
-    emulate = partial(_emulate_smoothed, recipe.emulate, smoothing.columns)
+    emulate = partial(_emulate_smoothed, recipe.emulate, smoothing)
     return replace(recipe, smoothing=smoothing, emulate=emulate)
 
 
@@ -88,17 +88,17 @@ def _require_sites(seen: ObservedLayer) -> None:
 
 
 def _emulate_smoothed(
-    emulate: Emulate, columns: Factors, name: str, activations: torch.Tensor, weight: torch.Tensor
+    emulate: Emulate, smoothing: Smoothing, name: str, activations: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Emulate a smoothed product; rows are not divided, since a factor of a whole row does not change rounding."""
-    factors = columns.get(name)
-    if factors is None:
-        return emulate(name, activations, weight)
-    return emulate(name, activations / factors, weight * factors)
+    """Emulate a smoothed product; what its rows are divided by is multiplied back."""
+    factors, rows = smoothing.columns.get(name), smoothing.rows.get(name)
+    given = activations if factors is None else activations / factors
+    found = emulate(name, given, smoothing.apply(name, weight))
+    return found if rows is None else found * rows
 
 
 def _error(seen: ObservedLayer, emulate: Emulate, smoothing: Smoothing) -> float:
-    product = partial(_emulate_smoothed, emulate, smoothing.columns)
+    product = partial(_emulate_smoothed, emulate, smoothing)
     return seen.layer.update_error(seen.before[:PROBES], seen.after[:PROBES], product)
 
 
