@@ -21,6 +21,7 @@ from rim_runtime.engine import Engine
 from rim_runtime.engines.backend import Floats, Ints
 from rim_runtime.engines.cancellation import Cancellation, check
 from rim_runtime.errors import EngineClosedError
+from rim_runtime.machine.json_files import parse_json
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.prompt.options import LETTERS
@@ -195,7 +196,7 @@ def _writing_manifest() -> Manifest:
 
     graph = RoleGraph(Role.DECODER, "fp32", "model.fp32.decoder.onnx", Dialect.ORT)
     entries = optional_entries((graph,), Decoding(1, 1, 1, 1, _STOP + 1, (_STOP,), Cache.APPENDED))
-    return replace(fake_manifest(), optional=json.loads(json.dumps(entries)))  # as a file's
+    return replace(fake_manifest(), optional=parse_json(json.dumps(entries)))  # as a file's
 
 
 def fake_engine(backend: FakeBackend | None = None, decoder: FakeDecoder | None = None) -> Engine:
