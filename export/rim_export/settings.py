@@ -157,11 +157,15 @@ class ExportOptions:
         return rounds or self.must_calibrate
 
     @property
+    def by_tensor(self) -> bool:
+        """fp8: whether activations have constant scales, which are measured."""
+        return self.precision is Precision.FP8 and self.activations is Activations.TENSOR
+
+    @property
     def must_calibrate(self) -> bool:
         """Whether there is no such export without measured activations, or none worth having."""
-        by_tensor = self.precision is Precision.FP8 and self.activations is Activations.TENSOR
         coarse = self.precision is Precision.INT4 and self.rounding is Rounding.GPTQ
-        return by_tensor or coarse or self.needs_headroom or self.smooth
+        return self.by_tensor or coarse or self.needs_headroom or self.smooth
 
     @property
     def needs_headroom(self) -> bool:

@@ -15,7 +15,7 @@ import torch
 from rim_runtime.bundle.manifest import Compute, Precision
 
 from rim_export.measure.calibration import ObservedLayer, activation_ranges, observe
-from rim_export.measure.compensation import compensated_blocks, compensated_rows
+from rim_export.measure.compensation import MOST_TOKENS, compensated_blocks, compensated_rows
 from rim_export.measure.headroom import Headroom, headroom
 from rim_export.measure.smoothing import search_smoothing, smoothed
 from rim_export.progress import Progress
@@ -23,16 +23,20 @@ from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints
 from rim_export.recipes.fp8 import round_range
 from rim_export.recipes.int8 import INT8, int8_recipe
-from rim_export.recipes.matrices import FP8_ROWS, INT8_ROWS, NarrowType, QuantizedRows
+from rim_export.recipes.matrices import FP8_ROWS, INT8_ROWS, QuantizedRows
 from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
 from rim_export.recipes.recipe import Recipe
 from rim_export.recipes.rotated import ROTATED, rotated
-from rim_export.settings import Activations, ExportOptions, Rounding
+from rim_export.settings import ExportOptions, Rounding
 from rim_export.weights.model_weights import ModelWeights, Smoothing
 from rim_export.weights.rotatable import rotation_of
 from rim_export.weights.rotation import Rotation
 
 _COMPENSATING = "Rounding weights so that products change least"
+_ROWS = {Precision.INT8: INT8_ROWS, Precision.FP8: FP8_ROWS}
+"""The narrow types of precisions whose weights have a scale an output channel."""
+RowsOf = Mapping[Precision, Mapping[str, QuantizedRows]]
+"""Compensated matrices by precision and name."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,15 @@ class _Calibration:
         form = BlockFormat(self.options.block_size, zero_points)
         return compensated_blocks(self.weights, self.questions, form, partial(self.tell, _COMPENSATING))
 
-    def rows(self, kind: NarrowType, smoothing: Smoothing | None = None) -> Mapping[str, QuantizedRows]:
-        """Return the matrices in int8 or fp8 with their errors compensated, or none, as `blocks` does."""
-        if not self._compensates:
+    def rows(self, *precisions: Precision, smoothing: Smoothing | None = None) -> RowsOf:
+        """Return the matrices in int8 and fp8 with their errors compensated, or none, as `blocks` does."""
+        kinds = {_ROWS[precision]: precision for precision in precisions if precision in _ROWS}
+        if not self._compensates or not kinds:
             return {}
         assert self.questions is not None
         written = replace(self.weights, rotation=self.rotation, smoothing=smoothing or Smoothing())
-        return compensated_rows(written, self.questions, kind, partial(self.tell, _COMPENSATING))
+        found = compensated_rows(written, self.questions, tuple(kinds), partial(self.tell, _COMPENSATING))
+        return {kinds[kind]: rows for kind, rows in found.items()}
 
     @property
     def _compensates(self) -> bool:
@@ -103,25 +109,22 @@ def _for_cpus(asked: _Calibration) -> ChosenRecipes:
     options, precision = asked.options, asked.options.precision
     if options.smooth:
         return _smoothed_int8(asked)
-    measured = Measured(block_size=options.block_size, blocks=asked.blocks())
-    if precision is Precision.INT8:
-        measured = replace(measured, rows={precision: asked.rows(INT8_ROWS)})
-    if precision is Precision.FP8:
-        measured = replace(measured, ranges=_fp8_ranges(asked), rows={precision: asked.rows(FP8_ROWS)})
+    measured = Measured(_fp8_ranges(asked), options.block_size, blocks=asked.blocks(), rows=asked.rows(precision))
     found = RECIPES[precision](measured)
     return ChosenRecipes(tuple(recipe for recipe in found if options.dialect in (None, recipe.dialect)))
 
 
 def _fp8_ranges(asked: _Calibration) -> Mapping[str, float]:
-    """Return the ranges of activations at constant scales; none if they are rounded by row."""
-    if asked.options.activations is not Activations.TENSOR:
+    """Return fp8's ranges of activations at constant scales; none if they are rounded by row."""
+    if not asked.options.by_tensor:
         return {}
     return activation_ranges(asked.layers(asked.rotation), asked.options.ranges, round_range)
 
 
 def _smoothed_int8(asked: _Calibration) -> ChosenRecipes:
     smoothing = search_smoothing(asked.layers(None), rotated(INT8, asked.rotation))
-    recipe = rotated(int8_recipe(asked.rows(INT8_ROWS, smoothing)), asked.rotation)
+    rows = asked.rows(Precision.INT8, smoothing=smoothing)
+    recipe = rotated(int8_recipe(rows.get(Precision.INT8, {})), asked.rotation)
     return ChosenRecipes((smoothed(recipe, smoothing),), (_smoothing_note(smoothing.strengths),))
 
 
@@ -129,11 +132,9 @@ def _for_gpus(asked: _Calibration) -> ChosenRecipes:
     """Return the recipes, the CPU's first, and which arithmetic was chosen."""
     options, precision = asked.options, asked.options.precision
     seen = _measure_for_gpus(asked) if options.needs_headroom else _Arithmetic(Compute.BF16)
-    rows = {Precision.INT8: asked.rows(INT8_ROWS)}
-    if precision is Precision.FP8:
-        rows[precision] = asked.rows(FP8_ROWS)
+    rows = asked.rows(Precision.INT8, precision)
     measured = Measured(seen.ranges, options.block_size, blocks=asked.blocks(), rows=rows)
-    for_cpus = int8_recipe(rows[Precision.INT8])
+    for_cpus = int8_recipe(rows.get(Precision.INT8, {}))
     return ChosenRecipes((for_cpus, gpu_recipe(precision, seen.compute, measured)), seen.notes)
 
 
@@ -151,12 +152,11 @@ class _Arithmetic:
 def _measure_for_gpus(asked: _Calibration) -> _Arithmetic:
     """Measure activations. Raises HeadroomError if fp16 was requested and its range is too small."""
     options = asked.options
-    by_tensor = options.precision is Precision.FP8 and options.activations is Activations.TENSOR
     largest: dict[str, float] = {}
     ranges: dict[str, float] = {}
     for seen in asked.layers(asked.rotation if options.precision is Precision.FP8 else None):
         largest |= seen.largest
-        if by_tensor:
+        if options.by_tensor:
             ranges |= {name: reach.range(options.ranges, round_range) for name, reach in seen.reaches.items()}
     room = headroom(largest)
     if options.precision is Precision.FP16:
@@ -168,7 +168,9 @@ def _measure_for_gpus(asked: _Calibration) -> _Arithmetic:
 def _calibration_notes(options: ExportOptions, questions: CalibrationSet | None) -> tuple[str, ...]:
     if questions is None:
         return ()
-    measured = f"Activations were measured on {len(questions.texts)} questions of {questions.name}."
+    alone = options.precision is Precision.INT8 and not (options.for_gpus or options.smooth)
+    share = f"the first {MOST_TOKENS:,} tokens" if alone else f"{len(questions.texts)} questions"
+    measured = f"Activations were measured on {share} of {questions.name}."
     foreign = options.certify is not None and options.calibration is None
     hint = " They are medical: give --calibration for another field." if foreign else ""
     return (measured + hint, *questions.notes)

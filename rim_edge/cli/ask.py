@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rim_runtime.answer import Answer
     from rim_runtime.bundle.manifest import Manifest
+    from rim_runtime.engine import Engine
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.writing import WritingOptions
@@ -36,60 +37,69 @@ WORDS = "Answers in words"
 """Panel of what such answers are like."""
 
 
+NoChoicesOption = Annotated[
+    bool, typer.Option("--no-choices", help="The question has none, whatever its last lines look like.")
+]
+RawOption = Annotated[bool, typer.Option("--raw", "-r", help="Print the letter, or the text, only.")]
+JsonlOption = Annotated[
+    bool, typer.Option("--jsonl", help="Answer rows of JSON from stdin one by one, a line of JSON each.")
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        metavar="N",
+        min=1,
+        help="The longest answer.",
+        show_default="256",
+        rich_help_panel=WORDS,
+    ),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        metavar="N",
+        min=0,
+        help="Draw tokens, the more freely the larger it is; 0 takes the likeliest.",
+        show_default="0",
+        rich_help_panel=WORDS,
+    ),
+]
+StopOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stop", metavar="TEXT", help="End before this text; repeat it for more.", rich_help_panel=WORDS
+    ),
+]
+DrawSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        help="Of what is drawn; the same seed gives the same text.",
+        show_default="0",
+        rich_help_panel=WORDS,
+    ),
+]
+
+
 def ask(
     question: QuestionArgument = None,
     choice: ChoiceOption = None,
-    no_choices: Annotated[
-        bool, typer.Option("--no-choices", help="The question has none, whatever its last lines look like.")
-    ] = False,
+    no_choices: NoChoicesOption = False,
     bundle: BundleOption = None,
     blocks: BlocksOption = None,
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = None,
     as_json: JsonOption = False,
-    raw: Annotated[bool, typer.Option("--raw", "-r", help="Print the letter, or the text, only.")] = False,
-    jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Answer rows of JSON from stdin one by one, a line of JSON each.")
-    ] = False,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            metavar="N",
-            min=1,
-            help="The longest answer.",
-            show_default="256",
-            rich_help_panel=WORDS,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            "--temperature",
-            metavar="N",
-            min=0,
-            help="Draw tokens, the more freely the larger it is; 0 takes the likeliest.",
-            show_default="0",
-            rich_help_panel=WORDS,
-        ),
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--stop", metavar="TEXT", help="End before this text; repeat it for more.", rich_help_panel=WORDS
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            min=0,
-            help="Of what is drawn; the same seed gives the same text.",
-            show_default="0",
-            rich_help_panel=WORDS,
-        ),
-    ] = None,
+    raw: RawOption = False,
+    jsonl: JsonlOption = False,
+    max_tokens: MaxTokensOption = None,
+    temperature: TemperatureOption = None,
+    stop: StopOption = None,
+    seed: DrawSeedOption = None,
 ) -> None:
     """Answer a question: by a letter, or, without options, in words where the bundle writes text.
 
@@ -116,17 +126,12 @@ def ask(
         with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
             raise typer.Exit(answer_rows(opened, sys.stdin.buffer, blocks))
     if question is None and sys.stdin.isatty():
-        from rim_edge.cli.asking.conversation import converse
-        from rim_edge.cli.asking.terminal import reader_for
-
         if choice or no_choices:
             raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
         with folder_of(place) as folder:
             writes = words.require(Bundle.load(folder).manifest)
             with open_engine(folder, engine, precision) as opened:
-                tell = Teller(folder, opened.manifest, form)
-                write = (lambda asked: write_answer(opened, asked, blocks, words, form)) if writes else None
-                converse(opened, blocks, tell, reader_for(sys.stdin, sys.stdout), write)
+                _converse(opened, Teller(folder, opened.manifest, form), blocks, words if writes else None)
         return
     asked = Question(read_question(question), () if no_choices else choice or None)
     asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
@@ -140,6 +145,19 @@ def ask(
                 tell(asked, opened.ask(asked.text, asked.choices, blocks=blocks))
 
 
+def _converse(engine: Engine, tell: Teller, blocks: int | None, words: WritingOptions | None) -> None:
+    """Ask for questions on a terminal; `words`: the options of answers in words, None where none are written."""
+    from rim_edge.cli.asking.conversation import converse
+    from rim_edge.cli.asking.terminal import reader_for
+    from rim_edge.cli.asking.writing import write_answer
+
+    def write(asked: Question) -> None:
+        assert words is not None
+        write_answer(engine, asked, blocks, words, tell.form)
+
+    converse(engine, blocks, tell, reader_for(sys.stdin, sys.stdout), None if words is None else write)
+
+
 class Teller:
     """Prints a bundle's answers in one of the forms, and notes where the demo has none."""
 
@@ -147,14 +165,14 @@ class Teller:
         from rim_edge.cli.opening import is_demo
 
         self._bundle = folder, manifest
-        self._form = form
+        self.form = form
         self._clear = ClearLead.DEMO if is_demo(manifest) else ClearLead.MODEL
 
     def __call__(self, question: Question, answer: Answer) -> None:
         """Print an answer."""
-        if self._form is Form.JSON:
+        if self.form is Form.JSON:
             print_json(dataclasses.asdict(answer))
-        elif self._form is Form.RAW:
+        elif self.form is Form.RAW:
             print(answer.letter, flush=True)
         else:
             self._print(question, answer)

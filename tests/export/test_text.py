@@ -150,10 +150,11 @@ def test_a_decoder_that_writes_something_else_is_refused(
 
 
 def test_near_ties_are_counted_apart() -> None:
-    theirs = np.array([[0.0, 1.0, 1.05], [0.0, 1.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
-    ours = np.array([[0.0, 1.1, 1.05], [0.0, 4.0, 3.0], [2.0, 0.0, 0.0]], np.float32)
+    """The third is changed to a token that the checkpoint held for unlikely, with its two best nearly tied."""
+    theirs = np.array([[0.0, 1.0, 1.05], [0.0, 1.0, 3.0], [0.0, 1.0, 1.05], [2.0, 0.0, 0.0]], np.float32)
+    ours = np.array([[0.0, 1.1, 1.05], [0.0, 4.0, 3.0], [2.0, 1.0, 1.05], [2.0, 0.0, 0.0]], np.float32)
     found = compare_text("it", 1, ours, theirs)
-    assert (found.tokens, found.changed, found.near_ties) == (3, 2, 1)
+    assert (found.tokens, found.changed, found.near_ties) == (4, 3, 1)
     assert found.mean_kl > 0
     assert compare_text("it", 1, theirs, theirs).mean_kl == 0
     ours[0, 0] = np.nan

@@ -98,7 +98,7 @@ class TextCertificate:
     changed: int
     """Tokens in whose place the checkpoint writes another."""
     near_ties: int
-    """Those of them where the checkpoint's two likeliest tokens are nearly tied (NEAR_TIE)."""
+    """Those of them that the checkpoint holds nearly as likely as its own (NEAR_TIE)."""
     mean_kl: float
     """Mean KL divergence of the checkpoint's distribution of each token from the decoder's, nats."""
 

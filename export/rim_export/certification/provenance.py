@@ -9,6 +9,7 @@ from typing import Any
 
 from rim_runtime.bundle.manifest import Precision
 
+from rim_export.measure.compensation import MOST_TOKENS
 from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.recipe import Recipe
 from rim_export.settings import ROUNDED, Activations, ExportOptions, Rounding
@@ -37,6 +38,8 @@ def describe_recipe(
     compensated = measured_on is not None and options.rounding is Rounding.GPTQ and recipe.precision in ROUNDED
     if recipe.precision in ROUNDED:
         told["rounding"] = str(Rounding.GPTQ if compensated else Rounding.NEAREST)
+    if compensated and recipe.precision is not Precision.INT4:
+        told["rounding_tokens"] = MOST_TOKENS  # of the first questions; int4 takes all of them
     if measured_on is not None and (compensated or recipe.precision is options.precision):
         told["calibration"] = {
             "name": measured_on.name,

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.bundle.roles import RoleGraph
-from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.certification.certificate import TextCertificate
@@ -105,15 +104,16 @@ def compare_text(
     """Compare logits before each token, [tokens, vocabulary]. Raises CertificateError if some are not finite."""
     if not (np.isfinite(logits).all() and np.isfinite(reference).all()):
         raise CertificateError(f"The decoder of {name} or the checkpoint gave logits that are not finite.")
-    changed = logits.argmax(axis=-1) != reference.argmax(axis=-1)
-    second, first = np.partition(reference, -2, axis=-1)[:, -2:].T
+    written = logits.argmax(axis=-1)
+    changed = written != reference.argmax(axis=-1)
+    regrets = reference.max(axis=-1) - reference[np.arange(len(written)), written]
     theirs, ours = _log_softmax(reference), _log_softmax(logits)
     return TextCertificate(
         variant=name,
         questions=questions,
         tokens=len(logits),
         changed=int(changed.sum()),
-        near_ties=int((changed & (first - second < NEAR_TIE)).sum()),
+        near_ties=int((changed & (regrets < NEAR_TIE)).sum()),
         mean_kl=float((np.exp(theirs) * (theirs - ours)).sum(axis=-1).mean()),
     )
 
@@ -126,9 +126,4 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def text_prompts(encoder: PromptEncoder, questions: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     """Return the prompts of text answers: behind memory blocks and prefix, or, without blocks, a chat's."""
-    return tuple(_prompt(encoder.contract, encoder.encode(question)) for question in questions[:QUESTIONS])
-
-
-def _prompt(contract: PromptContract, question: Sequence[int]) -> tuple[int, ...]:
-    end = contract.suffix(contract.blocks) if contract.blocks else contract.tail
-    return (*contract.head, *question, *end)
+    return tuple(encoder.compose_text(question, encoder.contract.blocks) for question in questions[:QUESTIONS])

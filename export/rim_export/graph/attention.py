@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ _WITHOUT_EFFECT = frozenset({"position_ids", "use_cache"})
 def register_causal_attention() -> None:
     """Add our attention to transformers."""
     AttentionInterface.register(CAUSAL, _causal_attention)
-    AttentionMaskInterface.register(CAUSAL, _no_mask)
+    AttentionMaskInterface.register(CAUSAL, no_mask)
 
 
 def _causal_attention(
@@ -30,11 +31,7 @@ def _causal_attention(
     dropout: float = 0.0,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Raise NotImplementedError for what would change the result and is not computed here, such as a window."""
-    unknown = {name for name, option in others.items() if option is not None} - _WITHOUT_EFFECT
-    if attention_mask is not None or dropout or unknown:
-        given = sorted(unknown) or ["a mask or dropout"]
-        raise NotImplementedError(f"attention with {', '.join(given)} cannot be exported")
+    require_plain(others, dropout, mask=attention_mask is not None)
     grouped = query.shape[1] != key.shape[1]  # torch's converter refuses GQA with as many key heads as query heads
     output = nn.functional.scaled_dot_product_attention(
         query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
@@ -42,5 +39,17 @@ def _causal_attention(
     return output.transpose(1, 2), None
 
 
-def _no_mask(*_: Any, **__: Any) -> None:
-    return None
+def require_plain(others: Mapping[str, Any], dropout: float, **more: bool) -> None:
+    """Raise NotImplementedError for what would change the result and our graphs do not compute, such as a window.
+
+    `others` are the options that a model passes on, `more` what else is wrong, by its name.
+    """
+    given = {name for name, option in others.items() if option is not None} - _WITHOUT_EFFECT
+    wrong = sorted(given | {name for name, found in {"dropout": dropout, **more}.items() if found})
+    if wrong:
+        raise NotImplementedError(f"attention with {', '.join(wrong)} cannot be exported")
+
+
+def no_mask(*_: Any, **__: Any) -> None:
+    """Say that a model need not make a mask."""
+    return

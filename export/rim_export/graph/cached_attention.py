@@ -16,12 +16,12 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from rim_export.graph.attention import no_mask, require_plain
+
 CACHED = "rim_cached"
 """The name under which transformers knows it."""
 KeyValue: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """A layer's keys and values, each [batch, key_value_heads, length, head_size]."""
-_WITHOUT_EFFECT = frozenset({"position_ids", "use_cache"})
-"""What layers pass on to attention, and no attention reads."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ def hold_cache(backbone: nn.Module, cache: LayerCache) -> None:
 def register_cached_attention() -> None:
     """Add our attention to transformers."""
     AttentionInterface.register(CACHED, _cached_attention)
-    AttentionMaskInterface.register(CACHED, _no_mask)
+    AttentionMaskInterface.register(CACHED, no_mask)
 
 
 def _cached_attention(
@@ -75,11 +75,7 @@ def _cached_attention(
     dropout: float = 0.0,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Raise NotImplementedError for what would change the result and is not computed here, such as a window."""
-    unknown = {name for name, option in others.items() if option is not None} - _WITHOUT_EFFECT
-    if attention_mask is None or dropout or unknown:
-        given = sorted(unknown) or ["dropout or without a mask"]
-        raise NotImplementedError(f"attention with {', '.join(given)} cannot be exported")
+    require_plain(others, dropout, no_mask=attention_mask is None)
     cache: LayerCache = module.rim_cache
     batch, heads, tokens, size = query.shape
     stored = (batch, key.shape[1], cache.total, size)
@@ -100,7 +96,3 @@ def _cached_attention(
 def _flat(states: torch.Tensor) -> torch.Tensor:
     """[batch, heads, tokens, size] -> [batch, tokens, heads × size]."""
     return states.transpose(1, 2).flatten(2)
-
-
-def _no_mask(*_: Any, **__: Any) -> None:
-    return None

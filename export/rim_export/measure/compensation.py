@@ -52,22 +52,33 @@ def compensated_blocks(
 
 @torch.no_grad()
 def compensated_rows(
-    weights: ModelWeights, questions: CalibrationSet, kind: NarrowType, report: Callable[[float], None]
-) -> Mapping[str, QuantizedRows]:
-    """Return the matrices of all layers in a narrow type, by their names in the graph.
+    weights: ModelWeights,
+    questions: CalibrationSet,
+    kinds: Sequence[NarrowType],
+    report: Callable[[float], None],
+) -> Mapping[NarrowType, Mapping[str, QuantizedRows]]:
+    """Return the matrices of all layers in each of these narrow types, by their names in the graph.
 
     They are those of `weights`, factors and turns folded in. Raises CalibrationError if an activation is not
     finite.
     """
     model = StreamedModel(weights)
     hidden: States = model.embed(_first_tokens(questions.prompts))
-    found: dict[str, QuantizedRows] = {}
+    found: dict[NarrowType, dict[str, QuantizedRows]] = {kind: {} for kind in kinds}
     for layer in model.layers():
         moments = Moments(weights.fold_input)
         hidden = layer.advance(hidden, moments.add)
-        found |= _rounded(layer, moments, questions, weights, partial(compensate_rows, kind=kind))
+        for name, rows in _rounded(layer, moments, questions, weights, partial(_in_each, kinds)).items():
+            for kind, row in rows.items():
+                found[kind][name] = row
         report((layer.number + 1) / model.depth)
     return found
+
+
+def _in_each(
+    kinds: Sequence[NarrowType], matrix: torch.Tensor, feedback: Sequence[Feedback]
+) -> Mapping[NarrowType, QuantizedRows]:
+    return {kind: compensate_rows(matrix, feedback, kind) for kind in kinds}
 
 
 def _first_tokens(prompts: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:

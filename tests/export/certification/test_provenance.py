@@ -20,6 +20,7 @@ from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
 MEASURED = CalibrationSet("own.jsonl", ("a", "b"), ((1,), (2,)), (), "ab" * 32)
 ON = {"calibration": {"name": "own.jsonl", "sha256": "ab" * 32, "questions": 2}}
+GPTQ = {"rounding": "gptq", "rounding_tokens": 2048}
 
 
 def recipe(precision: Precision) -> Recipe:
@@ -30,16 +31,21 @@ def recipe(precision: Precision) -> Recipe:
     ("precision", "options", "measured", "told"),
     [
         (Precision.INT8, {}, None, {"rounding": "nearest"}),
-        (Precision.INT8, {}, MEASURED, {"rounding": "gptq"} | ON),
+        (Precision.INT8, {}, MEASURED, GPTQ | ON),
         (Precision.INT8, {"smooth": True, "rounding": Rounding.NEAREST}, MEASURED, {"rounding": "nearest"} | ON),
         (Precision.BF16, {}, None, {}),
         (Precision.INT4, {"block_size": 32}, None, {"block_size": 32, "rounding": "nearest"}),
-        (Precision.FP8, {}, MEASURED, {"activations": "tensor", "ranges": "max", "rounding": "gptq"} | ON),
+        (
+            Precision.FP8,
+            {},
+            MEASURED,
+            {"activations": "tensor", "ranges": "max"} | GPTQ | ON,
+        ),
         (
             Precision.FP8,
             {"ranges": RangeMethod.MSE},
             MEASURED,
-            {"activations": "tensor", "ranges": "mse", "rounding": "gptq"} | ON,
+            {"activations": "tensor", "ranges": "mse"} | GPTQ | ON,
         ),
         (Precision.FP8, {"activations": Activations.ROW}, None, {"activations": "row", "rounding": "nearest"}),
     ],

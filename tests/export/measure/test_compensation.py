@@ -56,8 +56,8 @@ def first_layer_errors(
 @pytest.mark.parametrize("kind", [INT8_ROWS, FP8_ROWS], ids=lambda kind: kind.name)
 def test_products_err_less_on_questions_that_calibration_did_not_see(kind: NarrowType, turned: bool) -> None:
     weights = written(turned)
-    found = compensated_rows(weights, prompts(12, 60, seed=1), kind, lambda share: None)
-    assert found.keys() == {name for name in found if weights.read(name).ndim == 2}
+    found = compensated_rows(weights, prompts(12, 60, seed=1), [kind], lambda share: None)[kind]
+    assert found.keys() == {name for layer in StreamedModel(weights).layers() for name in layer.linears}
     assert max(first_layer_errors(weights, found, kind, prompts(12, 60, seed=2))) < 0.8
 
 
@@ -67,7 +67,7 @@ def test_smoothed_weights_are_compensated_for_the_inputs_that_they_take() -> Non
     factors = torch.logspace(-2, 2, two_layers().weights.read(name).shape[1])
     weights = written(turned=False, smoothing=Smoothing(columns={name: factors}))
     asked = prompts(12, 60, seed=1)
-    found = compensated_rows(weights, asked, INT8_ROWS, lambda share: None)
+    found = compensated_rows(weights, asked, [INT8_ROWS], lambda share: None)[INT8_ROWS]
     assert max(first_layer_errors(weights, found, INT8_ROWS, asked)) < 0.8
 
 
@@ -76,7 +76,8 @@ def test_no_more_tokens_are_taken_than_help() -> None:
     asked = prompts(MOST_TOKENS // 128 + 2, 128, seed=3)
     fewer = CalibrationSet(asked.name, asked.texts[:-2], asked.prompts[:-2], ())
     some, all_of_them = (
-        compensated_rows(written(turned=True), one, INT8_ROWS, lambda share: None) for one in (fewer, asked)
+        compensated_rows(written(turned=True), one, [INT8_ROWS], lambda share: None)[INT8_ROWS]
+        for one in (fewer, asked)
     )
     assert all(torch.equal(some[name].numbers, all_of_them[name].numbers) for name in some)
 
