@@ -10,7 +10,8 @@ import numpy as np
 from harness.worker import Worker
 from real_parts.candidate import Candidate
 from real_parts.setting import Setting
-from rim_export.certification.comparison import NEAR_TIE
+from rim_export.certification.comparison import near_tie
+from rim_runtime.bundle.manifest import Precision
 from rim_runtime.prompt.options import LETTERS, offered_letters
 
 Logits = np.ndarray
@@ -47,12 +48,12 @@ def reference_letters(
 
 
 def compare(texts: Sequence[str], reference: Logits, logits: Logits) -> dict[str, Any]:
-    """Return flips, how many of them the reference itself was undecided on, and the mean KL of the letters."""
+    """Return flips, how many of them go to a letter as likely to the reference, and the mean KL."""
     offered = np.array([[letter in (offered_letters(text) or LETTERS) for letter in LETTERS] for text in texts])
     theirs, ours = (np.where(offered, values, -np.inf) for values in (reference, logits))
     flipped = theirs.argmax(1) != ours.argmax(1)
-    leads = np.sort(theirs, 1)
-    near = leads[:, -1] - leads[:, -2] < NEAR_TIE
+    regrets = theirs.max(1) - theirs[np.arange(len(theirs)), ours.argmax(1)]
+    near = regrets < near_tie(Precision.INT8)
     expected, found = _log_softmax(theirs), _log_softmax(ours)
     with np.errstate(invalid="ignore"):
         kl = np.where(offered, np.exp(expected) * (expected - found), 0.0).sum(1)

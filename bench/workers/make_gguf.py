@@ -24,8 +24,8 @@ TYPES = {
 }
 
 
-def bf16_tensors(checkpoint: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and bf16 bits, uint16 in the tensor's shape, of every tensor of a safetensors checkpoint."""
+def stored_tensors(checkpoint: Path, dtype: str, kind: type[np.generic]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield names and values, memory-mapped as `kind`, of the tensors of a checkpoint, all of this dtype."""
     for file in sorted(checkpoint.glob("*.safetensors")):
         with file.open("rb") as stream:
             (size,) = struct.unpack("<Q", stream.read(8))
@@ -33,9 +33,9 @@ def bf16_tensors(checkpoint: Path) -> Iterator[tuple[str, np.ndarray]]:
         for name, entry in header.items():
             if name == "__metadata__":
                 continue
-            assert entry["dtype"] == "BF16", f"{name} is {entry['dtype']}, expected BF16"
+            assert entry["dtype"] == dtype, f"{name} is {entry['dtype']}, expected {dtype}"
             begin = 8 + size + entry["data_offsets"][0]
-            yield name, np.memmap(file, np.uint16, "r", begin, tuple(entry["shape"]))
+            yield name, np.memmap(file, kind, "r", begin, tuple(entry["shape"]))
 
 
 def write_bf16(checkpoint: Path, target: Path) -> None:
@@ -43,9 +43,9 @@ def write_bf16(checkpoint: Path, target: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
     layers = config["num_hidden_layers"]
     writer = gguf.GGUFWriter(target, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.QWEN3])
-    _describe(writer, config)
+    describe(writer, config, gguf.LlamaFileType.MOSTLY_BF16)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, layers)
-    for name, bits in bf16_tensors(checkpoint):
+    for name, bits in stored_tensors(checkpoint, "BF16", np.uint16):
         ours = names.get_name(name, try_suffixes=(".weight",))
         assert ours is not None, f"llama.cpp's qwen3 has no tensor for {name}"
         if bits.ndim == 1:
@@ -58,21 +58,23 @@ def write_bf16(checkpoint: Path, target: Path) -> None:
     writer.close()
 
 
-def _describe(writer: Any, config: dict[str, Any]) -> None:
-    rope = config.get("rope_parameters") or {}
+def describe(writer: Any, config: dict[str, Any], file_type: gguf.LlamaFileType) -> None:
+    """Write the geometry."""
+    size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    rope = config.get("rope_parameters") or config
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_key_length(config["head_dim"])
-    writer.add_value_length(config["head_dim"])
+    writer.add_key_length(size)
+    writer.add_value_length(size)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config.get("rope_theta") or rope["rope_theta"])
+    writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_tokenizer_model("no_vocab")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
+    writer.add_file_type(file_type)
 
 
 def quantize(source: Path, target: Path, kind: str) -> None:

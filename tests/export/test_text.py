@@ -21,7 +21,7 @@ from rim_export.settings import AnswerForm
 from rim_export.size import estimated_bytes
 from rim_runtime import Engine, InputError
 from rim_runtime.bundle.folder import Bundle
-from rim_runtime.bundle.manifest import Precision
+from rim_runtime.bundle.manifest import Head, Precision, Variant
 from rim_runtime.bundle.roles import Ability, Role, abilities, decoding, graph_of
 from rim_runtime.loading.load import load_encoder
 
@@ -153,13 +153,14 @@ def test_near_ties_are_counted_apart() -> None:
     """The third is changed to a token that the checkpoint held for unlikely, with its two best nearly tied."""
     theirs = np.array([[0.0, 1.0, 1.05], [0.0, 1.0, 3.0], [0.0, 1.0, 1.05], [2.0, 0.0, 0.0]], np.float32)
     ours = np.array([[0.0, 1.1, 1.05], [0.0, 4.0, 3.0], [2.0, 1.0, 1.05], [2.0, 0.0, 0.0]], np.float32)
-    found = compare_text("it", 1, ours, theirs)
+    int8 = Variant("int8", Precision.INT8, Head.FULL, "graph", "data")
+    found = compare_text(int8, 1, ours, theirs)
     assert (found.tokens, found.changed, found.near_ties) == (4, 3, 1)
     assert found.mean_kl > 0
-    assert compare_text("it", 1, theirs, theirs).mean_kl == 0
+    assert compare_text(int8, 1, theirs, theirs).mean_kl == 0
     ours[0, 0] = np.nan
     with pytest.raises(CertificateError, match="not finite"):
-        compare_text("it", 1, ours, theirs)
+        compare_text(int8, 1, ours, theirs)
 
 
 def test_the_output_projection_counts_as_disk_space(checkpoint: TinyCheckpoint) -> None:

@@ -8,30 +8,14 @@ defaults. No tokenizer: prompts come as ids. The head is the table, if the check
 from __future__ import annotations
 
 import json
-import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
-from make_gguf import quantize
+from make_gguf import describe, quantize, stored_tensors
 
 ARCHITECTURE = gguf.MODEL_ARCH.LLAMA
-
-
-def tensors(checkpoint: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and values, float32, of every tensor of a safetensors checkpoint."""
-    for file in sorted(checkpoint.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            (size,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(size))
-        header.pop("__metadata__", None)
-        for name, entry in header.items():
-            assert entry["dtype"] == "F32", f"{name} is {entry['dtype']}, expected F32"
-            begin = 8 + size + entry["data_offsets"][0]
-            yield name, np.memmap(file, np.float32, "r", begin, tuple(entry["shape"]))
 
 
 def in_pairs(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -45,10 +29,11 @@ def write(checkpoint: Path, target: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
     assert config["model_type"] == "llama", f"the model is a {config['model_type']}, expected a llama"
     writer = gguf.GGUFWriter(target, gguf.MODEL_ARCH_NAMES[ARCHITECTURE])
-    describe(writer, config)
+    describe(writer, config, gguf.LlamaFileType.ALL_F32)
+    writer.add_rope_dimension_count(config["hidden_size"] // config["num_attention_heads"])
     names = gguf.get_tensor_name_map(ARCHITECTURE, config["num_hidden_layers"])
     heads = {"q_proj.weight": config["num_attention_heads"], "k_proj.weight": config["num_key_value_heads"]}
-    for name, values in tensors(checkpoint):
+    for name, values in stored_tensors(checkpoint, "F32", np.float32):
         ours = names.get_name(name, try_suffixes=(".weight",))
         assert ours is not None, f"llama.cpp's llama has no tensor for {name}"
         count = next((count for ending, count in heads.items() if name.endswith(ending)), None)
@@ -57,26 +42,6 @@ def write(checkpoint: Path, target: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def describe(writer: Any, config: dict[str, Any]) -> None:
-    """Write the geometry."""
-    size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    rope = config.get("rope_parameters") or config
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_key_length(size)
-    writer.add_value_length(size)
-    writer.add_rope_dimension_count(size)
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(rope["rope_theta"])
-    writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("no_vocab")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ class VariantCertificate:
     flips_interval: Interval
     """95 % Clopper-Pearson interval of the share of flips."""
     near_tie_flips: int
-    """Flips to a letter that the reference holds nearly as likely as its own (NEAR_TIE)."""
+    """Flips to a letter that the reference holds nearly as likely as its own (`near_tie`)."""
     agreement: float
     """Share of questions with the same letter."""
     worst_margin: float
@@ -98,7 +98,7 @@ class TextCertificate:
     changed: int
     """Tokens in whose place the checkpoint writes another."""
     near_ties: int
-    """Those of them that the checkpoint holds nearly as likely as its own (NEAR_TIE)."""
+    """Those of them that the checkpoint holds nearly as likely as its own (`near_tie`)."""
     mean_kl: float
     """Mean KL divergence of the checkpoint's distribution of each token from the decoder's, nats."""
 

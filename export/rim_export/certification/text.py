@@ -17,7 +17,7 @@ from rim_runtime.bundle.roles import RoleGraph
 from rim_runtime.prompt.encoder import PromptEncoder
 
 from rim_export.certification.certificate import TextCertificate
-from rim_export.certification.comparison import NEAR_TIE
+from rim_export.certification.comparison import near_tie
 from rim_export.certification.decoder_session import DecoderSession
 from rim_export.certification.widening import ProvenVariants
 from rim_export.decoder_writer import DecoderWriter
@@ -32,6 +32,10 @@ QUESTIONS, TOKENS = 8, 12
 _MOST_CHANGED = 0.25
 """Share of tokens a narrow precision may change where the checkpoint was decided: int4 changes 18 % of SmolLM2's
 (docs/precisions.md); a decoder that is wrong changes nearly all."""
+
+
+_SAME_SUMS = 1e-3
+"""A difference in logits, fp32, that the order of sums alone can make: a token is no fault for that."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class TextProof:
             self.tell(label, len(answers) / len(self.prompts))
         read = f"Reading what {variant.name} wrote"
         theirs = continuation_logits(self.weights, self.prompts, answers, lambda share: self.tell(read, share))
-        found = compare_text(variant.name, len(self.prompts), np.concatenate(ours), np.concatenate(theirs))
+        found = compare_text(variant, len(self.prompts), np.concatenate(ours), np.concatenate(theirs))
         self._require(variant, found)
         return found
 
@@ -99,21 +103,21 @@ class TextProof:
 
 
 def compare_text(
-    name: str, questions: int, logits: NDArray[np.float32], reference: NDArray[np.float32]
+    variant: Variant, questions: int, logits: NDArray[np.float32], reference: NDArray[np.float32]
 ) -> TextCertificate:
     """Compare logits before each token, [tokens, vocabulary]. Raises CertificateError if some are not finite."""
     if not (np.isfinite(logits).all() and np.isfinite(reference).all()):
-        raise CertificateError(f"The decoder of {name} or the checkpoint gave logits that are not finite.")
+        raise CertificateError(f"The decoder of {variant.name} or the checkpoint gave logits that are not finite.")
     written = logits.argmax(axis=-1)
     changed = written != reference.argmax(axis=-1)
     regrets = reference.max(axis=-1) - reference[np.arange(len(written)), written]
     theirs, ours = _log_softmax(reference), _log_softmax(logits)
     return TextCertificate(
-        variant=name,
+        variant=variant.name,
         questions=questions,
         tokens=len(logits),
         changed=int(changed.sum()),
-        near_ties=int((changed & (regrets < NEAR_TIE)).sum()),
+        near_ties=int((changed & (regrets < max(near_tie(variant.precision), _SAME_SUMS))).sum()),
         mean_kl=float((np.exp(theirs) * (theirs - ours)).sum(axis=-1).mean()),
     )
 

@@ -54,6 +54,15 @@ def test_flips_between_nearly_even_letters_are_told_apart() -> None:
     assert result.clear_share == pytest.approx(1 / 3)
 
 
+def test_fp32_is_excused_nothing() -> None:
+    """Its sums differ from the checkpoint's in order alone, so that flips of near ties are a fault too."""
+    questions = 2 * [LabelledQuestion(TWO, None)]
+    reference = two_letters((0.05, 0), (0.0005, 0))
+    fp32 = Variant("fp32", Precision.FP32, Head.LETTERS, "graph", "data")
+    result = compare(fp32, questions, two_letters((0, 1), (0, 1)), reference)
+    assert (result.flips, result.near_tie_flips) == (2, 0)
+
+
 def test_near_ties_are_excused_only_where_the_checkpoint_held_the_new_letter_for_as_likely() -> None:
     """A and B are nearly even, and the variant answers C: that is damage."""
     questions = 2 * [LabelledQuestion("Which?\nA: this\nB: that\nC: neither", None)]
