@@ -31,13 +31,9 @@ from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.checkpoint.added_words import refuse_added_words
 from rim_export.checkpoint.folder import Checkpoint
 from rim_export.checkpoint.letter_seam import letter_seam_note
-from rim_export.checkpoint.prompt import (
-    RimSettings,
-    derive_contract,
-    derive_contract_without_blocks,
-    letter_ids,
-)
+from rim_export.checkpoint.prompt import letter_ids
 from rim_export.checkpoint.template import read_template, template_date
+from rim_export.chosen_prompt import choose_contract, choose_limits
 from rim_export.decoder_writer import DecoderWriter, decoding_of
 from rim_export.errors import CalibrationError, CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
@@ -143,13 +139,13 @@ def _check_tools(options: ExportOptions) -> PlanRequest | None:
 def _read(checkpoint: Checkpoint, options: ExportOptions) -> _Source:
     template = None if options.template is None else read_template(options.template)
     tokenizer = checkpoint.load_tokenizer(template)
-    contract, notes = _contract(checkpoint, tokenizer, options)
+    contract, notes = choose_contract(checkpoint, tokenizer, options)
     letters = letter_ids(tokenizer)
     refuse_added_words(tokenizer)
     _check_ids(checkpoint, contract, letters)
     seam = letter_seam_note(tokenizer, contract.prefix_text, letters)
     notes = (*notes, *((seam,) if seam else ()))
-    limits = _limits(checkpoint, contract, options)
+    limits = choose_limits(checkpoint, contract, options)
     decoding = decoding_of(checkpoint, tokenizer) if options.answers is AnswerForm.TEXT else None
     return _Source(checkpoint, tokenizer, contract, letters, limits, decoding, notes)
 
@@ -334,52 +330,6 @@ def _write_manifest(
     )
     save_manifest(bundle.path, manifest)
     return manifest
-
-
-def _contract(
-    checkpoint: Checkpoint, tokenizer: Any, options: ExportOptions
-) -> tuple[PromptContract, tuple[str, ...]]:
-    """Return the prompt contract; note what is assumed, and that there are no blocks."""
-    if options.blocks != 0:
-        rim, notes = _settings(checkpoint, options)
-        return derive_contract(tokenizer, rim), notes
-    prefix = options.prefix or (checkpoint.rim or RimSettings()).prefix
-    without = (
-        f"Without memory blocks the letter is read right after the prefix {prefix!r}: the zero-shot answer of the "
-        "model, a baseline. 'rim-edge train' adds blocks."
-    )
-    return derive_contract_without_blocks(tokenizer, prefix), (without,)
-
-
-def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[RimSettings, tuple[str, ...]]:
-    """Combine the options with the checkpoint's settings, or else the card's; note what is assumed."""
-    stated = checkpoint.rim
-    rim = stated or RimSettings()
-    chosen: dict[str, Any] = {
-        "blocks": options.blocks,
-        "memory_tokens": options.memory_tokens,
-        "prefix": options.prefix,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    notes = []
-    if stated is None and len(given) < len(chosen):
-        notes.append(
-            f'config.json has no "rim" entry: assumed the model card\'s {rim.blocks} blocks of '
-            f"{rim.memory_tokens} memory tokens and the prefix {rim.prefix!r} where nothing else was given."
-        )
-    return replace(rim, **given), tuple(notes)
-
-
-def _limits(checkpoint: Checkpoint, contract: PromptContract, options: ExportOptions) -> Limits:
-    longest = min(checkpoint.positions, options.max_length)
-    question = longest - contract.fixed_tokens
-    if question < 1:
-        raise CheckpointError(
-            f"Prompts may have {longest} tokens (the model's positions {checkpoint.positions}, --max-length "
-            f"{options.max_length}), but {contract.fixed_tokens} are fixed: no room for a question. "
-            "Raise --max-length or take fewer blocks."
-        )
-    return Limits(question_tokens=question, max_length=longest, model_positions=checkpoint.positions)
 
 
 def _describe(checkpoint: Checkpoint, tell: Progress) -> Source:
