@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -28,6 +27,7 @@ from rim_runtime.generate.sampling import LIKELIEST, Sampling
 from rim_runtime.generate.stream import TextStream
 from rim_runtime.loading.load import load_parts
 from rim_runtime.machine.log import tell
+from rim_runtime.prepared import PreparedQuestion, PreparedQuestions, prepare, prepare_all
 from rim_runtime.progress import OnProgress
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from rim_runtime.engines.decoders.late import LateDecoder
-    from rim_runtime.generate.author import Author
-    from rim_runtime.generate.order import Order
+    from rim_runtime.generate.generator import TextGenerator
     from rim_runtime.generate.text import Text
     from rim_runtime.loading.decoder import OpenDecoder
 
@@ -59,8 +58,9 @@ class Engine:
         self.notes = tuple(notes)
         self._encoder = encoder
         self._backend = backend
-        self._decoder = None if open_decoder is None else _late(backend, open_decoder)
-        self._lifetime = Lifetime(self._decoder or backend)
+        decoder = None if open_decoder is None else _late(backend, open_decoder)
+        self._lifetime = Lifetime(decoder or backend)
+        self._generator = None if decoder is None else _generator(manifest, encoder, decoder, self._lifetime)
         self._name, self._precision = backend.name, backend.precision
         self._letters = tuple(manifest.letters)
 
@@ -167,7 +167,7 @@ class Engine:
         """
         answers: dict[int, Answer] = {}
         with self._lifetime.run():
-            asked = self._prepare_all(questions, blocks)
+            asked = prepare_all(questions, self._encoder, self._letters, blocks)
             try:
                 answers.update(self._answer_all(asked, cancel))
             except EngineFailedError as error:
@@ -185,7 +185,7 @@ class Engine:
         `ask` raises; QuestionError at once, before anything is answered.
         """
         with self._lifetime.run():
-            asked = self._prepare_all(questions, blocks)
+            asked = prepare_all(questions, self._encoder, self._letters, blocks)
         return self._answer_all(asked, cancel)
 
     def generate(
@@ -208,10 +208,9 @@ class Engine:
         and SelfTestError (the decoder cannot be opened). The iteration raises EngineFailedError,
         EngineClosedError and CancelledError, and leaves the engine usable.
         """
-        start = time.perf_counter()
-        order = self._order(question, blocks, max_tokens, stop, sampling)
-        prepared_s = time.perf_counter() - start
-        return TextStream(self._author(cancel), order, cancel, prepared_s)
+        generator = self._texts()
+        order = generator.order(question, blocks, max_tokens, stop, sampling)
+        return TextStream(generator.author(cancel), order, cancel)
 
     def sample(
         self,
@@ -232,37 +231,16 @@ class Engine:
         from rim_runtime.generate.order import as_count
         from rim_runtime.generate.samples import write_samples
 
-        order = self._order(question, blocks, max_tokens, stop, sampling)
-        return write_samples(self._author(cancel), order, as_count(count), cancel)
+        generator = self._texts()
+        order = generator.order(question, blocks, max_tokens, stop, sampling)
+        return write_samples(generator.author(cancel), order, as_count(count), cancel)
 
-    def _order(
-        self,
-        question: str | Question,
-        blocks: int | None,
-        max_tokens: int | None,
-        stop: str | Iterable[str],
-        sampling: Sampling,
-    ) -> Order:
-        from rim_runtime.generate.order import no_decoder, order_text
+    def _texts(self) -> TextGenerator:
+        from rim_runtime.generate.order import no_decoder
 
-        if self._decoder is None:
+        if self._generator is None:
             raise no_decoder(self.bundle)
-        contract = self.manifest.prompt
-        count = contract.check_blocks(contract.blocks if blocks is None else blocks)
-        asked = question if isinstance(question, Question) else Question(question)
-        prompt = self._encoder.compose_text(asked.rendered(), count)
-        room = self.manifest.limits.model_positions - len(prompt)
-        return order_text(prompt, count, room, max_tokens, stop, sampling)
-
-    def _author(self, cancel: Cancellation | None) -> Author:
-        from rim_runtime.bundle.roles import decoding
-        from rim_runtime.generate.author import Author
-
-        found = decoding(self.manifest)
-        assert self._decoder is not None
-        assert found is not None, "check_roles refuses a decoder without it"
-        with self._lifetime.run():
-            return Author(self._decoder.get(cancel), found, self._encoder, self.bundle, self._lifetime.run)
+        return self._generator
 
     def warm_up(self, tokens: int | None = None) -> None:
         """Answer a question of so many tokens (None: of the longest) for nothing, so that the first is not slow.
@@ -275,16 +253,7 @@ class Engine:
         with self._lifetime.run():
             run_rows(self._backend, [[0] * (tokens or limit)], self.manifest.prompt.blocks)
 
-    def _prepare_all(self, questions: Iterable[Question], blocks: int | None) -> _Asked:
-        contract = self.manifest.prompt
-        count = contract.check_blocks(contract.blocks if blocks is None else blocks)
-        start = time.perf_counter()
-        asked = _listed(questions)
-        rows = [self._prepare(question, number, len(asked)) for number, question in enumerate(asked, 1)]
-        share = (time.perf_counter() - start) / max(1, len(rows))
-        return _Asked(rows, count, share)
-
-    def _answer_all(self, asked: _Asked, cancel: Cancellation | None) -> Iterator[tuple[int, Answer]]:
+    def _answer_all(self, asked: PreparedQuestions, cancel: Cancellation | None) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch; each is a run of its own, or a part of one that is under way."""
         rows = asked.rows
         lengths = [len(row.ids) + self.manifest.prompt.fixed_tokens for row in rows]
@@ -292,13 +261,13 @@ class Engine:
             start = time.perf_counter()
             with self._lifetime.run():
                 logits = run_rows(self._backend, [rows[index].ids for index in batch], asked.blocks, cancel)
-            seconds = (time.perf_counter() - start) / len(batch) + asked.prepared_s
+            seconds = (time.perf_counter() - start) / len(batch) + asked.seconds
             for index, row_logits in zip(batch, logits, strict=True):
                 yield index, self._answer(rows[index], row_logits, asked.blocks, 1000 * seconds)
 
     def check(self, question: Question) -> None:
         """Raise the QuestionError that asking this question would raise, without asking it."""
-        self._encode(question)
+        prepare(question, self._encoder, self._letters)
 
     def close(self) -> None:
         """Free the model, after all questions that other threads are asking are answered; refuse further ones."""
@@ -316,25 +285,7 @@ class Engine:
         state = ", closed" if self._lifetime.closed else ""
         return f"<Engine {self.bundle} on {self.name} at {self.precision}{state}>"
 
-    def _prepare(self, question: Question, number: int, of: int) -> _Row:
-        try:
-            return self._encode(question)
-        except QuestionError as error:
-            if of > 1:
-                error.add_note(f"This is question {number} of {of}.")
-            raise
-
-    def _encode(self, question: Question) -> _Row:
-        ids, offered = self._encoder.encode(question.rendered()), question.offered()
-        unknown = [letter for letter in offered if letter not in self._letters]
-        if unknown:
-            raise QuestionError(
-                f"The question offers the letters {', '.join(offered)}, this model answers "
-                f"{self._letters[0]} to {self._letters[-1]}. Offer fewer options."
-            )
-        return _Row(ids, offered)
-
-    def _answer(self, row: _Row, logits: Floats, blocks: int, latency_ms: float) -> Answer:
+    def _answer(self, row: PreparedQuestion, logits: Floats, blocks: int, latency_ms: float) -> Answer:
         if not np.isfinite(logits).all():
             raise BrokenLogitsError(self.name, self.precision)
         letter, probabilities = read_letters(logits, self._letters, tuple(row.offered))
@@ -360,6 +311,14 @@ def _late(backend: Backend, open_decoder: OpenDecoder) -> LateDecoder:
     return LateDecoder(backend, open_decoder)
 
 
+def _generator(
+    manifest: Manifest, encoder: PromptEncoder, decoder: LateDecoder, lifetime: Lifetime
+) -> TextGenerator:
+    from rim_runtime.generate.generator import TextGenerator
+
+    return TextGenerator(manifest, encoder, decoder, lifetime.run)
+
+
 def _place(bundle: str | Path | Traversable | None) -> Path | Traversable:
     """Return where the bundle lies that was asked for. Raises InputError."""
     if bundle is None or isinstance(bundle, str | Path):
@@ -367,29 +326,3 @@ def _place(bundle: str | Path | Traversable | None) -> Path | Traversable:
     if not hasattr(bundle, "joinpath"):
         raise InputError(f"The bundle is a {type(bundle).__name__}, expected a name, a path or a resource.")
     return bundle
-
-
-@dataclass(frozen=True)
-class _Row:
-    ids: tuple[int, ...]
-    offered: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    rows: Sequence[_Row]
-    blocks: int
-    prepared_s: float
-    """Seconds a row that it took to read them."""
-
-
-def _listed(questions: Iterable[Question]) -> tuple[Question, ...]:
-    """Return questions as a tuple; an iterator is read once. Raises QuestionError for what holds other things."""
-    expected = "Expected an iterable of Question, such as [Question(text, choices)]; one text is for ask."
-    if isinstance(questions, str | Question) or not isinstance(questions, Iterable):
-        raise QuestionError(f"The questions are one {type(questions).__name__}. {expected}")
-    asked = tuple(questions)
-    for number, question in enumerate(asked, 1):
-        if not isinstance(question, Question):
-            raise QuestionError(f"Question {number} is a {type(question).__name__}. {expected}")
-    return asked

@@ -29,6 +29,8 @@ class Order:
     """Texts at which it ends."""
     sampling: Sampling
     """How tokens are drawn."""
+    prepared_s: float = 0.0
+    """Seconds it took to read the question."""
 
     @property
     def capacity(self) -> int:

@@ -17,7 +17,7 @@ from rim_runtime.generate.writing import Writing
 
 def write_samples(author: Author, order: Order, count: int, cancel: Cancellation | None) -> list[Text]:
     """Write several texts of one prompt, which is read once; each draws by itself. They are decoded together."""
-    start = time.perf_counter()
+    start = time.perf_counter() - order.prepared_s
     writings = [author.begin(order, sample) for sample in range(count)]
     with author.run():
         state, step = author.decoder.start(order.prompt, order.capacity, cancel)

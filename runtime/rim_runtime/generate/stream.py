@@ -24,11 +24,10 @@ class TextStream(Iterator[str]):
     pieces. One thread at a time may read it.
     """
 
-    def __init__(self, author: Author, order: Order, cancel: Cancellation | None, prepared_s: float = 0.0) -> None:
-        """Begin a text; `prepared_s` is what it took, in seconds, to read the question."""
+    def __init__(self, author: Author, order: Order, cancel: Cancellation | None) -> None:
         self._author, self._order, self._cancel = author, order, cancel
         self._writing = author.begin(order)
-        self._first_s = self._total_s = prepared_s
+        self._first_s = self._total_s = order.prepared_s
         self._pieces = self._write()
 
     def __iter__(self) -> TextStream:

@@ -13,10 +13,13 @@ from rim_runtime import (
     Cancellation,
     CancelledError,
     Ended,
+    Engine,
     EngineClosedError,
     EngineFailedError,
+    FakeBackend,
     FakeDecoder,
     InputError,
+    PromptEncoder,
     Question,
     QuestionError,
     Sampling,
@@ -32,6 +35,14 @@ TEXT = "Grüße, 日本 👍🏽 und Ende"
 def ids(text: str) -> list[int]:
     found: list[int] = byte_tokenizer().encode(text).ids
     return found
+
+
+def writing(decoder: FakeDecoder, **changed: Any) -> Engine:
+    """Return an engine that writes, with a changed manifest."""
+    plain = fake_engine(decoder=decoder)
+    manifest = dataclasses.replace(plain.manifest, **changed)
+    encoder = PromptEncoder(manifest.prompt, byte_tokenizer(), manifest.limits.question_tokens)
+    return Engine(manifest, encoder, FakeBackend(), open_decoder=lambda cancel: decoder)
 
 
 def test_no_character_is_broken() -> None:
@@ -76,12 +87,10 @@ def test_a_stop_text_is_left_out_and_its_beginning_is_held_back(stop: Any, piece
 
 
 def test_control_tokens_are_left_out_and_others_shown() -> None:
-    engine = fake_engine(decoder=FakeDecoder([*ids("ab"), 7, *ids("é")[:1], 9, *ids("c")]))
-    decoding = {**engine.manifest.optional["decoding"], "control_ids": [7], "shown_tokens": {"9": "</think>"}}
-    engine.manifest = dataclasses.replace(
-        engine.manifest, optional={**engine.manifest.optional, "decoding": decoding}
-    )
-    text = engine.generate("Where?").result()
+    decoder = FakeDecoder([*ids("ab"), 7, *ids("é")[:1], 9, *ids("c")])
+    optional = fake_engine(decoder=decoder).manifest.optional
+    decoding = {**optional["decoding"], "control_ids": [7], "shown_tokens": {"9": "</think>"}}
+    text = writing(decoder, optional={**optional, "decoding": decoding}).generate("Where?").result()
     assert text.text == "ab</think>c"
     assert text.tokens[2] == 7
 

@@ -189,8 +189,7 @@ def test_large_weights_are_mapped_and_packed_bundles_unpacked_again(
     monkeypatch.setattr(integrity, "HASH_EVERY_TIME", 1)
     with Engine.load(text_bundle.path) as engine:
         assert engine.generate(QUESTIONS[0], max_tokens=6).result().tokens == right
-        assert engine._decoder is not None
-        assert isinstance(engine._decoder.get(None), MappedDecoder)
+        assert isinstance(engine._texts().author(None).decoder, MappedDecoder)
 
 
 def test_a_bundle_that_was_replaced_is_refused_and_letters_go_on(copy: Path) -> None:
@@ -236,5 +235,6 @@ def test_an_engine_that_was_named_and_writes_no_text_is_refused(text_bundle: Tex
 def test_more_samples_than_memory_are_refused(text_bundle: TextBundle) -> None:
     with Engine.load(text_bundle.path) as engine:
         with pytest.raises(EngineFailedError, match="There is no memory for 10,000,000,000,000 answers"):
-            engine._author(None).decoder.fork(engine._author(None).decoder.start([40], 4)[0], 10**13)
+            decoder = engine._texts().author(None).decoder
+            decoder.fork(decoder.start([40], 4)[0], 10**13)
         assert engine.generate(QUESTIONS[0], max_tokens=1).result().tokens
