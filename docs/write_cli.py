@@ -54,6 +54,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "bundle untrust": _HASHED,
     "bundle info": _HASHED,
     "bundle copy": _HASHED,
+    "bundle optimum": _HASHED,
     "bundle remove": {},
     "doctor": {4: "no engine answers here"},
 }

@@ -1,4 +1,4 @@
-"""The files of a bundle besides its graphs: tokenizer, licence, card, manifest."""
+"""The files of a bundle besides its graphs: tokenizer, licence, card, what transformers knows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from rim_runtime.bundle.ecosystem import RECORD, TransformersRecord
 from rim_runtime.bundle.folder import TOKENIZER
 from rim_runtime.libraries.onnxruntime import import_onnxruntime
 from rim_runtime.machine.json_files import read_json
@@ -40,6 +42,20 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
     tokenizer["truncation"] = tokenizer["padding"] = None
     text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (folder / TOKENIZER).write_text(text, encoding="utf-8")
+
+
+def write_transformers_record(checkpoint: Checkpoint, tokenizer: Any, folder: Path) -> None:
+    """Write what `rim-edge bundle optimum` tells transformers: config, added tokens, chat template."""
+    roles = tokenizer.special_tokens_map
+    record = TransformersRecord(
+        config=checkpoint.config,
+        heads=checkpoint.sizes.heads,
+        generation_config=checkpoint.generation_config,
+        added_tokens=tuple(read_json(checkpoint.path / TOKENIZER)["added_tokens"]),
+        special_tokens={role: text for role, text in roles.items() if isinstance(text, str)},
+        chat_template=str(tokenizer.chat_template),
+    )
+    (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
 
 
 def carry_license_and_card(checkpoint: Checkpoint, folder: Path) -> None:

@@ -8,17 +8,14 @@ from typing import Any
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.manifest import Dialect, Variant
 from rim_runtime.bundle.roles import Cache, Decoding, Role, RoleGraph
-from rim_runtime.machine.json_files import read_json
 
-from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.folder import GENERATION, Checkpoint
 from rim_export.errors import CheckpointError
 from rim_export.graph.convert import UnboundGraph
 from rim_export.recipes.recipe import Recipe, Widened, bind, in_form
 from rim_export.recipes.stream_turn import turn_ends
 from rim_export.weights.files import add_graph
 from rim_export.weights.model_weights import ModelWeights
-
-_GENERATION = "generation_config.json"
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,7 @@ def decoding_of(checkpoint: Checkpoint, tokenizer: Any) -> Decoding:
 
 def _stop_ids(checkpoint: Checkpoint, tokenizer: Any) -> tuple[int, ...]:
     """Return the tokens at which transformers' generate stops, and the tokenizer's own end."""
-    path = checkpoint.path / _GENERATION
-    try:
-        stated = read_json(path).get("eos_token_id") if path.is_file() else None
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error!r}). Copy it again, or remove it.") from None
+    stated = checkpoint.generation_config.get("eos_token_id")
     stated = checkpoint.config.get("eos_token_id") if stated is None else stated
     listed = stated if isinstance(stated, list) else [stated]
     found = [one for one in (*listed, tokenizer.eos_token_id) if type(one) is int]
@@ -79,6 +72,6 @@ def _stop_ids(checkpoint: Checkpoint, tokenizer: Any) -> tuple[int, ...]:
     if not known:
         raise CheckpointError(
             f"{checkpoint.path} names no token that ends an answer (eos_token_id is {stated!r}), expected one in "
-            f"{_GENERATION} or config.json. Add it, or export without --answers text."
+            f"{GENERATION} or config.json. Add it, or export without --answers text."
         )
     return known

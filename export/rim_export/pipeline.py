@@ -18,7 +18,12 @@ from rim_runtime.machine.storage import clear_unfinished, new_folder
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.encoder import PromptEncoder
 
-from rim_export.bundle_files import carry_license_and_card, tool_versions, write_tokenizer
+from rim_export.bundle_files import (
+    carry_license_and_card,
+    tool_versions,
+    write_tokenizer,
+    write_transformers_record,
+)
 from rim_export.certification.attempts import Tolerance
 from rim_export.certification.certificate import Certificate
 from rim_export.certification.evaluation import check_prompts
@@ -210,6 +215,8 @@ def _carry_files(source: _Source, folder: Path) -> PromptEncoder:
     """Write the files that the bundle takes from the checkpoint, and return the encoder for its tokenizer."""
     write_tokenizer(source.checkpoint, folder)
     carry_license_and_card(source.checkpoint, folder)
+    if source.decoding:
+        write_transformers_record(source.checkpoint, source.tokenizer, folder)
     return PromptEncoder.load(source.contract, folder / TOKENIZER, source.limits.question_tokens)
 
 

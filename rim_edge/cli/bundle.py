@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rim_edge.cli.bundle_files import copy, remove
+from rim_edge.cli.bundle_files import copy, optimum, remove
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.pages import Command, Group, epilog
@@ -149,6 +149,10 @@ bundle.command(
     cls=Command,
     epilog=epilog("rim-edge bundle copy demo path/to/copy", "rim-edge bundle copy mine path/to/mine --json"),
 )(copy)
+bundle.command(
+    cls=Command,
+    epilog=epilog("rim-edge bundle optimum mine path/to/folder", "rim-edge bundle optimum mine folder --json"),
+)(optimum)
 bundle.command(
     cls=Command, epilog=epilog("rim-edge bundle remove mine", "rim-edge bundle remove path/to/copy --yes --json")
 )(remove)

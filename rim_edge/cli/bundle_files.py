@@ -1,4 +1,4 @@
-"""`rim-edge bundle copy` and `remove`: what changes files."""
+"""`rim-edge bundle copy`, `optimum` and `remove`: what changes files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rim_edge.cli.errors.usage import NotConfirmedError, UsageError
-from rim_edge.cli.options import BundleArgument, JsonOption, new_path
+from rim_edge.cli.options import BundleArgument, JsonOption, PrecisionOption, new_path
 from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.progress import runtime_line
 from rim_edge.cli.show.numbers import megabytes
@@ -42,6 +42,25 @@ def copy(name: BundleArgument, target: TargetArgument, as_json: JsonOption = Fal
         )
     else:
         console().print(f"{source.manifest.name} is at {target.absolute()} too, whole ({megabytes(size)}).")
+
+
+def optimum(
+    name: BundleArgument, target: TargetArgument, precision: PrecisionOption = None, as_json: JsonOption = False
+) -> None:
+    """Write what answers in words as a folder for optimum-onnx: ORTModelForCausalLM.from_pretrained("DIR")."""
+    from rim_runtime.bundle.names import find_bundle
+    from rim_runtime.bundle.optimum_folder import write_optimum_folder
+    from rim_runtime.bundle.packed import open_source
+
+    with open_source(find_bundle(name)) as source, runtime_line() as progress:
+        decoder = write_optimum_folder(source, target, precision, progress)
+    size, called = sum(file.stat().st_size for file in target.iterdir()), source.manifest.name
+    if as_json:
+        body = {"name": called, "path": str(target.absolute()), "precision": decoder.precision, "bytes": size}
+        print_json(body)
+    else:
+        what = f"in {decoder.precision}, {megabytes(size)}"
+        console().print(f"{called} is at {target.absolute()}, as optimum-onnx opens it ({what}).")
 
 
 def remove(name: BundleArgument, yes: YesOption = False, as_json: JsonOption = False) -> None:

@@ -1,4 +1,4 @@
-"""`rim-edge bundle copy` and `remove`: whole or not at all, and nothing that is not a bundle; .zip files."""
+"""`rim-edge bundle copy`, `optimum`, `remove`: whole or not at all, and nothing that is not a bundle; .zip files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 from rim_runtime import Bundle, Engine
+
+from tests.text_bundle import TextBundle, text_bundle
+
+__all__ = ["text_bundle"]
 
 Run = Callable[..., Any]
 MakeBundle = Callable[..., Path]
@@ -71,6 +75,23 @@ def test_what_cannot_be_copied_leaves_nothing(
     assert (failed.code, failed.out) == (code, "")
     assert message in failed.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_for_optimum(run: Run, demo_bundle: Path, text_bundle: TextBundle, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder"
+    body = run("bundle", "optimum", str(text_bundle.path), str(target), "--json").json
+    size = sum(path.stat().st_size for path in target.iterdir())
+    assert body == {
+        "schema_version": 1, "name": "writer", "path": str(target), "precision": "fp32", "bytes": size,
+    }  # fmt: skip
+    again = run("bundle", "optimum", str(text_bundle.path), str(target))
+    assert (again.code, again.out) == (2, "")
+    assert "already exists" in again.err
+    letters = run("bundle", "optimum", "demo", str(tmp_path / "letters"))
+    assert letters.code == 2
+    assert "Export one with: rim-edge export --answers text" in letters.err
+    assert list(target.parent.iterdir()) == [target]
+    assert not (tmp_path / "letters").exists()
 
 
 def test_removal_forgets_the_default(run: Run, demo_bundle: Path, mine: Path) -> None:

@@ -24,8 +24,12 @@ from tests.places import DEMO_FOLDER, REPOSITORY
 
 Run = Callable[..., Any]
 PAGE = (REPOSITORY / "docs" / "json.md").read_text(encoding="utf-8")
-ELSEWHERE = {"export": "test_export.py", "train": "test_training_path.py"}
-"""Verbs that take minutes, and the test that prints their JSON."""
+ELSEWHERE = {
+    "export": "test_export.py",
+    "train": "test_training_path.py",
+    "bundle optimum": "test_bundle_files.py",
+}
+"""Verbs that take minutes or a bundle that writes text, and the test that prints their JSON."""
 ASKED = {
     "ask": ["ask", "Which?", "-c", "this", "-c", "that"],
     "prompt": ["prompt", "Which?"],

@@ -26,6 +26,7 @@ NOT_RUN = {
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
+    r"rim-edge bundle optimum": "needs a decoder: tests/cli/test_bundle_files.py",
     r"rim-edge bundle remove mine$": "asks on a terminal: tests/cli/test_bundle_files.py",
     r"python -m experiments": "needs a checkout",
 }

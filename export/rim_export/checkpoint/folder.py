@@ -31,6 +31,8 @@ from rim_export.errors import CheckpointError, CheckpointNotFoundError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 """OWNER/NAME, as a model hub names its repositories."""
+GENERATION = "generation_config.json"
+"""How the model writes text; a checkpoint may lack it."""
 _HUB_FOLDER = "models--"
 """What the hub's cache puts before a model's name in its folder's."""
 DEFAULT_MODEL = "NDIJayant/OpenMed-qwen3-1.7b-RIM"
@@ -87,6 +89,18 @@ class Checkpoint:
     def sizes(self) -> Geometry:
         """The model's sizes."""
         return Geometry.of(self.config)
+
+    @property
+    def generation_config(self) -> Mapping[str, Any]:
+        """Its generation_config.json; empty if there is none. Raises CheckpointError."""
+        path = self.path / GENERATION
+        try:
+            found = read_json(path) if path.is_file() else {}
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error!r}). Copy it again, or remove it.") from None
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{path} is not a JSON object. Copy it again, or remove it.")
+        return found
 
     @property
     def positions(self) -> int:

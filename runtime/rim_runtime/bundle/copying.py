@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from rim_runtime.bundle.folder import Bundle, save_manifest
@@ -23,8 +24,8 @@ def copy_bundle(
     """
     refuse_existing(target)
     if isinstance(source, Bundle):
-        _refuse_inside(source.path, target)
-    _refuse_full(source, target)
+        refuse_inside(source.path, target)
+    refuse_full(source, source.manifest.files, target)
     with new_folder(target) as work:
         for name in source.manifest.files:
             with (work / name).open("xb") as copy:
@@ -33,13 +34,15 @@ def copy_bundle(
         save_manifest(work, source.manifest)
 
 
-def _refuse_inside(source: Path, target: Path) -> None:
+def refuse_inside(source: Path, target: Path) -> None:
+    """Raise InputError if a target lies inside a bundle's folder."""
     if target.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{target} lies inside the bundle {source}, expected a folder elsewhere.")
 
 
-def _refuse_full(source: BundleSource, target: Path) -> None:
-    needed = sum(entry.bytes for entry in source.manifest.files.values())
+def refuse_full(source: BundleSource, names: Iterable[str], target: Path) -> None:
+    """Raise StorageError if there is no room at a target for these files of a bundle."""
+    needed = sum(source.manifest.files[name].bytes for name in names)
     parent = next(folder for folder in target.absolute().parents if folder.exists())
     free = shutil.disk_usage(parent).free
     if needed > free:
