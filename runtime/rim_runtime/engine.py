@@ -20,6 +20,7 @@ from rim_runtime.bundle.names import resolve_bundle
 from rim_runtime.engines.awaiting import in_thread
 from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats, run_rows
 from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.late import Late
 from rim_runtime.engines.lifetime import LOADS, Lifetime
 from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError, EngineFailedError, InputError, QuestionError
@@ -35,10 +36,14 @@ from rim_runtime.question import Question, as_choices
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from rim_runtime.engines.decoders.late import LateDecoder
+    from rim_runtime.engines.decoders.decoder import Decoder
+    from rim_runtime.engines.traces.readouts import TraceEngine
     from rim_runtime.generate.generator import TextGenerator
     from rim_runtime.generate.text import Text
     from rim_runtime.loading.decoder import OpenDecoder
+    from rim_runtime.loading.trace import OpenTrace
+    from rim_runtime.tracing.trace import Trace
+    from rim_runtime.tracing.tracer import Tracer
 
 
 class Engine:
@@ -52,15 +57,18 @@ class Engine:
         *,
         notes: Sequence[str] = (),
         open_decoder: OpenDecoder | None = None,
+        open_trace: OpenTrace | None = None,
     ) -> None:
         """Assemble an engine from its parts; `Engine.load` makes one from a folder."""
         self.manifest = manifest
         self.notes = tuple(notes)
         self._encoder = encoder
         self._backend = backend
-        decoder = None if open_decoder is None else _late(backend, open_decoder)
-        self._lifetime = Lifetime(decoder or backend)
+        decoder = None if open_decoder is None else Late(backend, open_decoder)
+        trace = None if open_trace is None else Late(decoder or backend, open_trace)
+        self._lifetime = Lifetime(trace or decoder or backend)
         self._generator = None if decoder is None else _generator(manifest, encoder, decoder, self._lifetime)
+        self._tracer = None if trace is None else _tracer(manifest, encoder, trace, self._lifetime)
         self._name, self._precision = backend.name, backend.precision
         self._letters = tuple(manifest.letters)
 
@@ -106,6 +114,7 @@ class Engine:
             loaded.backend,
             notes=loaded.notes,
             open_decoder=loaded.open_decoder,
+            open_trace=loaded.open_trace,
         )
 
     @property
@@ -235,6 +244,27 @@ class Engine:
         order = generator.order(question, blocks, max_tokens, stop, sampling)
         return write_samples(generator.author(cancel), order, as_count(count), cancel)
 
+    def trace(
+        self,
+        question: str,
+        choices: Iterable[str] | Mapping[str, str] | None = None,
+        *,
+        cancel: Cancellation | None = None,
+    ) -> Trace:
+        """Answer one question behind 0, 1, …, K memory blocks, in one pass that costs little more than `ask`.
+
+        Where the bundle writes text, the trace also says what a text would begin with. The first trace of an
+        engine opens its graph, which runs on ort-cpu beside what reads letters.
+        Raises InputError (the bundle has no trace), what `ask` raises, and what opening a graph does (`generate`).
+        """
+        from rim_runtime.tracing.tracer import no_trace
+
+        if self._tracer is None:
+            raise no_trace(self.manifest)
+        listed = None if choices is None else as_choices(choices)
+        asked = prepare_all([Question(question, listed)], self._encoder, self._letters, None)
+        return self._tracer.trace(asked, cancel)
+
     def _texts(self) -> TextGenerator:
         from rim_runtime.generate.order import no_decoder
 
@@ -304,19 +334,19 @@ class Engine:
         )
 
 
-def _late(backend: Backend, open_decoder: OpenDecoder) -> LateDecoder:
-    # imported late, as all of this that letters do not need: programs start faster without
-    from rim_runtime.engines.decoders.late import LateDecoder
-
-    return LateDecoder(backend, open_decoder)
-
-
 def _generator(
-    manifest: Manifest, encoder: PromptEncoder, decoder: LateDecoder, lifetime: Lifetime
+    manifest: Manifest, encoder: PromptEncoder, decoder: Late[Decoder], lifetime: Lifetime
 ) -> TextGenerator:
+    # imported late, as all of this that letters do not need: programs start faster without
     from rim_runtime.generate.generator import TextGenerator
 
     return TextGenerator(manifest, encoder, decoder, lifetime.run)
+
+
+def _tracer(manifest: Manifest, encoder: PromptEncoder, trace: Late[TraceEngine], lifetime: Lifetime) -> Tracer:
+    from rim_runtime.tracing.tracer import Tracer
+
+    return Tracer(manifest, encoder, trace, lifetime.run)
 
 
 def _place(bundle: str | Path | Traversable | None) -> Path | Traversable:

@@ -40,9 +40,10 @@ class LetterReader:
                 logits = run_rows(self.backend, [rows[index].ids for index in batch], asked.blocks, cancel)
             seconds = (time.perf_counter() - start) / len(batch) + asked.seconds
             for index, row_logits in zip(batch, logits, strict=True):
-                yield index, self._answer(rows[index], row_logits, asked.blocks, 1000 * seconds)
+                yield index, self.answer(rows[index], row_logits, asked.blocks, 1000 * seconds)
 
-    def _answer(self, row: PreparedQuestion, logits: Floats, blocks: int, latency_ms: float) -> Answer:
+    def answer(self, row: PreparedQuestion, logits: Floats, blocks: int, latency_ms: float) -> Answer:
+        """Read a question's answer from its logits, float32 [letters]. Raises BrokenLogitsError."""
         if not np.isfinite(logits).all():
             raise BrokenLogitsError(self.backend.name, self.backend.precision)
         letters = tuple(self.manifest.letters)

@@ -9,10 +9,10 @@
 
 With the full output projection, the only output is `logits`.
 
-A row is `[head][question][tail][K blocks][prefix after 0 blocks]…[prefix after K blocks][padding]`. A prefix stands
-at the positions right behind its block and sees everything up to it, and its own tokens. No block sees a prefix. So
-logits are those of K + 1 single passes, and only the prefixes are read more than once. Training packs its readouts
-the same way.
+A row is `[head][question][tail][K blocks][prefix after 0 blocks]…[prefix after K blocks][padding]`. A prefix
+stands at the positions right behind its block and sees everything up to it, and its own tokens. No block sees a
+prefix. So logits are those of K + 1 single passes, and only the prefixes are read more than once. Training packs
+its readouts the same way.
 """
 
 from __future__ import annotations

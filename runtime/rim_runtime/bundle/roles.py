@@ -30,6 +30,8 @@ class Role(StrEnum):
     """A letter from a question, in one pass; every variant has it."""
     DECODER = "decoder"
     """The next token, from tokens or vectors and a cache."""
+    TRACE = "trace"
+    """What is read out behind 0, 1, …, K memory blocks, in one pass."""
 
 
 class Ability(StrEnum):
@@ -39,6 +41,8 @@ class Ability(StrEnum):
     """One of the offered letters."""
     TEXT = "text"
     """Text, token by token."""
+    TRACE = "trace"
+    """What it would answer after every memory block."""
 
 
 class Cache(StrEnum):
@@ -96,9 +100,10 @@ class Decoding:
         return min(sizes) > 0 and bool(self.stop_ids) and all(0 <= one < self.vocabulary for one in ids)
 
 
-def optional_entries(graphs: tuple[RoleGraph, ...], decoding: Decoding) -> Mapping[str, Any]:
-    """Return what a manifest's `optional` has of these graphs."""
-    return {GRAPHS: [dataclasses.asdict(one) for one in graphs], DECODING: dataclasses.asdict(decoding)}
+def optional_entries(graphs: tuple[RoleGraph, ...], decoding: Decoding | None) -> Mapping[str, Any]:
+    """Return what a manifest's `optional` has of these graphs; `decoding` None: none of them is a decoder."""
+    listed = {GRAPHS: [dataclasses.asdict(one) for one in graphs]} if graphs else {}
+    return listed | ({DECODING: dataclasses.asdict(decoding)} if decoding else {})
 
 
 def role_graphs(manifest: Manifest, where: str = "manifest.json") -> tuple[RoleGraph, ...]:
@@ -145,8 +150,9 @@ def all_graphs(manifest: Manifest) -> tuple[Variant, ...]:
 
 def abilities(manifest: Manifest) -> tuple[Ability, ...]:
     """Return what a bundle can answer with."""
-    has_text = any(one.role is Role.DECODER for one in role_graphs(manifest))
-    return (Ability.LETTER, Ability.TEXT) if has_text else (Ability.LETTER,)
+    roles = {one.role for one in role_graphs(manifest)}
+    able = {Ability.LETTER: True, Ability.TEXT: Role.DECODER in roles, Ability.TRACE: Role.TRACE in roles}
+    return tuple(ability for ability, is_able in able.items() if is_able)
 
 
 def check_roles(manifest: Manifest, where: str) -> None:
@@ -158,7 +164,8 @@ def check_roles(manifest: Manifest, where: str) -> None:
     wrong = {
         GRAPHS: not {one.variant for one in graphs} <= variants
         or len(set(places)) < len(places)
-        or any(one.role is Role.SINGLE_PASS for one in graphs),
+        or any(one.role is Role.SINGLE_PASS for one in graphs)
+        or (not manifest.prompt.blocks and any(one.role is Role.TRACE for one in graphs)),
         DECODING: bool(decoders) != (found is not None) or (found is not None and not found.is_possible),
     }
     if bad := [name for name, is_wrong in wrong.items() if is_wrong]:

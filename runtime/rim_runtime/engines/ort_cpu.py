@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -77,26 +78,34 @@ class OrtCpuBackend:
         if session is None:
             raise EngineClosedError
         feed = dict(zip(INPUTS, (question_ids, question_length, blocks), strict=True))
-        options = self._new_run()
-        is_long = question_ids.size > CPU_BATCH_TOKENS
-        if is_long:
-            options.add_run_config_entry(*SHRINK)
         try:
-            with when_cancelled(cancel, lambda: setattr(options, "terminate", True)):
+            with run_options(self._new_run, question_ids.size, cancel) as options:
                 (logits,) = session.run([self._graph.output], feed, options)
         except CancelledError:
             raise
         except Exception as error:  # its errors have no other common base
             check(cancel)
             raise run_failed(self.name, question_ids, error) from error
-        finally:
-            if is_long:
-                give_back()
         return self._graph.letters(logits, len(question_ids))
 
     def close(self) -> None:
         """Release the session; runs in other threads keep it until they finish."""
         self._session = None
+
+
+@contextmanager
+def run_options(new_run: Callable[[], Any], tokens: int, cancel: Cancellation | None) -> Iterator[Any]:
+    """Give the options of a run on so many tokens: `cancel` ends it, and of a long one no memory is kept."""
+    options = new_run()
+    is_long = tokens > CPU_BATCH_TOKENS
+    if is_long:
+        options.add_run_config_entry(*SHRINK)
+    try:
+        with when_cancelled(cancel, lambda: setattr(options, "terminate", True)):
+            yield options
+    finally:
+        if is_long:
+            give_back()
 
 
 def session_entries(library: Any, precision: Precision, answers: Answers) -> dict[str, str]:

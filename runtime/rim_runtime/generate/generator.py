@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.bundle.roles import decoding
 from rim_runtime.engines.cancellation import Cancellation
-from rim_runtime.engines.decoders.late import LateDecoder
+from rim_runtime.engines.decoders.decoder import Decoder
+from rim_runtime.engines.late import Late
 from rim_runtime.generate.author import Author
 from rim_runtime.generate.order import Order, order_text
 from rim_runtime.generate.sampling import Sampling
@@ -25,7 +26,7 @@ class TextGenerator:
 
     manifest: Manifest
     encoder: PromptEncoder
-    decoder: LateDecoder
+    decoder: Late[Decoder]
     run: Callable[[], AbstractContextManager[None]]
     """Holds the engine open during a step. Raises EngineClosedError."""
 

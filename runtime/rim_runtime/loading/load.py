@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from rim_runtime.loading.decoder import OpenDecoder
+    from rim_runtime.loading.trace import OpenTrace
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class LoadedParts:
     """What the user should know about this load."""
     open_decoder: OpenDecoder | None
     """Opens its decoder; None where the bundle has none."""
+    open_trace: OpenTrace | None
+    """Opens its trace; None where the bundle has none."""
 
 
 def load_parts(
@@ -64,14 +67,33 @@ def load_parts(
     progress = _stopped(progress, use.cancel)
     with unpacked(place, progress) as folder:
         loaded = _load(Bundle.load(folder), wish_for, wanted, use, progress)
-    if Ability.TEXT not in abilities(loaded.manifest):
+    return _with_further_graphs(loaded, place, wish_for, wanted, use)
+
+
+def _with_further_graphs(
+    loaded: LoadedParts,
+    place: Path | Traversable,
+    engine: EngineName,
+    precision: Precision | None,
+    use: EngineOptions,
+) -> LoadedParts:
+    """Return the parts with what opens the bundle's decoder and its trace; imported late: letters need neither."""
+    able = abilities(loaded.manifest)
+    if not {Ability.TEXT, Ability.TRACE} & set(able):
         return loaded
-    # imported late: letters need none of it
-    from rim_runtime.loading.decoder import DecoderPlace
+    from rim_runtime.loading.later import LoadedPlace
 
     read = loaded.backend.precision
-    found = DecoderPlace(place, loaded.manifest, loaded.encoder, wish_for, wanted, read, use)
-    return replace(loaded, open_decoder=found.open)
+    there = LoadedPlace(place, loaded.manifest, loaded.encoder, engine, precision, read, use)
+    if Ability.TEXT in able:
+        from rim_runtime.loading.decoder import decoder_opening
+
+        loaded = replace(loaded, open_decoder=decoder_opening(there))
+    if Ability.TRACE in able:
+        from rim_runtime.loading.trace import trace_opening
+
+        loaded = replace(loaded, open_trace=trace_opening(there))
+    return loaded
 
 
 def _load(
@@ -98,7 +120,7 @@ def _load(
     except CancelledError:
         opened.backend.close()
         raise
-    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)), None)
+    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)), None, None)
 
 
 def _stopped(progress: OnProgress | None, cancel: Cancellation | None) -> OnProgress | None:

@@ -1,0 +1,1 @@
+"""What runs a trace: the interface, and ONNX Runtime."""
