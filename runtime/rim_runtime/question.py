@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rim_runtime.errors import QuestionError
+from rim_runtime.prompt.contract import TextForm
 from rim_runtime.prompt.options import LETTERS, read_options, render_options
 
 
@@ -27,6 +28,8 @@ class Question:
     choices: Sequence[str] | None = None
     """The options, two to ten, as anything that `as_choices` takes; an empty list: there are none; None: they are
     in the text, if there are any."""
+    form: TextForm = TextForm.MODEL
+    """What its answer follows where it is in words; letters are read behind blocks and prefix."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):

@@ -16,9 +16,21 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import SupportsIndex
 
 from rim_runtime.errors import QuestionError
+
+
+class TextForm(StrEnum):
+    """What an answer in words follows."""
+
+    MODEL = "model"
+    """What the model was trained for: its blocks and the answer prefix, its latent steps, or the bare question."""
+    READOUT = "readout"
+    """The blocks, if there are any, and the answer prefix."""
+    CHAT = "chat"
+    """The question as in a chat, without blocks, prefix and latent steps."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,18 @@ class PromptContract:
         """Return the ids after the question segment for this number of blocks (0..K)."""
         return self.tail + self.check_blocks(blocks) * self.block + self.prefix
 
-    def text_suffix(self, blocks: int) -> tuple[int, ...]:
+    def text_suffix(self, blocks: int, form: TextForm = TextForm.MODEL) -> tuple[int, ...]:
         """Return the ids after the question segment where the answer is text.
 
-        With memory blocks the text goes on after the prefix, as the model was trained to; a model without blocks
-        answers as in a chat, right after the template's tail.
+        As the model was trained, the text goes on after the prefix where there are memory blocks; a model without
+        blocks answers as in a chat, right after the template's tail.
         """
-        return self.suffix(blocks) if self.blocks else self.tail
+        return self.suffix(blocks) if self.text_prefix(form) else self.tail
+
+    def text_prefix(self, form: TextForm = TextForm.MODEL) -> str:
+        """Return the answer prefix with which the prompt of a text ends; empty if it ends without one."""
+        has_prefix = form is TextForm.READOUT or (form is TextForm.MODEL and self.blocks > 0)
+        return self.prefix_text if has_prefix else ""
 
     def check_blocks(self, blocks: SupportsIndex) -> int:
         """Return a number of blocks as an int.

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from rim_runtime.errors import BundleCorruptError, QuestionTooLongError
-from rim_runtime.prompt.contract import Prompt, PromptContract
+from rim_runtime.prompt.contract import Prompt, PromptContract, TextForm
 from rim_runtime.prompt.token_reader import TokenReader
 from rim_runtime.prompt.tokenizer_errors import tokenizer_errors
 
@@ -52,6 +52,10 @@ class PromptEncoder:
             )
         return cls(contract, made, question_limit)
 
+    def with_contract(self, contract: PromptContract) -> PromptEncoder:
+        """Return an encoder by another contract, with the same tokenizer and limit."""
+        return PromptEncoder(contract, self._tokenizer, self.question_limit)
+
     def encode(self, question: str) -> tuple[int, ...]:
         """Return the ids of the question segment.
 
@@ -89,9 +93,9 @@ class PromptEncoder:
         count = contract.check_blocks(contract.blocks if blocks is None else blocks)
         return Prompt(contract.head, self.encode(question), contract.tail, count * contract.block, contract.prefix)
 
-    def compose_text(self, question: str, blocks: int) -> tuple[int, ...]:
+    def compose_text(self, question: str, blocks: int, form: TextForm = TextForm.MODEL) -> tuple[int, ...]:
         """Return the ids of the whole prompt of a text answer (`PromptContract.text_suffix`)."""
-        return (*self.contract.head, *self.encode(question), *self.contract.text_suffix(blocks))
+        return (*self.contract.head, *self.encode(question), *self.contract.text_suffix(blocks, form))
 
     def reader(self) -> TokenReader:
         """Return what turns tokens of a new text into characters, as they come."""
