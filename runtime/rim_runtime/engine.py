@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
-from rim_runtime.answer import Answer, lead_of, read_letters
+from rim_runtime.answer import Answer
 from rim_runtime.bundle.manifest import Manifest, Precision
 from rim_runtime.bundle.names import resolve_bundle
 from rim_runtime.engines.awaiting import in_thread
-from rim_runtime.engines.backend import Answers, Backend, EngineOptions, Floats, run_rows
+from rim_runtime.engines.backend import Answers, Backend, EngineOptions, run_rows
 from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.engines.late import Late
 from rim_runtime.engines.lifetime import LOADS, Lifetime
-from rim_runtime.engines.shapes import similar_lengths
-from rim_runtime.errors import BrokenLogitsError, EngineFailedError, InputError, QuestionError
+from rim_runtime.errors import EngineFailedError, InputError, QuestionError
+from rim_runtime.generate.async_stream import AsyncTextStream
 from rim_runtime.generate.sampling import LIKELIEST, Sampling
 from rim_runtime.generate.stream import TextStream
+from rim_runtime.letters import LetterReader
 from rim_runtime.loading.load import load_parts
 from rim_runtime.machine.log import tell
-from rim_runtime.prepared import PreparedQuestion, PreparedQuestions, prepare, prepare_all
+from rim_runtime.prepared import prepare, prepare_all
 from rim_runtime.progress import OnProgress
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rim_runtime.engines.decoders.decoder import Decoder
     from rim_runtime.engines.traces.readouts import TraceEngine
     from rim_runtime.generate.generator import TextGenerator
+    from rim_runtime.generate.readout import GeneratedAnswer
     from rim_runtime.generate.text import Text
     from rim_runtime.loading.decoder import OpenDecoder
     from rim_runtime.loading.trace import OpenTrace
@@ -67,6 +68,7 @@ class Engine:
         decoder = None if open_decoder is None else Late(backend, open_decoder)
         trace = None if open_trace is None else Late(decoder or backend, open_trace)
         self._lifetime = Lifetime(trace or decoder or backend)
+        self._reader = LetterReader(manifest, backend, self._lifetime.run)
         self._generator = None if decoder is None else _generator(manifest, encoder, decoder, self._lifetime)
         self._tracer = None if trace is None else _tracer(manifest, encoder, trace, self._lifetime)
         self._name, self._precision = backend.name, backend.precision
@@ -178,7 +180,7 @@ class Engine:
         with self._lifetime.run():
             asked = prepare_all(questions, self._encoder, self._letters, blocks)
             try:
-                answers.update(self._answer_all(asked, cancel))
+                answers.update(self._reader.answers(asked, cancel))
             except EngineFailedError as error:
                 if len(asked.rows) > 1:
                     error.add_note(f"{len(answers)} of {len(asked.rows)} questions were answered before it.")
@@ -195,13 +197,14 @@ class Engine:
         """
         with self._lifetime.run():
             asked = prepare_all(questions, self._encoder, self._letters, blocks)
-        return self._answer_all(asked, cancel)
+        return self._reader.answers(asked, cancel)
 
     def generate(
         self,
         question: str | Question,
         *,
         blocks: int | None = None,
+        latent_steps: int | None = None,
         max_tokens: int | None = None,
         stop: str | Iterable[str] = (),
         sampling: Sampling = LIKELIEST,
@@ -209,17 +212,45 @@ class Engine:
     ) -> TextStream:
         """Answer a question in words: iterate over the pieces as they come, or take the whole by `result()`.
 
-        The text ends at the model's own end, at a `stop` text (which is left out), or after `max_tokens` (None:
-        256, or what the model has positions for). `sampling` draws tokens; by default the likeliest is taken. The
-        first text of an engine opens its decoder, which runs on ort-cpu beside what reads letters.
+        The text ends at the model's own end, at a `stop` text, at the brace that closes the box which the answer
+        prefix opens (both are left out), or after `max_tokens` (None: 256, or what the model has positions for).
+        `sampling` draws tokens; by default the likeliest is taken. `latent_steps` (None: as many as the model was
+        trained with) is for bundles that take such steps before the text. The first text of an engine opens its
+        decoder, which runs on ort-cpu beside what reads letters.
         Raises at once: InputError (the bundle answers with letters alone; bad values), QuestionError (as `ask`, or
         the text has no room), EngineUnavailableError, MissingExtraError, BundleNotFoundError, BundleCorruptError
         and SelfTestError (the decoder cannot be opened). The iteration raises EngineFailedError,
         EngineClosedError and CancelledError, and leaves the engine usable.
         """
         generator = self._texts()
-        order = generator.order(question, blocks, max_tokens, stop, sampling)
+        order = generator.order(question, blocks, max_tokens, stop, sampling, latent_steps)
         return TextStream(generator.author(cancel), order, cancel)
+
+    def generate_async(
+        self,
+        question: str | Question,
+        *,
+        blocks: int | None = None,
+        latent_steps: int | None = None,
+        max_tokens: int | None = None,
+        stop: str | Iterable[str] = (),
+        sampling: Sampling = LIKELIEST,
+    ) -> AsyncTextStream:
+        """Answer a question in words, awaited: `async for` gives the pieces, `await … .result()` the whole.
+
+        A task that is cancelled meanwhile gives the text up. The iteration raises all that `generate` and its
+        iteration raise.
+        """
+        begin = partial(
+            self.generate,
+            question,
+            blocks=blocks,
+            latent_steps=latent_steps,
+            max_tokens=max_tokens,
+            stop=stop,
+            sampling=sampling,
+        )
+        return AsyncTextStream(lambda cancel: begin(cancel=cancel))
 
     def sample(
         self,
@@ -243,6 +274,23 @@ class Engine:
         generator = self._texts()
         order = generator.order(question, blocks, max_tokens, stop, sampling)
         return write_samples(generator.author(cancel), order, as_count(count), cancel)
+
+    def generate_letter(
+        self,
+        question: str,
+        choices: Iterable[str] | Mapping[str, str] | None = None,
+        *,
+        blocks: int | None = None,
+        cancel: Cancellation | None = None,
+    ) -> GeneratedAnswer:
+        """Answer one question by the first letter of a generated text, as the published model's example does.
+
+        Up to 8 tokens are decoded, the likeliest each, behind the same prompt that `ask` reads in one pass. Raises
+        what `ask` and `generate` raise.
+        """
+        listed = None if choices is None else as_choices(choices)
+        asked = prepare_all([Question(question, listed)], self._encoder, self._letters, blocks)
+        return self._texts().letter(asked, cancel)
 
     def trace(
         self,
@@ -283,18 +331,6 @@ class Engine:
         with self._lifetime.run():
             run_rows(self._backend, [[0] * (tokens or limit)], self.manifest.prompt.blocks)
 
-    def _answer_all(self, asked: PreparedQuestions, cancel: Cancellation | None) -> Iterator[tuple[int, Answer]]:
-        """Answer batch by batch; each is a run of its own, or a part of one that is under way."""
-        rows = asked.rows
-        lengths = [len(row.ids) + self.manifest.prompt.fixed_tokens for row in rows]
-        for batch in similar_lengths(lengths, self._backend.batch_tokens):
-            start = time.perf_counter()
-            with self._lifetime.run():
-                logits = run_rows(self._backend, [rows[index].ids for index in batch], asked.blocks, cancel)
-            seconds = (time.perf_counter() - start) / len(batch) + asked.seconds
-            for index, row_logits in zip(batch, logits, strict=True):
-                yield index, self._answer(rows[index], row_logits, asked.blocks, 1000 * seconds)
-
     def check(self, question: Question) -> None:
         """Raise the QuestionError that asking this question would raise, without asking it."""
         prepare(question, self._encoder, self._letters)
@@ -314,24 +350,6 @@ class Engine:
     def __repr__(self) -> str:
         state = ", closed" if self._lifetime.closed else ""
         return f"<Engine {self.bundle} on {self.name} at {self.precision}{state}>"
-
-    def _answer(self, row: PreparedQuestion, logits: Floats, blocks: int, latency_ms: float) -> Answer:
-        if not np.isfinite(logits).all():
-            raise BrokenLogitsError(self.name, self.precision)
-        letter, probabilities = read_letters(logits, self._letters, tuple(row.offered))
-        return Answer(
-            letter=letter,
-            choice=row.offered.get(letter),
-            probabilities=probabilities,
-            letter_logits={name: float(value) for name, value in zip(self._letters, logits, strict=True)},
-            confidence=probabilities[letter],
-            lead=lead_of(probabilities),
-            blocks=blocks,
-            engine=self.name,
-            precision=self.precision,
-            bundle=self.bundle,
-            latency_ms=latency_ms,
-        )
 
 
 def _generator(

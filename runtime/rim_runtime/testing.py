@@ -160,9 +160,14 @@ class FakeDecoder:
     ) -> Step:
         """Go on with the text."""
         assert isinstance(state, FakeState)
+        state.written -= int((ids < 0).any())  # a latent step writes nothing
         step = self._say(state, cancel)
         state.length += 1
         return step
+
+    def project(self, states: Floats) -> Floats:
+        """Return them as they are."""
+        return states
 
     def fork(self, state: DecoderState, rows: int) -> FakeState:
         """Return a state of several rows."""

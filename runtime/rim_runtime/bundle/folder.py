@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from rim_runtime.bundle.control_characters import refuse_control_characters, without_control_characters
 from rim_runtime.bundle.external_data import check_locations
+from rim_runtime.bundle.latent import check_latent
 from rim_runtime.bundle.manifest import Dialect, FileEntry, Manifest, Precision, Variant
 from rim_runtime.bundle.roles import all_graphs, check_roles
 from rim_runtime.errors import BundleCorruptError, BundleNotFoundError, RimError
@@ -249,6 +250,7 @@ def parse_certificate(content: bytes, where: str) -> Mapping[str, Any]:
 def check_listing(manifest: Manifest, where: str) -> None:
     """Raise BundleCorruptError unless a manifest lists all files that its graphs need, under plain names alone."""
     check_roles(manifest, where)
+    check_latent(manifest, where)
     needed = {*REQUIRED, *(name for graph in all_graphs(manifest) for name in (graph.graph, graph.data))}
     if unlisted := sorted(needed - set(manifest.files)):
         raise BundleCorruptError(f"{where} lists no {', '.join(unlisted)}. Export it again.")

@@ -26,6 +26,13 @@ def build(kind: type[T], value: Any, where: str) -> T:
     )
 
 
+def build_known(kind: type[T], value: Any, where: str) -> T:
+    """Build it; keys that later releases add are left out."""
+    names = {one.name for one in dataclasses.fields(cast("type[Any]", kind))}
+    known = {key: one for key, one in value.items() if key in names} if isinstance(value, dict) else value
+    return build(kind, known, where)
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if hint is Any:
         return value

@@ -13,13 +13,13 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
-from rim_runtime.bundle.json_fields import build
+from rim_runtime.bundle.json_fields import build_known
 from rim_runtime.bundle.manifest import Dialect, Manifest, Variant
 from rim_runtime.errors import BundleCorruptError
 
-GRAPHS, DECODING = "graphs", "decoding"
+GRAPHS, DECODING, LATENT = "graphs", "decoding", "latent"
 """Their keys in `optional`."""
 
 
@@ -43,6 +43,8 @@ class Ability(StrEnum):
     """Text, token by token."""
     TRACE = "trace"
     """What it would answer after every memory block."""
+    LATENT = "latent"
+    """Text behind latent steps (latent.py)."""
 
 
 class Cache(StrEnum):
@@ -115,23 +117,13 @@ def role_graphs(manifest: Manifest, where: str = "manifest.json") -> tuple[RoleG
     if not isinstance(listed, list):
         raise BundleCorruptError(f"{where}: {GRAPHS} is {listed!r}, expected a list. Export the bundle again.")
     known = [row for row in listed if not isinstance(row, dict) or row.get("role") in list(Role)]
-    return tuple(_build(RoleGraph, row, where) for row in known)
+    return tuple(build_known(RoleGraph, row, where) for row in known)
 
 
 def decoding(manifest: Manifest, where: str = "manifest.json") -> Decoding | None:
     """Return what a bundle's decoders have in common; None if it has none. Raises BundleCorruptError."""
     found = manifest.optional.get(DECODING)
-    return None if found is None else _build(Decoding, found, where)
-
-
-T = TypeVar("T", RoleGraph, Decoding)
-
-
-def _build(kind: type[T], value: Any, where: str) -> T:
-    """Build it; keys that later releases add are left out."""
-    names = {one.name for one in dataclasses.fields(kind)}
-    known = {key: one for key, one in value.items() if key in names} if isinstance(value, dict) else value
-    return build(kind, known, where)
+    return None if found is None else build_known(Decoding, found, where)
 
 
 def graph_of(manifest: Manifest, variant: Variant, role: Role) -> Variant | None:
@@ -151,7 +143,12 @@ def all_graphs(manifest: Manifest) -> tuple[Variant, ...]:
 def abilities(manifest: Manifest) -> tuple[Ability, ...]:
     """Return what a bundle can answer with."""
     roles = {one.role for one in role_graphs(manifest)}
-    able = {Ability.LETTER: True, Ability.TEXT: Role.DECODER in roles, Ability.TRACE: Role.TRACE in roles}
+    able = {
+        Ability.LETTER: True,
+        Ability.TEXT: Role.DECODER in roles,
+        Ability.TRACE: Role.TRACE in roles,
+        Ability.LATENT: LATENT in manifest.optional,
+    }
     return tuple(ability for ability, is_able in able.items() if is_able)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,23 +121,37 @@ def session_entries(library: Any, precision: Precision, answers: Answers) -> dic
 
 def open_session(library: Any, files: GraphFiles, use: EngineOptions, entries: Mapping[str, str]) -> Any:
     """Return a session on a graph of whatever role. Raises EngineUnavailableError and CancelledError."""
+    options = _session_options(library, use)
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    return _open(library, options, lambda: add_weights(options, files), files.graph.path, use)
+
+
+def open_whole(library: Any, model: bytes, path: Path, use: EngineOptions) -> Any:
+    """Return a session on a graph that holds its weights, read from `path`. Raises what `open_session` does."""
+    return _open(library, _session_options(library, use), lambda: model, path, use)
+
+
+def _session_options(library: Any, use: EngineOptions) -> Any:
     options = library.SessionOptions()
     options.log_severity_level = 4  # fatal only: its errors reach us as exceptions, and stderr is the host's
     options.intra_op_num_threads = use.threads or this_cpu().cores or 0  # 0: its own count of physical cores
     options.enable_mem_pattern = False  # lengths differ: a plan for each costs memory and saves no time
     options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
-    for key, value in entries.items():
-        options.add_session_config_entry(key, value)
+    return options
+
+
+def _open(library: Any, options: Any, model: Callable[[], bytes], path: Path, use: EngineOptions) -> Any:
     try:
-        model = add_weights(options, files)
+        content = model()
         with when_cancelled(use.cancel, lambda: options.set_load_cancellation_flag(True)):
-            return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            return library.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except CancelledError:
         raise
     except Exception as error:  # its errors have no other common base
         check(use.cancel)
         raise EngineUnavailableError(
-            f"onnxruntime {library.__version__} cannot load {files.graph.path} ({first_line(error)}). "
+            f"onnxruntime {library.__version__} cannot load {path} ({first_line(error)}). "
             "Install the version this release is tested with, or export the bundle again."
         ) from error
 

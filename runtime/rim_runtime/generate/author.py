@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rim_runtime.bundle.roles import Decoding
 from rim_runtime.engines.backend import Floats
-from rim_runtime.engines.decoders.decoder import Decoder
+from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.decoders.decoder import Decoder, DecoderState, Step
 from rim_runtime.generate.order import Order
 from rim_runtime.generate.text import Text
 from rim_runtime.generate.writing import Writing
@@ -34,6 +35,12 @@ class Author:
         """Return a new text, of which nothing is written."""
         return Writing(order, self.encoder, self.decoding, sample)
 
+    def read(self, order: Order, cancel: Cancellation | None) -> tuple[DecoderState, Step]:
+        """Read the prompt and take its latent steps; the step says what the first token is."""
+        with self.run():
+            state, step = self.decoder.start(order.prompt, order.capacity, cancel)
+        return state, order.latent.take(self.decoder, state, step, self.run, cancel)
+
     def take(self, writing: Writing, logits: Floats) -> str:
         """Write the next token of a text."""
         return writing.take(logits, self.decoder.name, self.decoder.precision)
@@ -47,6 +54,7 @@ class Author:
             ended=writing.ended,
             prompt_tokens=len(order.prompt),
             blocks=order.blocks,
+            latent_steps=order.latent.count,
             engine=self.decoder.name,
             precision=self.decoder.precision,
             bundle=self.bundle,

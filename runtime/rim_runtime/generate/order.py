@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import SupportsIndex
 
 from rim_runtime.errors import InputError, QuestionError
+from rim_runtime.generate.latent import NO_LATENT, LatentSteps
 from rim_runtime.generate.sampling import Sampling
 from rim_runtime.generate.stops import as_stops
 
@@ -29,13 +30,17 @@ class Order:
     """Texts at which it ends."""
     sampling: Sampling
     """How tokens are drawn."""
+    prefix: str = ""
+    """The answer prefix that the text goes on after, if there is one; the text ends where its box is closed."""
+    latent: LatentSteps = NO_LATENT
+    """Latent steps between the prompt and the text."""
     prepared_s: float = 0.0
     """Seconds it took to read the question."""
 
     @property
     def capacity(self) -> int:
-        """Tokens of the longest text, with its prompt."""
-        return len(self.prompt) + self.max_tokens
+        """Tokens of the longest text, with its prompt and its latent steps."""
+        return len(self.prompt) + self.latent.positions + self.max_tokens
 
 
 def order_text(
@@ -45,21 +50,24 @@ def order_text(
     max_tokens: SupportsIndex | None,
     stop: str | Iterable[str],
     sampling: Sampling,
+    latent: LatentSteps = NO_LATENT,
 ) -> Order:
     """Return what is to be written after a prompt, where the model has positions for `room` tokens more.
 
     `max_tokens` None: `USUAL_TOKENS`, or as many as there is room for. Raises InputError for values that are none,
     and QuestionError where the tokens have no room.
     """
+    taken = len(prompt) + latent.positions
+    room -= latent.positions
     count = min(USUAL_TOKENS, max(1, room)) if max_tokens is None else _count("max_tokens", max_tokens)
     if count > room:
         raise QuestionError(
-            f"The prompt has {len(prompt):,} tokens, and an answer of {count:,} more does not fit: the model has "
-            f"{len(prompt) + room:,} positions. Ask for at most {max(0, room):,} tokens, or shorten the question."
+            f"The prompt has {taken:,} tokens, and an answer of {count:,} more does not fit: the model has "
+            f"{taken + room:,} positions. Ask for at most {max(0, room):,} tokens, or shorten the question."
         )
     if not isinstance(sampling, Sampling):
         raise InputError(f"sampling is {sampling!r}, expected a Sampling(temperature, top_p, seed).")
-    return Order(prompt, blocks, count, as_stops(stop), sampling)
+    return Order(prompt, blocks, count, as_stops(stop), sampling, latent=latent)
 
 
 def as_count(value: SupportsIndex) -> int:

@@ -38,7 +38,7 @@ class GeneratedAnswer:
     bare: bool
     """Whether the first token is a letter by itself. Then the one-pass readout reads the same letter, if the
     question offers it."""
-    text: Text
+    generated: Text
     """All that was generated."""
 
 

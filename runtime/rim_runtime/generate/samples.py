@@ -20,7 +20,7 @@ def write_samples(author: Author, order: Order, count: int, cancel: Cancellation
     start = time.perf_counter() - order.prepared_s
     writings = [author.begin(order, sample) for sample in range(count)]
     with author.run():
-        state, step = author.decoder.start(order.prompt, order.capacity, cancel)
+        state, step = author.read(order, cancel)
         logits = step.logits.repeat(count, 0)
         first_s = 0.0
         while True:

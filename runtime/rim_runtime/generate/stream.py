@@ -58,8 +58,7 @@ class TextStream(Iterator[str]):
     def _write(self) -> Generator[str]:
         author, order, writing = self._author, self._order, self._writing
         start = time.perf_counter()
-        with author.run():
-            state, step = author.decoder.start(order.prompt, order.capacity, self._cancel)
+        state, step = author.read(order, self._cancel)
         piece = author.take(writing, step.logits[0])
         self._total_s += time.perf_counter() - start
         self._first_s = self._total_s

@@ -15,6 +15,8 @@ class Ended(StrEnum):
     """The model ended it."""
     STOP_TEXT = "stop-text"
     """It came to one of the texts at which it should stop."""
+    ANSWER = "answer"
+    """It closed the box that the answer prefix opens."""
     LIMIT = "limit"
     """It has as many tokens as were asked for."""
 
@@ -24,7 +26,7 @@ class Text:
     """What the model wrote, and which engine ran. `str(text)` is the text. Nothing in it can be altered."""
 
     text: str
-    """The text, without control tokens, and without the stop text at which it ended."""
+    """The text, without control tokens, and without the stop text, or the closing brace, at which it ended."""
     tokens: tuple[int, ...]
     """Ids of all that was written; the token that ended it is not among them."""
     ended: Ended
@@ -33,6 +35,8 @@ class Text:
     """Tokens of the prompt."""
     blocks: int
     """Memory blocks used."""
+    latent_steps: int
+    """Latent steps taken before the text."""
     engine: str
     """The engine that wrote it."""
     precision: Precision

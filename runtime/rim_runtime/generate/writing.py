@@ -7,6 +7,7 @@ import numpy as np
 from rim_runtime.bundle.roles import Decoding
 from rim_runtime.engines.backend import Floats
 from rim_runtime.errors import BrokenLogitsError
+from rim_runtime.generate.box import AnswerBox
 from rim_runtime.generate.order import Order
 from rim_runtime.generate.sampling import Drawer
 from rim_runtime.generate.stops import StopTexts
@@ -25,7 +26,8 @@ class Writing:
         self._order, self._encoder, self._decoding = order, encoder, decoding
         self._control = frozenset((*decoding.control_ids, *decoding.stop_ids))
         self._drawer = Drawer(order.sampling, sample)
-        self._reader, self._stops = encoder.reader(), StopTexts(order.stops)
+        self._reader = encoder.reader()
+        self._box, self._stops = AnswerBox(order.prefix), StopTexts(order.stops)
         self._pieces: list[str] = []
 
     @property
@@ -49,13 +51,14 @@ class Writing:
             self.ended = Ended.STOP_TOKEN
             return self._stops.rest()
         self.tokens.append(token)
-        piece = self._stops.pass_on(self._read(token))
+        piece = self._stops.pass_on(self._box.pass_on(self._read(token)))
         if self._stops.found:
             self.ended = Ended.STOP_TEXT
+        elif self._box.closed:
+            self.ended = Ended.ANSWER
         elif len(self.tokens) == self._order.max_tokens:
             self.ended = Ended.LIMIT
-            piece += self._stops.rest()
-        return piece
+        return piece + self._stops.rest() if self.ended else piece
 
     def _read(self, token: int) -> str:
         """Return a token's characters; an added token is none of the tokenizer's, so it begins a text anew."""

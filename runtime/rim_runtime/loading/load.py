@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rim_runtime.bundle.folder import TOKENIZER, Bundle
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
+from rim_runtime.bundle.latent import latent_of
 from rim_runtime.bundle.manifest import Manifest, Precision, Variant, parse_precision
 from rim_runtime.bundle.roles import Ability, abilities, all_graphs
 from rim_runtime.bundle.unpacking import unpacked
@@ -161,6 +162,8 @@ def load_encoder(bundle: Bundle) -> PromptEncoder:
 def _common_files(manifest: Manifest) -> list[str]:
     """Return the files that are checked first; tokenizer, graphs and plans are checked where they are read."""
     own = {TOKENIZER} | {file for graph in all_graphs(manifest) for file in (graph.graph, graph.data)}
+    if (latent := latent_of(manifest)) and latent.head:
+        own.add(latent.head)
     return [file for file in manifest.files if file not in own | {plan.file for plan in manifest.plans}]
 
 

@@ -64,9 +64,9 @@ def test_a_bundle_without_roles_answers_letters(tiny_bundle: Path) -> None:
 
 def test_what_later_releases_add_is_left_unread(tiny_bundle: Path) -> None:
     def later(entries: dict[str, Any]) -> None:
-        entries["graphs"] += [{"role": "trace", "variant": "fp32", "file": "elsewhere", "deep": [None]}]
+        entries["graphs"] += [{"role": "later", "variant": "fp32", "file": "elsewhere", "deep": [None]}]
         entries["graphs"][0]["new"] = 1
-        entries["decoding"]["latent"] = {"steps": 6}
+        entries["decoding"]["later"] = {"steps": 6}
 
     save(tiny_bundle, later)
     assert role_graphs(Bundle.load(tiny_bundle).manifest) == (GRAPH,)

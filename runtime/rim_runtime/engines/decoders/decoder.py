@@ -80,6 +80,12 @@ class Decoder(Protocol):
         An error or a cancellation leaves the state as it was. The state must have room.
         """
 
+    def project(self, states: Floats) -> Floats:
+        """Return the vectors that latent steps read, of the states before them: both float32 [rows, width].
+
+        Without a projection head they are the same. Raises EngineFailedError and EngineClosedError.
+        """
+
     def fork(self, state: DecoderState, rows: int) -> DecoderState:
         """Return a new state with copies of a state's only row."""
 

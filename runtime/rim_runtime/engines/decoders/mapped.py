@@ -37,6 +37,10 @@ class MappedDecoder(MappedWeights[Decoder]):
         self.require_same()
         return step
 
+    def project(self, states: Floats) -> Floats:
+        """Return the vectors that latent steps read; the head's weights are in memory."""
+        return self._engine.project(states)
+
     def fork(self, state: DecoderState, rows: int) -> DecoderState:
         """Return a new state with copies of a state's only row."""
         return self._engine.fork(state, rows)

@@ -11,12 +11,14 @@ import numpy as np
 
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.integrity import GraphFiles
+from rim_runtime.bundle.latent import latent_of
 from rim_runtime.bundle.manifest import Precision, Variant
 from rim_runtime.bundle.roles import Decoding, decoding
 from rim_runtime.engines.backend import Answers, EngineOptions, Floats, Ints
 from rim_runtime.engines.cancellation import Cancellation, check, when_cancelled
 from rim_runtime.engines.decoders.caches import EMBEDS, LOGITS, STATES, KeyValues, cache_names, empty_cache
 from rim_runtime.engines.decoders.decoder import DecoderState, Step
+from rim_runtime.engines.decoders.projection import ProjectionHead
 from rim_runtime.engines.graph import CPU_BATCH_TOKENS, first_line
 from rim_runtime.engines.ort_cpu import SHRINK, open_session, session_entries, types_of
 from rim_runtime.errors import BundleCorruptError, CancelledError, EngineClosedError, EngineFailedError
@@ -49,7 +51,7 @@ class OrtCpuDecoder:
 
         Weights are rearranged for speed whatever `use.answers` says: an answer takes many runs.
         Raises MissingExtraError, EngineUnavailableError (the session cannot be made), BundleCorruptError (the
-        graph is no decoder of ours) and CancelledError.
+        graph is no decoder of ours, or the projection head is none) and CancelledError.
         """
         library = import_onnxruntime()
         found = decoding(bundle.manifest)
@@ -62,6 +64,7 @@ class OrtCpuDecoder:
         self._new_run: Callable[[], Any] = library.RunOptions
         self._session: Any = open_session(library, files, use, entries)
         self._check_interface(str(bundle.path / variant.graph))
+        self._head = _open_head(library, bundle, use)
 
     def start(
         self, ids: Sequence[int], capacity: int, cancel: Cancellation | None = None
@@ -83,6 +86,10 @@ class OrtCpuDecoder:
         assert isinstance(state, OrtState)
         return self._run(state, ids[:, None], None if vectors is None else vectors[:, None], cancel)
 
+    def project(self, states: Floats) -> Floats:
+        """Return the vectors that latent steps read, of the states before them."""
+        return states if self._head is None else self._head.run(states)
+
     def fork(self, state: DecoderState, rows: int) -> OrtState:
         """Return a new state with copies of a state's only row."""
         assert isinstance(state, OrtState)
@@ -99,8 +106,10 @@ class OrtCpuDecoder:
         state.length = length
 
     def close(self) -> None:
-        """Release the session; runs in other threads keep it until they finish."""
+        """Release the sessions; runs in other threads keep them until they finish."""
         self._session = None
+        if self._head is not None:
+            self._head.close()
 
     def _run(self, state: OrtState, ids: Ints, vectors: Floats | None, cancel: Cancellation | None) -> Step:
         session = self._session
@@ -148,6 +157,13 @@ class OrtCpuDecoder:
                 f"{path} has the inputs {found[0]} and outputs {found[1]}, expected those of a decoder of "
                 f"{self._decoding.layers} layers (docs/bundle-format.md). Export the bundle again."
             )
+
+
+def _open_head(library: Any, bundle: Bundle, use: EngineOptions) -> ProjectionHead | None:
+    latent = latent_of(bundle.manifest)
+    if latent is None or latent.head is None:
+        return None
+    return ProjectionHead(library, bundle.read_file(latent.head), bundle.path / latent.head, use)
 
 
 @contextmanager
