@@ -103,6 +103,8 @@ class ExportOptions:
     """trt: GPUs that plans are built for, as in `sm_89`; empty: the default ones that support the precision."""
     answers: AnswerForm = AnswerForm.LETTERS
     """What the bundle answers with."""
+    trace: bool = False
+    """Whether a trace is written too: what is answered after every memory block, in one pass."""
     head: Head = Head.LETTERS
     """Rows of the output projection in the graph."""
     blocks: int | None = None
@@ -111,6 +113,13 @@ class ExportOptions:
     """M; None: the checkpoint's, else the card's 2."""
     prefix: str | None = None
     """Answer prefix; None: the checkpoint's, else the card's."""
+    latent_steps: int | None = None
+    """text: latent steps before an answer; None: the checkpoint's, or what QThink's cards say where there is a
+    projection head. 0: none."""
+    projection_head: Path | None = None
+    """The projection head of latent steps; None: the checkpoint's, if it has one."""
+    instruction: str | None = None
+    """What stands before each question of a model with latent steps; None: the checkpoint's."""
     template: Path | None = None
     """A file with a chat template (Jinja), in place of the checkpoint's."""
     max_length: int = DEFAULT_MAX_LENGTH
@@ -208,6 +217,8 @@ class ExportOptions:
             raise InputError(f"block_size is {self.block_size}, expected {sizes}.")
         self._check_engine()
         self._check_answers()
+        self._check_trace()
+        self._check_latent()
         self._check_belongs("smooth", self.smooth, Precision.INT8)
         self._check_belongs("activations row", self.activations is not Activations.TENSOR, Precision.FP8)
         self._check_belongs(f"ranges {self.ranges}", self.ranges is not RangeMethod.MAX, Precision.FP8)
@@ -253,6 +264,34 @@ class ExportOptions:
                 f"answers text were chosen, but decoders are for CPUs alone: {self.precision} for "
                 f"{self.engine} would have none. Leave --engine out and take int8, int4, fp8 or fp32."
             )
+
+    def _check_latent(self) -> None:
+        given = {
+            "latent_steps": self.latent_steps,
+            "projection_head": self.projection_head,
+            "instruction": self.instruction,
+        }
+        names = ", ".join(name for name, value in given.items() if value is not None)
+        if names and self.answers is not AnswerForm.TEXT:
+            raise InputError(f"{names}: this is for answers in text. Add --answers text, or leave it out.")
+        if self.latent_steps is not None and self.latent_steps < 0:
+            raise InputError(f"latent_steps is {self.latent_steps}, expected a whole number from 0.")
+        if self.latent_steps == 0 and (self.projection_head or self.instruction):
+            raise InputError(f"{names}: without latent steps there is nothing to project or to instruct.")
+        if self.latent_steps and self.blocks:
+            raise InputError(
+                f"latent_steps is {self.latent_steps} and blocks is {self.blocks}, expected one of the two: a "
+                "model takes latent steps, or it has memory blocks."
+            )
+
+    def _check_trace(self) -> None:
+        if self.trace and self.for_gpus:
+            raise InputError(
+                f"trace was chosen, but traces are for CPUs alone: {self.precision} for {self.engine} would have "
+                "none. Leave --engine out and take int8, int4, fp8 or fp32."
+            )
+        if self.trace and self.blocks == 0:
+            raise InputError("trace was chosen, but there are no blocks to trace (blocks is 0). Leave one out.")
 
     def _check_belongs(self, option: str, chosen: bool, precision: Precision) -> None:
         if chosen and self.precision is not precision:

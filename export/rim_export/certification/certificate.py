@@ -101,6 +101,30 @@ class TextCertificate:
     """Those of them that the checkpoint holds nearly as likely as its own (`near_tie`)."""
     mean_kl: float
     """Mean KL divergence of the checkpoint's distribution of each token from the decoder's, nats."""
+    latent_steps: int = 0
+    """Latent steps before each answer, each side's own."""
+
+
+@dataclass(frozen=True)
+class TraceCertificate:
+    """How the trace of one variant compares with the checkpoint, and with asking the variant (trace.py)."""
+
+    variant: str
+    """The variant's name."""
+    questions: int
+    """Questions that it traced."""
+    flips: tuple[int, ...]
+    """Behind 0, 1, …, K blocks: questions on which the letter is not the checkpoint's."""
+    changed_tokens: int | None
+    """First tokens of texts, behind all numbers of blocks, that are not the checkpoint's; None: none were read."""
+    near_ties: int
+    """Flips and changed tokens that the checkpoint holds nearly as likely as its own (`near_tie`)."""
+    max_logit_error: float
+    """Largest absolute difference of an offered letter's logit from the checkpoint's."""
+    max_difference_from_asking: float
+    """Largest absolute difference of a letter's logit from that of asking with as many blocks."""
+    unlike_asking: int
+    """Letters that differ from those of asking with as many blocks, near ties aside."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +166,13 @@ class Certificate:
 
     text: tuple[TextCertificate, ...] = ()
     """One entry per decoder; not written where there is none."""
+    traces: tuple[TraceCertificate, ...] = ()
+    """One entry per trace; not written where there is none."""
 
     def body(self) -> dict[str, Any]:
         """Return it as JSON's values."""
         found = dataclasses.asdict(self)
-        return found if self.text else {name: value for name, value in found.items() if name != "text"}
+        return {name: value for name, value in found.items() if value or name not in ("text", "traces")}
 
     def to_json(self) -> str:
         """Return the text of `certificate.json`."""

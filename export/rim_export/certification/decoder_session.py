@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,15 @@ class DecoderSession:
         logits, states, *cache = self._session.run(None, feed)
         return DecoderRun(logits, states, tuple(cache))
 
-    def greedy(self, prompt: Sequence[int], count: int) -> tuple[tuple[int, ...], Floats]:
-        """Return the likeliest next token, `count` times, and the logits that chose each, [count, vocabulary]."""
+    def greedy(
+        self, prompt: Sequence[int], count: int, follow: Callable[[DecoderRun], DecoderRun] | None = None
+    ) -> tuple[tuple[int, ...], Floats]:
+        """Return the likeliest next token, `count` times, and the logits that chose each, [count, vocabulary].
+
+        `follow` runs what stands between the prompt and the first token.
+        """
         run = self.run(np.array([prompt], np.int64))
+        run = follow(run) if follow else run
         tokens, logits = [int(run.logits[0, -1].argmax())], [run.logits[0, -1]]
         while len(tokens) < count:
             run = self.run(np.array([tokens[-1:]], np.int64), run.cache)

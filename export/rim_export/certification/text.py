@@ -6,8 +6,9 @@ whether it had written the same there. If it says so of all of them, both wrote 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ from rim_runtime.prompt.encoder import PromptEncoder
 from rim_export.certification.certificate import TextCertificate
 from rim_export.certification.comparison import near_tie
 from rim_export.certification.decoder_session import DecoderSession
+from rim_export.certification.latent import LatentProof
 from rim_export.certification.widening import ProvenVariants
 from rim_export.decoder_writer import DecoderWriter
 from rim_export.errors import CertificateError
+from rim_export.latent_writer import LatentModel
 from rim_export.measure.continuations import continuation_logits
 from rim_export.progress import Progress
 from rim_export.recipes.recipe import Recipe
@@ -74,22 +77,35 @@ class TextProof:
     """Whether narrow precisions may change any token, as where `max_flips` is 1."""
     tell: Progress
     """Called with what is being done."""
+    latent: LatentProof | None = None
+    """Latent steps between the prompts and the answers, if there are any."""
 
     def certify(self, variant: Variant, graph: Path) -> TextCertificate:
         """Let a variant's decoder answer, and compare. Raises CertificateError if too many tokens differ."""
         session, label = DecoderSession(graph, variant.precision), f"Writing with {variant.name}"
+        follow = partial(self.latent.follow, session) if self.latent else None
         answers: list[tuple[int, ...]] = []
         ours: list[NDArray[np.float32]] = []
         for prompt in self.prompts:
-            tokens, logits = session.greedy(prompt, TOKENS)
+            tokens, logits = session.greedy(prompt, TOKENS, follow)
             answers.append(tokens)
             ours.append(logits)
             self.tell(label, len(answers) / len(self.prompts))
         read = f"Reading what {variant.name} wrote"
-        theirs = continuation_logits(self.weights, self.prompts, answers, lambda share: self.tell(read, share))
+        theirs = self._reference(answers, lambda share: self.tell(read, share))
         found = compare_text(variant, len(self.prompts), np.concatenate(ours), np.concatenate(theirs))
+        found = replace(found, latent_steps=self.latent.latent.steps if self.latent else 0)
         self._require(variant, found)
         return found
+
+    def _reference(
+        self, answers: Sequence[Sequence[int]], report: Callable[[float], None]
+    ) -> list[NDArray[np.float32]]:
+        """Return the checkpoint's logits before each token of the answers, behind its own latent steps."""
+        if self.latent is None:
+            return continuation_logits(self.weights, self.prompts, answers, report)
+        prompts = [self.latent.read(prompt) for prompt in self.prompts]
+        return continuation_logits(self.weights, prompts, answers, report, vectors=self.latent.vectors)
 
     def _require(self, variant: Variant, found: TextCertificate) -> None:
         changed, narrow = found.changed - found.near_ties, variant.precision is not Precision.FP32
@@ -128,6 +144,13 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return found
 
 
-def text_prompts(encoder: PromptEncoder, questions: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """Return the prompts of text answers: behind memory blocks and prefix, or, without blocks, a chat's."""
+def text_prompts(
+    encoder: PromptEncoder, questions: Sequence[str], latent: LatentModel | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """Return the prompts of text answers, up to the first latent step if there are any.
+
+    Without such steps they end in memory blocks and prefix, or, without blocks, as a chat's.
+    """
+    if latent is not None:
+        return latent.prompts(encoder, questions[:QUESTIONS])
     return tuple(encoder.compose_text(question, encoder.contract.blocks) for question in questions[:QUESTIONS])

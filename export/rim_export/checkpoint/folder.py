@@ -16,6 +16,7 @@ from rim_runtime.machine.json_files import read_json
 from rim_export.checkpoint.contents import READ_FILES, refuse_foreign_files
 from rim_export.checkpoint.families import check_architecture
 from rim_export.checkpoint.geometry import Geometry
+from rim_export.checkpoint.latent import LatentSettings
 from rim_export.checkpoint.links import refuse_links_out
 from rim_export.checkpoint.other_forms import (
     check_tensor_names,
@@ -84,6 +85,11 @@ class Checkpoint:
     def rim(self) -> RimSettings | None:
         """The `"rim"` entry of config.json; None if there is none."""
         return RimSettings.from_config(self.config)
+
+    @property
+    def latent(self) -> LatentSettings | None:
+        """The `"latent"` entry of config.json; None if there is none."""
+        return LatentSettings.from_config(self.config)
 
     @property
     def sizes(self) -> Geometry:

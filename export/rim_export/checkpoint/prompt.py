@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from rim_runtime.prompt.contract import PromptContract
@@ -76,6 +77,20 @@ class RimSettings:
         }
 
 
+class Thinking(Enum):
+    """What the chat template is told of written thoughts before the answer."""
+
+    OFF = "off"
+    """`enable_thinking` is false: Qwen3's prompts end in an empty think part."""
+    UNSAID = "unsaid"
+    """Nothing, as the cards of models with latent steps render it: their prompts end where the answer begins."""
+
+    @property
+    def options(self) -> Mapping[str, bool]:
+        """The template's variables."""
+        return {"enable_thinking": False} if self is Thinking.OFF else {}
+
+
 def derive_contract(tokenizer: Any, rim: RimSettings) -> PromptContract:
     """Return the prompt contract of a transformers fast tokenizer that has a chat template and the RiM tokens.
 
@@ -95,10 +110,20 @@ def derive_contract_without_blocks(tokenizer: Any, prefix: str) -> PromptContrac
     return _derive(tokenizer, prefix, block=(), blocks=0)
 
 
-def _derive(tokenizer: Any, prefix: str, block: tuple[int, ...], blocks: int) -> PromptContract:
+def derive_latent_contract(tokenizer: Any) -> PromptContract:
+    """Return the prompt contract of answers behind latent steps: neither blocks nor a prefix.
+
+    Raises CheckpointError if the template is missing or changes the question.
+    """
+    return _derive(tokenizer, prefix="", block=(), blocks=0, thinking=Thinking.UNSAID)
+
+
+def _derive(
+    tokenizer: Any, prefix: str, block: tuple[int, ...], blocks: int, thinking: Thinking = Thinking.OFF
+) -> PromptContract:
     refuse_endless_template(tokenizer, (_SENTINEL, *_PROBES))
-    before, after = _render(tokenizer, _SENTINEL)
-    strip = _strips(tokenizer)
+    before, after = _render(tokenizer, _SENTINEL, thinking)
+    strip = _strips(tokenizer, thinking)
     added = _added_token_pattern(tokenizer)
     last = max((match.end() for match in added.finditer(before)), default=0)
     first = next((match.start() for match in added.finditer(after)), len(after))
@@ -113,7 +138,7 @@ def _derive(tokenizer: Any, prefix: str, block: tuple[int, ...], blocks: int) ->
         prefix=_encode(tokenizer, prefix),
         prefix_text=prefix,
     )
-    _check_against_template(tokenizer, contract)
+    _check_against_template(tokenizer, contract, thinking)
     return contract
 
 
@@ -148,10 +173,10 @@ def letter_ids(tokenizer: Any) -> dict[str, int]:
     return {letter: tokens[0] for letter, tokens in ids.items()}
 
 
-def template_ids(tokenizer: Any, question: str) -> list[int]:
-    """Return the ids as the model card makes them: one user turn, `apply_chat_template`, thinking disabled."""
+def template_ids(tokenizer: Any, question: str, thinking: Thinking = Thinking.OFF) -> list[int]:
+    """Return the ids as the model card makes them: one user turn, `apply_chat_template`."""
     encoded = tokenizer.apply_chat_template(
-        _turn(question), tokenize=True, add_generation_prompt=True, enable_thinking=False, return_dict=True
+        _turn(question), tokenize=True, add_generation_prompt=True, return_dict=True, **thinking.options
     )
     return list(encoded["input_ids"])
 
@@ -160,7 +185,7 @@ def _turn(question: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": question}]
 
 
-def _render(tokenizer: Any, content: str) -> tuple[str, str]:
+def _render(tokenizer: Any, content: str, thinking: Thinking) -> tuple[str, str]:
     if not tokenizer.chat_template:
         raise CheckpointError(
             "The checkpoint has no chat template (chat_template.jinja, or chat_template in "
@@ -168,7 +193,7 @@ def _render(tokenizer: Any, content: str) -> tuple[str, str]:
         )
     try:
         text = tokenizer.apply_chat_template(
-            _turn(content), tokenize=False, add_generation_prompt=True, enable_thinking=False
+            _turn(content), tokenize=False, add_generation_prompt=True, **thinking.options
         )
     except Exception as error:  # noqa: BLE001 (a template may raise anything)
         raise CheckpointError(f"The chat template fails on one user turn ({error}). Mend the template.") from None
@@ -181,10 +206,10 @@ def _render(tokenizer: Any, content: str) -> tuple[str, str]:
     return before, after
 
 
-def _strips(tokenizer: Any) -> bool:
+def _strips(tokenizer: Any, thinking: Thinking) -> bool:
     """Whether the template, when rendered, strips white space around the user's text."""
-    bare_before, bare_after = _render(tokenizer, _SENTINEL)
-    before, after = _render(tokenizer, f" \n{_SENTINEL} \n")
+    bare_before, bare_after = _render(tokenizer, _SENTINEL, thinking)
+    before, after = _render(tokenizer, f" \n{_SENTINEL} \n", thinking)
     if (before, after) == (bare_before, bare_after):
         return True
     if (before, after) == (f"{bare_before} \n", f" \n{bare_after}"):
@@ -209,9 +234,9 @@ _PROBES = (
 )
 
 
-def _check_against_template(tokenizer: Any, contract: PromptContract) -> None:
+def _check_against_template(tokenizer: Any, contract: PromptContract, thinking: Thinking) -> None:
     for probe in _PROBES:
-        expected = tuple(template_ids(tokenizer, probe))
+        expected = tuple(template_ids(tokenizer, probe, thinking))
         found = contract.head + _encode(tokenizer, contract.segment(probe)) + contract.tail
         if found != expected:
             raise CheckpointError(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from rim_runtime.bundle.manifest import Head
 
-from rim_export.measure.streamed import StreamedModel
+from rim_export.measure.streamed import States, StreamedModel
 from rim_export.weights.model_weights import ModelWeights
 
 
@@ -20,14 +20,17 @@ def continuation_logits(
     prompts: Sequence[Sequence[int]],
     texts: Sequence[Sequence[int]],
     report: Callable[[float], None] | None = None,
+    *,
+    vectors: States | None = None,
 ) -> list[NDArray[np.float32]]:
     """Return the checkpoint's logits before each token of these texts, behind their prompts: [tokens, vocabulary].
 
     Where they choose each time the token that stands there, the text is what the checkpoint writes greedily.
+    Negative ids in a prompt stand for its `vectors`, those of latent steps (latent_vectors.py).
     """
     model = StreamedModel(replace(weights, head=Head.FULL))
     read = [[*prompt, *text[:-1]] for prompt, text in zip(prompts, texts, strict=True)]
-    hidden = model.embed(read)
+    hidden = model.embed(read, vectors)
     for layer in model.layers():
         hidden = layer.advance(hidden)
         if report:

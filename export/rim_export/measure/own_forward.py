@@ -59,12 +59,20 @@ class OwnForward:
         self._model.base_model.set_submodule(anatomy.layers, nn.ModuleList([self._stub]))
         self._load_rest()
 
-    def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the states that enter the first layer, fp32 (prompts, length, hidden), from ids."""
-        used, numbers = torch.unique(ids, return_inverse=True)
+    def embed(self, ids: torch.Tensor, vectors: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the states that enter the first layer, fp32 (prompts, length, hidden), from ids.
+
+        Where an id is negative, the vector there is taken in its place, of fp32 (prompts, length, hidden).
+        """
+        used, numbers = torch.unique(ids.clamp(min=0), return_inverse=True)
         table = self._weights.stored(self._table)
         self._set_table(table[used].float())
-        return self._give(numbers).hidden
+        if vectors is None:
+            return self._give(numbers).hidden
+        mixed = torch.where((ids < 0)[:, :, None], vectors, self._embedding(numbers))
+        self._model.base_model(inputs_embeds=mixed, use_cache=False)
+        assert self._stub.given is not None
+        return self._stub.given.hidden
 
     def inputs(self, prompts: int, length: int) -> LayerInputs:
         """Return what layers are given with the states of such a batch; it does not depend on the tokens."""
@@ -83,6 +91,13 @@ class OwnForward:
         logits: torch.Tensor = self._model(inputs_embeds=torch.zeros_like(states), use_cache=False).logits
         self._stub.states = None
         return logits[:, -1]
+
+    def final_states(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return states after the model's last norm, fp32 (prompts, hidden), of those after the last layer."""
+        self._stub.states = states = rows[:, None]
+        found: torch.Tensor = self._model.base_model(inputs_embeds=torch.zeros_like(states), use_cache=False)[0]
+        self._stub.states = None
+        return found[:, -1]
 
     @property
     def _table(self) -> str:

@@ -152,6 +152,13 @@ def _padded(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 
+def _placed(ids: torch.Tensor, vectors: States) -> torch.Tensor:
+    """Return vectors where ids [prompts, length] are negative, and zeros elsewhere: [prompts, length, hidden]."""
+    places = torch.zeros(*ids.shape, vectors[0].shape[-1])
+    places[ids < 0] = torch.cat(list(vectors))
+    return places
+
+
 def fast_product(module: Linear) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the product with a module's weight, fp32, through oneDNN if torch has it; its bias is added.
 
@@ -184,11 +191,15 @@ class StreamedModel:
         self._weights = weights
         self._model = OwnForward(weights)
 
-    def embed(self, prompts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        """Return the states of each prompt that enter the first layer."""
+    def embed(self, prompts: Sequence[Sequence[int]], vectors: States | None = None) -> list[torch.Tensor]:
+        """Return the states of each prompt that enter the first layer.
+
+        Negative ids stand for vectors: each prompt's, fp32 (negative ids, hidden), in their order.
+        """
         found: dict[int, torch.Tensor] = {}
         for members in similar_lengths([len(one) for one in prompts], TOKENS_AT_ONCE):
-            rows = self._model.embed(_padded([torch.tensor(prompts[member]) for member in members]))
+            ids = _padded([torch.tensor(prompts[member]) for member in members])
+            rows = self._model.embed(ids, None if vectors is None else _placed(ids, [vectors[m] for m in members]))
             found |= {member: row[: len(prompts[member])] for member, row in zip(members, rows, strict=True)}
         return [found[member] for member in range(len(prompts))]
 
@@ -213,6 +224,10 @@ class StreamedModel:
     def read_out(self, hidden: States) -> torch.Tensor:
         """Return the readout after each prompt's last token, fp32 (prompts, letters or vocabulary)."""
         return self._model.read_out(torch.stack([states[-1] for states in hidden]))
+
+    def final_states(self, hidden: States) -> torch.Tensor:
+        """Return the state after the last norm at each prompt's last token, fp32 (prompts, hidden)."""
+        return self._model.final_states(torch.stack([states[-1] for states in hidden]))
 
     def _load(self, layer: LoadedLayer, room: dict[str, torch.Tensor]) -> None:
         """Load a layer's weights in fp32, reusing the tensors in `room` that have their shapes."""
