@@ -1,12 +1,9 @@
-r"""The box of an answer, `\boxed{…}`: where its text ends, and the form in which two answers are compared."""
+r"""The box of an answer, `\boxed{…}`: where its text ends."""
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-
-_NUMBER = re.compile(r"(?=[+-]?\.?\d)[+-]?(\d{1,3}(,\d{3})+|\d*)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
-"""Commas are read between thousands only: "1,5" may be a decimal comma, so it stays text."""
+OPENING = "\\boxed{"
+"""What begins a box."""
 
 
 def boxed_text(text: str) -> str:
@@ -32,15 +29,7 @@ def fits_box(answer: str) -> bool:
     return boxed_text(answer + "}") == answer
 
 
-def canonical(text: str) -> str:
-    """Return an answer in the form that is compared: white space and numbers normalized, numbers exactly."""
-    plain = " ".join(text.split()).removeprefix("$")
-    return _digits(Decimal(plain.replace(",", ""))) if _NUMBER.fullmatch(plain) else plain
-
-
-def _digits(number: Decimal) -> str:
-    """Return a number without an exponent and without zeros that say nothing."""
-    written = format(number, "f")
-    if "." in written:
-        written = written.rstrip("0").rstrip(".")
-    return "0" if number == 0 else written.removeprefix("+")
+def last_box(text: str, opening: str = OPENING) -> str | None:
+    """Return what stands in the last box of a text, up to the end where it is not closed; None without one."""
+    _, found, rest = text.rpartition(opening)
+    return boxed_text(rest) if found else None

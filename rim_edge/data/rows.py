@@ -11,6 +11,7 @@ from rim_runtime.rows.answers import Counting
 from rim_runtime.rows.row import Row
 
 from rim_edge.data.boxes import fits_box
+from rim_edge.data.numbers import without_thousands
 from rim_edge.recipe.inputs import StepForm
 
 
@@ -82,7 +83,7 @@ def _usable(example: Example) -> Example:
 
 def _solved(question: str, solution: str, form: StepForm | None) -> Example:
     steps, _, result = solution.rpartition(_RESULT)
-    answer = result.strip().replace(",", "")
+    answer = without_thousands(result.strip())
     if _RESULT in steps or not answer or "\n" in answer or _RESULT not in solution:
         raise RowError(f"'answer' ends in {solution[-40:]!r}, expected one '{_RESULT} result' as its end.")
     return Example(question, split_steps(steps, form or StepForm.EXPRESSIONS), answer)

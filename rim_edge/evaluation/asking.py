@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rim_edge.errors import DataError
 from rim_edge.evaluation.items import Item
+from rim_edge.evaluation.measured import Measured, measure
 from rim_edge.evaluation.reading import Reader, Reading
-from rim_edge.evaluation.scores import Read, Report, report
-
-AT_ONCE = 64
-"""Rows of a part; each is asked with every number of blocks before the next part begins."""
+from rim_edge.evaluation.scores import Read, Report, Score, report
 
 
 @dataclass(frozen=True)
@@ -81,18 +78,29 @@ class Asked:
         """Whether all were asked."""
         return len(self.readings) == len(self.rows)
 
-    def ask(self, reader: Reader, budgets: range, seed: int) -> Iterator[int]:
-        """Ask all rows, and give after each part how many it had.
+    @property
+    def right(self) -> list[bool]:
+        """Whether each row that was asked is answered right with the most blocks, in the rows' order."""
+        return [
+            self.readings[place].last.answer == self.rows[place].item.answer for place in sorted(self.readings)
+        ]
 
-        A part has questions of similar length, which wastes least, and parts come in a random order: so what was
-        read of some parts is a fair sample of the file. `seed` says which question's blocks another one gets.
+    def ask(self, reader: Reader, budgets: range, seed: int) -> Iterator[list[int]]:
+        """Ask all rows that were not read yet, and give after each part the places of its rows.
+
+        Each row of a part is asked with every number of blocks before the next part begins. A part has questions
+        of similar length, which wastes least, and parts come in a random order: so what was read of some parts is
+        a fair sample of the file. `seed` says which question's blocks another one gets.
         """
         others = _others([row.item for row in self.rows], seed) if budgets[-1] else [None] * len(self.rows)
-        for places in _parts(self.rows):
+        for part in _parts(self.rows, reader.at_once):
+            places = [place for place in part if place not in self.readings]
+            if not places:
+                continue
             items = [self.rows[place].item for place in places]
             read = reader.read(items, [others[place] for place in places], budgets)
             self.readings.update(zip(places, read, strict=True))
-            yield len(places)
+            yield places
 
     def report(self) -> Report:
         """Compare what was read with the right answers; one row at least must have been asked."""
@@ -101,7 +109,7 @@ class Asked:
         read = [self.readings[place] for place in places]
         shuffled = [one.shuffled for one in read if one.shuffled is not None]
         chains = [one.chain for one in read if one.chain is not None]
-        by_blocks = {blocks: [one.by_blocks[blocks] for one in read] for blocks in read[0].by_blocks}
+        by_blocks = {blocks: [one.by_blocks[blocks].answer for one in read] for blocks in read[0].by_blocks}
         lettered = sum(bool(item.letters) for item in items)
         return report(
             items,
@@ -112,24 +120,18 @@ class Asked:
             ),
         )
 
-    def lines(self) -> str:
-        """Return one line of JSON for each row that was asked, in the file's order."""
-        return "".join(f"{self._line(place)}\n" for place in sorted(self.readings))
+    @property
+    def first_letters(self) -> Score | None:
+        """Of how many questions the likeliest first token is a letter by itself; None where nobody looked."""
+        looked = [one.first_is_letter for one in self.readings.values() if one.first_is_letter is not None]
+        return Score(sum(looked), len(looked)) if looked else None
 
-    def _line(self, place: int) -> str:
-        row, reading = self.rows[place], self.readings[place]
-        last = max(reading.by_blocks)
-        body = {
-            "row": row.place,
-            "question": row.item.question,
-            "answer": row.item.answer,
-            "right": reading.by_blocks[last] == row.item.answer,
-            "by_blocks": {str(blocks): read for blocks, read in reading.by_blocks.items()},
-            "probabilities": reading.probabilities,
-            "shuffled_blocks": reading.shuffled,
-            "chain": reading.chain,
-        }
-        return json.dumps(body, ensure_ascii=False)
+    def measured(self, pass_at: Sequence[int]) -> dict[int, Measured]:
+        """Return by the number of blocks what the answers took, and their pass@k for each k of `pass_at`."""
+        places = sorted(self.readings)
+        items = [self.rows[place].item for place in places]
+        read = [self.readings[place].by_blocks for place in places]
+        return {blocks: measure(items, [one[blocks] for one in read], pass_at) for blocks in read[0]}
 
 
 def partners(count: int, seed: int) -> list[int]:
@@ -150,8 +152,8 @@ def _others(items: Sequence[Item], seed: int) -> list[Item | None]:
     return others
 
 
-def _parts(rows: Sequence[Row]) -> list[list[int]]:
+def _parts(rows: Sequence[Row], at_once: int) -> list[list[int]]:
     by_length = sorted(range(len(rows)), key=lambda place: len(rows[place].item.question))
-    parts = [by_length[at : at + AT_ONCE] for at in range(0, len(by_length), AT_ONCE)]
+    parts = [by_length[at : at + at_once] for at in range(0, len(by_length), at_once)]
     random.Random("rim-edge parts").shuffle(parts)
     return parts

@@ -21,8 +21,9 @@ from rim_export.checkpoint.prompt import (
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import LETTERS
 
-from rim_edge.data.boxes import boxed_text, canonical
 from rim_edge.evaluation.arithmetic import Arithmetic
+from rim_edge.evaluation.decoding import decoded
+from rim_edge.evaluation.extraction import behind_prefix
 from rim_edge.evaluation.items import ANSWER_TOKENS, Item
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.model.checkpoint import read_checkpoint
@@ -60,10 +61,10 @@ def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blo
     Each item is answered in its own way, whatever the others are: a letter is read, an open answer is decoded.
     """
     letters = [item for item in items if item.letters]
-    prompts = [_prompt(encoder, item.question, blocks) for item in items if not item.letters]
+    prompts = [readout_prompt(encoder, item.question, blocks) for item in items if not item.letters]
     read = iter(letters_read(model, encoder, letters, blocks) if letters else [])
     written = iter(_decoded(model, encoder, prompts, ANSWER_TOKENS))
-    return [next(read) if item.letters else boxed(next(written)) for item in items]
+    return [next(read) if item.letters else behind_prefix(next(written), item).answer for item in items]
 
 
 def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
@@ -73,7 +74,7 @@ def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blo
 
 def letter_logits(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> torch.Tensor:
     """Return the logits of the letters A..J at the prefix's last token: float32 [items, letters], on the CPU."""
-    prompts = [_prompt(encoder, item.question, blocks) for item in items]
+    prompts = [readout_prompt(encoder, item.question, blocks) for item in items]
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
     return torch.cat(
         [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
@@ -102,15 +103,14 @@ def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], toke
     """Return the answer after steps that the model writes itself, in at most `tokens` tokens; "" without one."""
     opening = encoder.contract.prefix_text
     written = _decoded(model, encoder, [encoder.prompt(item.question) for item in items], tokens)
-    return [boxed(text.rpartition(opening)[2]) if opening in text else "" for text in written]
+    return [
+        behind_prefix(text.rpartition(opening)[2], item).answer if opening in text else ""
+        for text, item in zip(written, items, strict=True)
+    ]
 
 
-def boxed(text: str) -> str:
-    """Return the text before the brace that closes the box, in the form that items compare."""
-    return canonical(boxed_text(text))
-
-
-def _prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, ...]:
+def readout_prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, ...]:
+    """Return the ids of a question with its blocks and the answer prefix."""
     contract = encoder.contract
     return encoder.prompt(question) + blocks * contract.block + contract.prefix
 
@@ -130,40 +130,3 @@ def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Ten
 def _decoded(model: Any, encoder: ExampleEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
     """Return the text that the model writes greedily after every prompt."""
     return [encoder.decode(ids) for ids in decoded(model, prompts, encoder.end_of_turn, tokens)]
-
-
-def decoded(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
-    """Return the ids that the model writes after every prompt, `tokens` at most, without the `end` token."""
-    written: list[list[int]] = [[] for _ in prompts]
-    by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    for at in range(0, len(prompts), _BATCH):
-        places = by_length[at : at + _BATCH]
-        rows = _written(model, [prompts[place] for place in places], end, tokens)
-        for place, row in zip(places, rows, strict=True):
-            written[place] = row[: row.index(end)] if end in row else row
-    return written
-
-
-@torch.no_grad()
-def _written(model: Any, prompts: Sequence[Sequence[int]], end: int, tokens: int) -> list[list[int]]:
-    """Return what is written after some prompts, until every row has ended."""
-    from transformers import DynamicCache
-
-    padding = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
-    ids = _rows([[*pad * [0], *prompt] for pad, prompt in zip(padding, prompts, strict=True)], model)
-    seen = _rows([[*pad * [0], *len(prompt) * [1]] for pad, prompt in zip(padding, prompts, strict=True)], model)
-    positions, cache = (seen.cumsum(-1) - 1).clamp(min=0), DynamicCache()
-    columns: list[list[int]] = []
-    running = torch.ones(len(prompts), dtype=torch.bool)
-    while running.any() and len(columns) < tokens:
-        # By place: the keyword of the cache is `past_key_values` up to transformers 5.23, `cache` from 5.24 on.
-        best = model(ids, seen, positions, cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
-        columns.append(best.tolist())
-        running &= best.cpu() != end
-        ids, positions = best[:, None], positions[:, -1:] + 1
-        seen = torch.cat([seen, torch.ones_like(ids)], -1)
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _rows(values: list[list[int]], model: Any) -> torch.Tensor:
-    return torch.tensor(values, device=model.device)

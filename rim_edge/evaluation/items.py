@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rim_runtime.prompt.options import LETTERS, offered_letters
 
-from rim_edge.data.boxes import canonical
+from rim_edge.data.canonical import canonical
 from rim_edge.data.rows import Example
 
 

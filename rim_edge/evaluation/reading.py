@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from rim_edge.evaluation.extraction import Mark
 from rim_edge.evaluation.items import Item
 
 
@@ -36,17 +37,46 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Given:
+    """The answer to one item with one number of memory blocks."""
+
+    answer: str
+    """In the form that items compare; empty where a text has none."""
+    probabilities: Mapping[str, float] | None = None
+    """The offered letters', not calibrated; None where the answer was written."""
+    text: str | None = None
+    """What was written; None where a letter was read."""
+    mark: Mark | None = None
+    """By what the answer was found in the text."""
+    tokens: int = 1
+    """Tokens that were written; a letter that was read counts as one."""
+    cut: bool = False
+    """Whether the text was ended by its limit."""
+    first_ms: float | None = None
+    """Milliseconds to the first token; None where the item was not asked alone."""
+    full_ms: float | None = None
+    """Milliseconds to the end."""
+    samples: tuple[str, ...] = ()
+    """Answers of the texts that were drawn."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """What was read as the answers to one item."""
 
-    by_blocks: Mapping[int, str]
+    by_blocks: Mapping[int, Given]
     """By the number of memory blocks."""
-    probabilities: Mapping[str, float] | None
-    """The offered letters' with the most blocks of these, not calibrated; None for an open answer."""
     shuffled: str | None = None
     """With the most blocks, computed for another question; None where that was not asked."""
     chain: str | None = None
     """After written steps; None where that was not asked."""
+    first_is_letter: bool | None = None
+    """Whether the likeliest token with the most blocks, of all tokens, is a letter by itself; None: not looked."""
+
+    @property
+    def last(self) -> Given:
+        """The answer with the most blocks."""
+        return self.by_blocks[max(self.by_blocks)]
 
 
 class Reader(Protocol):
@@ -58,7 +88,11 @@ class Reader(Protocol):
 
     @property
     def blocks(self) -> int:
-        """How many memory blocks there are, K."""
+        """How many memory blocks can be asked with, at most; 0 where the way has none."""
+
+    @property
+    def at_once(self) -> int:
+        """How many items are read together, and are lost together where it is stopped."""
 
     def refusal(self, item: Item) -> str | None:
         """Return why an item cannot be asked, in words that fit many items; None if it can."""

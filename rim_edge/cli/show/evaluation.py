@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from rim_runtime.version import __version__
 
 from rim_edge.cli.output import console
-from rim_edge.cli.show.numbers import count, interval, tenths
+from rim_edge.cli.show.numbers import count, interval, milliseconds, tenths
 from rim_edge.cli.show.wrap import print_wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from rim_edge.evaluation.asking import Asked, LeftOut
+    from rim_edge.evaluation.measured import Measured
     from rim_edge.evaluation.reading import Subject
+    from rim_edge.evaluation.report.against import Comparison
     from rim_edge.evaluation.scores import Report, Score
+    from rim_edge.evaluation.way import Manner
 
 _NAMES = 26
 """Cells of the column of names."""
@@ -30,6 +33,8 @@ class Scored:
 
     subject: Subject
     """What was scored."""
+    manner: Manner
+    """How it was asked."""
     file: Path
     """The rows' file."""
     rows: int
@@ -38,11 +43,20 @@ class Scored:
     """Those that could not be asked."""
     asked: Asked
     """The others, and what was read of them."""
+    pass_at: tuple[int, ...] = ()
+    """Each k of pass@k."""
+    against: Comparison | None = None
+    """The comparison with another run."""
 
     @cached_property
     def report(self) -> Report:
         """The scores."""
         return self.asked.report()
+
+    @cached_property
+    def measured(self) -> dict[int, Measured]:
+        """What the answers took, by the number of memory blocks."""
+        return self.asked.measured(self.pass_at)
 
     @cached_property
     def sha256(self) -> str:
@@ -53,6 +67,7 @@ class Scored:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
+        first = self.asked.first_letters
         return {
             "file": self.file.name,
             "file_sha256": self.sha256,
@@ -60,8 +75,12 @@ class Scored:
             "left_out": [asdict(left_out) for left_out in self.left_out],
             "partial": not self.asked.is_whole,
             "scored": asdict(self.subject),
+            "asked": asdict(self.manner),
             "rim_edge": __version__,
             **self.report.to_json(),
+            "measured": {str(blocks): measured.to_json() for blocks, measured in self.measured.items()},
+            "first_token_is_letter": None if first is None else first.to_json(),
+            "against": None if self.against is None else self.against.to_json(),
         }
 
 
@@ -72,7 +91,8 @@ def print_scored(scored: Scored) -> None:
     out, subject, asked = console(), scored.subject, scored.asked
     out.print()
     head = f"{subject.kind} {subject.name} ({subject.sha256[:12]}…) · {subject.engine} · {subject.precision}"
-    print_wrapped(out, Text(head, "bold"))
+    way = f" · as {scored.manner.way}" if scored.manner.way else ""
+    print_wrapped(out, Text(f"{head}{way}", "bold"))
     rows = f"{len(asked.readings):,} of {count(scored.rows, 'row')}"
     print_wrapped(out, f"{scored.file.name} (SHA-256 {scored.sha256[:12]}…) · {rows} · rim-edge {__version__}")
     if not asked.is_whole:
@@ -83,9 +103,13 @@ def print_scored(scored: Scored) -> None:
     report = scored.report
     if report.letters is None or report.open is None:
         _print_scores(out, report, "question")
-        return
-    _print_scores(out, report.letters, "question with letters", "questions with letters")
-    _print_scores(out, report.open, "open question")
+    else:
+        _print_scores(out, report.letters, "question with letters", "questions with letters")
+        _print_scores(out, report.open, "open question")
+    _print_measured(out, scored)
+    _print_first_letters(out, scored)
+    if scored.against is not None:
+        _print_comparison(out, scored.against)
 
 
 def _print_scores(out: Console, report: Report, one: str, many: str | None = None) -> None:
@@ -106,3 +130,57 @@ def _print_scores(out: Console, report: Report, one: str, many: str | None = Non
 
 def _line(name: str, score: Score) -> str:
     return f"{name:<{_NAMES}}{tenths(score.accuracy):>8}   {interval(score.interval)}"
+
+
+def _print_measured(out: Console, scored: Scored) -> None:
+    """Print what was measured, where it says something: letters that are read have one token and no text."""
+    shown = False
+    for blocks, measured in scored.measured.items():
+        parts = measured_words(measured)
+        if parts:
+            print_wrapped(out, f"{count(blocks, 'block'):<{_NAMES}}{' · '.join(parts)}")
+            shown = True
+    if shown:
+        out.print()
+
+
+def measured_words(measured: Measured) -> list[str]:
+    """Return what was measured, in words; nothing where letters were read together, with nothing else wanted."""
+    parts = [f"pass@{k} {tenths(share)}" for k, share in measured.pass_at.items()]
+    if measured.marks:
+        found = ", ".join(f"{mark} {number:,}" for mark, number in measured.marks.items())
+        parts += [f"{measured.tokens:,.1f} tokens, {measured.cut:,} cut", f"found by {found}"]
+    if measured.first_ms is not None and measured.full_ms is not None:
+        parts.append(f"first token {milliseconds(measured.first_ms)}, all {milliseconds(measured.full_ms)}")
+    return parts
+
+
+def _print_first_letters(out: Console, scored: Scored) -> None:
+    first = scored.asked.first_letters
+    if first is None:
+        return
+    others = first.n - first.right
+    print_wrapped(
+        out,
+        f"The first token is no bare letter in {others:,} of {first.n:,} ({tenths(others / first.n)}): there the "
+        "letter that is read in one pass and the one of generated text (--readout generate) may differ.",
+    )
+    out.print()
+
+
+def _print_comparison(out: Console, found: Comparison) -> None:
+    print_wrapped(out, f"against {found.other}, on the same {count(found.n, 'question')}, with the most blocks")
+    print_wrapped(
+        out, f"right here alone {found.gained:,}, there alone {found.lost:,}; McNemar's exact p {_p(found)}"
+    )
+    difference = f"difference {100 * found.difference:+.1f} points"
+    if found.interval is None:
+        print_wrapped(out, f'{difference}; its interval needs: pip install "rim-edge[export]"')
+    else:
+        low, high = found.interval
+        print_wrapped(out, f"{difference}, 95 % {100 * low:+.1f} to {100 * high:+.1f} (Tango)")
+    out.print()
+
+
+def _p(found: Comparison) -> str:
+    return f"{found.p:.3f}" if found.p >= 0.001 else f"{found.p:.1e}"

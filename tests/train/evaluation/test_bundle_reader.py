@@ -8,8 +8,8 @@ from rim_runtime.rows.row import read_row
 from rim_runtime.testing import fake_engine
 
 from rim_edge.data.rows import example_of_row
-from rim_edge.evaluation.bundle_reader import BundleReader
 from rim_edge.evaluation.items import items_of
+from rim_edge.evaluation.readers.bundle_reader import BundleReader
 
 DIALOGUE = "What comes next?\nA: It hurts.\nB: Since when?"
 
@@ -24,4 +24,4 @@ def test_a_row_without_options_is_asked_for_all_letters(says: dict[str, object],
     reader = BundleReader(fake_engine(FakeBackend([0, 1, 2, 0, 0, 0, 0, 0, 0, 0])), Path())
     assert reader.refusal(item) is None
     (found,) = reader.read([item], [None], range(8, 9))
-    assert found.by_blocks == {8: read}
+    assert {blocks: given.answer for blocks, given in found.by_blocks.items()} == {8: read}

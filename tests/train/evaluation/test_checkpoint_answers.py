@@ -5,17 +5,17 @@ import torch
 from rim_export.errors import CheckpointError
 from transformers import DynamicCache
 
-from rim_edge.data.boxes import canonical
+from rim_edge.data.canonical import canonical
 from rim_edge.data.rows import Example
 from rim_edge.evaluation.asking import partners
 from rim_edge.evaluation.checkpoint_answers import (
     answers_read,
-    boxed,
     chains_read,
     letters_read,
     open_checkpoint,
 )
-from rim_edge.evaluation.items import items_of
+from rim_edge.evaluation.extraction import behind_prefix
+from rim_edge.evaluation.items import Item, items_of
 from rim_edge.evaluation.shuffled_blocks import shuffled_letters, shuffled_logits
 
 
@@ -46,12 +46,12 @@ def test_items_have_the_letters_they_are_answered_with():
         ("$5", "5"),
         ("0.50", "0.5"),
         ("Lisch  nodules\n", "Lisch nodules"),
-        (r"\frac{1}{2}",) * 2,
+        (r"\frac{1}{2}", "0.5"),
     ],
 )
 def test_answers_are_compared_in_one_form(text, plain):
     assert canonical(text) == plain
-    assert boxed(f"{text}}} and more") == plain
+    assert behind_prefix(f"{text}}} and more", Item("How many?", plain, "")).answer == plain
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_open_answers_and_chains_are_what_generate_writes(model, encoder):
     )[0, len(ids) :].tolist()
     if encoder.end_of_turn in written:
         written = written[: written.index(encoder.end_of_turn)]
-    assert answers_read(model, encoder, items, 2) == [boxed(encoder.decode(written))]
+    assert answers_read(model, encoder, items, 2) == [behind_prefix(encoder.decode(written), items[0]).answer]
 
 
 def test_many_are_decoded_as_each_alone(model, encoder):

@@ -1,0 +1,1 @@
+"""What `rim-edge eval` is told, and how it goes about it."""

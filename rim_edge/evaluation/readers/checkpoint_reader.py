@@ -1,0 +1,146 @@
+"""Read answers of a checkpoint, in torch: letters, texts, and the controls that a bundle cannot have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rim_export.checkpoint.folder import Checkpoint
+from rim_runtime.errors import InputError
+
+from rim_edge.evaluation.arithmetic import Arithmetic
+from rim_edge.evaluation.checkpoint_answers import (
+    best_letters,
+    chains_read,
+    letter_logits,
+    letter_shares,
+    open_checkpoint,
+)
+from rim_edge.evaluation.items import Item
+from rim_edge.evaluation.readers.checkpoint_texts import CheckpointTexts
+from rim_edge.evaluation.reading import Given, Kind, Reading, Subject
+from rim_edge.evaluation.shuffled_blocks import shuffled_letters
+from rim_edge.evaluation.way import Manner, Way
+from rim_edge.methods.rim.encode import ExampleEncoder
+
+_TOGETHER = 64
+"""Items of a part; each is asked with every number of blocks before the next part begins."""
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A checkpoint that is loaded."""
+
+    model: Any
+    """In the arithmetic of the subject."""
+    encoder: ExampleEncoder
+    """Its prompts."""
+    subject: Subject
+    """What it is."""
+
+
+def open_model(folder: Path, arithmetic: Arithmetic) -> OpenModel:
+    """Load a checkpoint. Raises CheckpointError."""
+    checkpoint = Checkpoint.open(folder)
+    model, encoder = open_checkpoint(folder, arithmetic)
+    subject = Subject(
+        kind=Kind.CHECKPOINT,
+        name=checkpoint.name,
+        path=str(folder.absolute()),
+        sha256=checkpoint.weights_sha256(),
+        engine=f"torch {torch.__version__} on {arithmetic.device_name}",
+        precision=arithmetic.precision,
+    )
+    return OpenModel(model, encoder, subject)
+
+
+class CheckpointReader:
+    """Reads answers of a model."""
+
+    def __init__(self, opened: OpenModel, manner: Manner | None = None, chain: int | None = None) -> None:
+        """`chain` is how many tokens written steps may have beside the answers; None: none are written.
+
+        Raises InputError for a way that a checkpoint cannot be asked in.
+        """
+        self.subject, self._manner = opened.subject, manner or Manner()
+        way = self._manner.way
+        if way is Way.LATENT:
+            raise InputError(
+                f"The checkpoint {self.subject.name} is asked without latent steps here. Export it and score the "
+                "bundle, or ask in another way: --as letter, open, chain or zero-shot"
+            )
+        self._model, self._encoder, self._chain = opened.model, opened.encoder, chain
+        self.blocks = self._encoder.contract.blocks if way is None or way.has_blocks else 0
+        self.at_once = 1 if self._manner.one_by_one else _TOGETHER
+        self._texts = CheckpointTexts(self._model, self._encoder, self._manner)
+        self._positions: int = self._model.config.max_position_embeddings
+
+    def refusal(self, item: Item) -> str | None:
+        """Return why an item cannot be asked; None if it can."""
+        way = self._manner.way_of(item)
+        if way is Way.LETTER and not item.letters:
+            return "answered with text, and a letter is read (--as open writes)"
+        if self._needed(item, way) > self._positions:
+            return f"longer than the model's {self._positions:,} positions"
+        return None
+
+    def _needed(self, item: Item, way: Way) -> int:
+        """Return the positions that an item takes with its answer; what is far beyond is not even encoded."""
+        question = self._manner.asked(item.question)
+        if (least := self._encoder.least_tokens(question)) > self._positions:
+            return least
+        written = 0 if way is Way.LETTER else self._manner.tokens_of(way)
+        return len(self._texts.prompt(item, way, self._encoder.contract.blocks)) + written
+
+    def read(self, items: Sequence[Item], others: Sequence[Item | None], budgets: range) -> list[Reading]:
+        """Return what is read of each item, each in its own way."""
+        found: list[dict[int, Given]] = [{} for _ in items]
+        for way in dict.fromkeys(map(self._manner.way_of, items)):
+            places = [place for place, item in enumerate(items) if self._manner.way_of(item) is way]
+            asked = [items[place] for place in places]
+            for blocks in budgets:
+                for place, given in zip(places, self._read(asked, way, blocks), strict=True):
+                    found[place][blocks] = given
+        shuffled = self._shuffled(items, others, budgets[-1])
+        chains = self._chains(items)
+        return [Reading(given, shuffled.get(place), chains[place]) for place, given in enumerate(found)]
+
+    def _read(self, items: Sequence[Item], way: Way, blocks: int) -> list[Given]:
+        if way is not Way.LETTER:
+            return self._texts.write(items, way, blocks)
+        asked = [self._asked(item) for item in items]
+        if not self._manner.one_by_one:
+            return self._letters(asked, blocks)
+        return [self._letter(item, blocks) for item in asked]
+
+    def _letters(self, items: Sequence[Item], blocks: int) -> list[Given]:
+        logits = letter_logits(self._model, self._encoder, items, blocks)
+        read = zip(best_letters(logits, items), letter_shares(logits, items), strict=True)
+        return [Given(letter, shares) for letter, shares in read]
+
+    def _letter(self, item: Item, blocks: int) -> Given:
+        start = time.perf_counter()
+        (found,) = self._letters([item], blocks)
+        ms = 1000 * (time.perf_counter() - start)
+        return Given(found.answer, found.probabilities, first_ms=ms, full_ms=ms)
+
+    def _asked(self, item: Item) -> Item:
+        return Item(self._manner.asked(item.question), item.answer, item.letters)
+
+    def _shuffled(self, items: Sequence[Item], others: Sequence[Item | None], blocks: int) -> dict[int, str]:
+        pairs = {place: other for place, other in enumerate(others) if other is not None}
+        if not pairs or self._manner.way not in (None, Way.LETTER):
+            return {}
+        asked = [self._asked(items[place]) for place in pairs]
+        donors = [self._asked(other) for other in pairs.values()]
+        read = shuffled_letters(self._model, self._encoder, asked, donors, blocks)
+        return dict(zip(pairs, read, strict=True))
+
+    def _chains(self, items: Sequence[Item]) -> Sequence[str | None]:
+        if self._chain is None:
+            return [None] * len(items)
+        return chains_read(self._model, self._encoder, items, self._chain)

@@ -1,0 +1,1 @@
+"""What comes of answers: saved rows, comparisons, the card's table."""

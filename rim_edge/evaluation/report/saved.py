@@ -1,0 +1,196 @@
+"""Saved rows: a line of JSON for each question that was asked, written as the answers come.
+
+A file that was begun goes on: what is in it is not asked again. Each row says of which run it is, so a file holds
+the rows of one run alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rim_runtime.errors import TargetExistsError
+from rim_runtime.machine.storage import require_writable, storage_errors
+
+from rim_edge.errors import DataError
+from rim_edge.evaluation.asking import Row
+from rim_edge.evaluation.extraction import Mark
+from rim_edge.evaluation.reading import Given, Reading, Subject
+from rim_edge.evaluation.way import Manner
+
+_FORMAT = 1
+"""Grows when older files can no longer be continued."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What answers depend on, besides the questions."""
+
+    subject: Subject
+    manner: Manner
+    budgets: range
+    """Numbers of memory blocks."""
+    chain: int | None
+    """Tokens that written steps may have beside the answers."""
+    seed: int
+    """Says which question's blocks another one gets."""
+
+    @cached_property
+    def name(self) -> str:
+        """A hash of all of it; a folder may be moved."""
+        body = dataclasses.asdict(self) | {"budgets": list(self.budgets), "format": _FORMAT}
+        del body["subject"]["path"]
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def words(self) -> str:
+        """The run in words, as in `demo int8, letter`."""
+        subject = self.subject
+        return f"{subject.name} {subject.precision}, {self.manner.way or 'letter or open'}"
+
+
+@dataclass(frozen=True)
+class SavedRow:
+    """A row of a file."""
+
+    place: str
+    """Where its question stood in its file."""
+    question_sha256: str
+    """Of the question's text."""
+    answer: str
+    """The right one."""
+    run: str
+    """The run's hash."""
+    words: str
+    """The run in words."""
+    reading: Reading
+    """What was read."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from other rows of its run."""
+        return self.place, self.question_sha256, self.answer
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer with the most blocks is the right one."""
+        return self.reading.last.answer == self.answer
+
+
+def question_hash(row: Row) -> str:
+    """Return the SHA-256 of a row's question."""
+    return hashlib.sha256(row.item.question.encode()).hexdigest()
+
+
+class SavedRows:
+    """The file of one run."""
+
+    def __init__(self, file: Path, run: Run) -> None:
+        """Look at a file, which may be there already; nothing is altered yet.
+
+        Raises TargetExistsError and DataError where it holds anything but this run's rows, and StorageError.
+        """
+        self._file, self._run = file, run
+        self._known: dict[tuple[str, str, str], Reading] = {}
+        self._whole = 0
+        with storage_errors(file):
+            content = file.read_bytes() if file.exists() else b""
+        if not content:
+            require_writable(file)
+            return
+        self._whole = content.rfind(b"\n") + 1  # a process that was killed wrote what is behind it
+        rows = parse_rows(content[: self._whole], file)
+        if not rows or any(row.run != run.name for row in rows):
+            held = f"answers of another run ({rows[0].words})" if rows else "something else"
+            raise TargetExistsError(
+                f"{file} already exists, and holds {held}, expected a new path or a file that this very run "
+                "began. Choose another one, or delete it first."
+            )
+        self._known = {row.key: row.reading for row in rows}
+
+    def restore(self, rows: Sequence[Row]) -> dict[int, Reading]:
+        """Return what is in the file of these rows, by their places in the list."""
+        keys = enumerate((row.place, question_hash(row), row.item.answer) for row in rows)
+        return {place: self._known[key] for place, key in keys if key in self._known}
+
+    def add(self, rows: Sequence[Row], readings: Sequence[Reading]) -> None:
+        """Write rows at the file's end, whole lines. Raises StorageError."""
+        lines = "".join(self._line(row, reading) for row, reading in zip(rows, readings, strict=True))
+        with storage_errors(self._file), self._file.open("r+b" if self._whole else "wb") as out:
+            out.truncate(self._whole)
+            out.seek(self._whole)
+            out.write(lines.encode())
+            out.flush()
+            os.fsync(out.fileno())
+            self._whole = out.tell()
+
+    def _line(self, row: Row, reading: Reading) -> str:
+        body = {
+            "row": row.place,
+            "question": row.item.question,
+            "question_sha256": question_hash(row),
+            "answer": row.item.answer,
+            "right": reading.last.answer == row.item.answer,
+            "given": {str(blocks): _known(given) for blocks, given in reading.by_blocks.items()},
+            "shuffled_blocks": reading.shuffled,
+            "chain": reading.chain,
+            "first_is_letter": reading.first_is_letter,
+            "run": self._run.name,
+            "scored": self._run.words,
+        }
+        return json.dumps(body, ensure_ascii=False) + "\n"
+
+
+def read_rows(file: Path) -> list[SavedRow]:
+    """Return the rows of a file, at least one. Raises DataError with file and line, and StorageError."""
+    with storage_errors(file):
+        content = file.read_bytes()
+    if not (rows := parse_rows(content, file)):
+        raise DataError(f"{file} is empty, expected rows that 'rim-edge eval --save' wrote.")
+    return rows
+
+
+def parse_rows(content: bytes, file: Path) -> list[SavedRow]:
+    """Return the rows of a file's content. Raises DataError with file and line."""
+    rows = []
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            rows.append(_row(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise DataError(
+                f"{file}, line {number}: no row that 'rim-edge eval --save' wrote, expected such rows only."
+            ) from None
+    return rows
+
+
+def _row(body: Mapping[str, Any]) -> SavedRow:
+    by_blocks = {int(blocks): _given(given) for blocks, given in body["given"].items()}
+    if not by_blocks:
+        raise ValueError("no answers")
+    return SavedRow(
+        place=str(body["row"]),
+        question_sha256=str(body["question_sha256"]),
+        answer=str(body["answer"]),
+        run=str(body["run"]),
+        words=str(body["scored"]),
+        reading=Reading(by_blocks, body["shuffled_blocks"], body["chain"], body["first_is_letter"]),
+    )
+
+
+def _known(given: Given) -> dict[str, Any]:
+    """Return an answer as a row has it."""
+    body = dataclasses.asdict(given)
+    body["probabilities"] = None if given.probabilities is None else dict(given.probabilities)
+    return body
+
+
+def _given(body: Mapping[str, Any]) -> Given:
+    mark = body["mark"]
+    return Given(**{**body, "mark": None if mark is None else Mark(mark), "samples": tuple(body["samples"])})
