@@ -19,10 +19,11 @@ from tests.export.families import FAMILIES
 
 @dataclass(frozen=True)
 class TextBundle:
-    """A bundle in fp32, and transformers' model of its checkpoint."""
+    """A bundle in fp32, and transformers' model and tokenizer of its checkpoint."""
 
     path: Path
     model: Any
+    tokenizer: Any
 
 
 @cache
@@ -35,7 +36,7 @@ def _exported(parent: Path) -> TextBundle:
         precision=Precision.FP32, max_flips=1.0, certify=few, answers=AnswerForm.TEXT
     )
     with shared_conversions():
-        return TextBundle(rim_export.export(tiny.path, parent / "writer", options).bundle, tiny.model)
+        return TextBundle(rim_export.export(tiny.path, parent / "writer", options).bundle, tiny.model, tiny.tokenizer)
 
 
 @pytest.fixture(scope="session")

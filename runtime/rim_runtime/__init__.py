@@ -39,6 +39,8 @@ from rim_runtime.errors import (
     UnavailableError,
     kind_of,
 )
+from rim_runtime.generate.async_stream import AsyncTextStream
+from rim_runtime.generate.readout import GeneratedAnswer, bare_letter
 from rim_runtime.generate.sampling import Sampling
 from rim_runtime.generate.stream import TextStream
 from rim_runtime.generate.text import Ended, Text
@@ -55,6 +57,7 @@ from rim_runtime.version import __version__ as __version__
 __all__ = [
     "Answer",
     "Answers",
+    "AsyncTextStream",
     "Backend",
     "BrokenLogitsError",
     "Bundle",
@@ -75,6 +78,7 @@ __all__ = [
     "FakeBackend",
     "FakeCall",
     "FakeDecoder",
+    "GeneratedAnswer",
     "GoldenQuestion",
     "Head",
     "InputError",
@@ -100,6 +104,7 @@ __all__ = [
     "Text",
     "TextStream",
     "UnavailableError",
+    "bare_letter",
     "engine_statuses",
     "kind_of",
     "parse_row",

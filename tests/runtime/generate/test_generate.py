@@ -13,13 +13,10 @@ from rim_runtime import (
     Cancellation,
     CancelledError,
     Ended,
-    Engine,
     EngineClosedError,
     EngineFailedError,
-    FakeBackend,
     FakeDecoder,
     InputError,
-    PromptEncoder,
     Question,
     QuestionError,
     Sampling,
@@ -29,20 +26,14 @@ from rim_runtime.generate.sampling import Drawer
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.testing import byte_tokenizer, fake_engine, fake_manifest
 
+from tests.runtime.generate.writers import writing
+
 TEXT = "Grüße, 日本 👍🏽 und Ende"
 
 
 def ids(text: str) -> list[int]:
     found: list[int] = byte_tokenizer().encode(text).ids
     return found
-
-
-def writing(decoder: FakeDecoder, **changed: Any) -> Engine:
-    """Return an engine that writes, with a changed manifest."""
-    plain = fake_engine(decoder=decoder)
-    manifest = dataclasses.replace(plain.manifest, **changed)
-    encoder = PromptEncoder(manifest.prompt, byte_tokenizer(), manifest.limits.question_tokens)
-    return Engine(manifest, encoder, FakeBackend(), open_decoder=lambda cancel: decoder)
 
 
 def test_no_character_is_broken() -> None:
