@@ -11,6 +11,7 @@ import pytest
 from rim_export import pipeline
 from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.graph.decoder import convert_decoder
+from rim_export.graph.readouts import convert_trace
 
 _known: dict[bytes, UnboundGraph] = {}
 
@@ -21,6 +22,7 @@ def shared_conversions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "convert", convert_once)
         patch.setattr(pipeline, "convert_decoder", convert_decoder_once)
+        patch.setattr(pipeline, "convert_trace", convert_trace_once)
         yield
 
 
@@ -32,6 +34,11 @@ def convert_once(config: Any, *rest: Any) -> UnboundGraph:
 def convert_decoder_once(config: Any, *rest: Any) -> UnboundGraph:
     """Return the decoder of a model that was converted before, or convert it."""
     return _once(convert_decoder, config, rest)
+
+
+def convert_trace_once(config: Any, *rest: Any) -> UnboundGraph:
+    """Return the trace of a model that was converted before, or convert it."""
+    return _once(convert_trace, config, rest)
 
 
 def _once(conversion: Callable[..., UnboundGraph], config: Any, rest: tuple[Any, ...]) -> UnboundGraph:

@@ -39,7 +39,7 @@ class DecoderWriter:
         if recipe.rotation is not None:
             turn_ends(unbound, recipe.rotation)
         name, folder = f"model.{variant.name}.decoder.onnx", self.bundle.path
-        add_graph(unbound, folder / name, folder / variant.graph, folder / variant.data)
+        add_graph(unbound, folder / name, [folder / variant.graph], folder / variant.data)
         return RoleGraph(Role.DECODER, variant.name, name, Dialect.ORT)
 
 

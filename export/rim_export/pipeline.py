@@ -31,6 +31,8 @@ from rim_export.certification.evidence import few_questions_note, require_enough
 from rim_export.certification.golden import MOST as MOST_GOLDEN
 from rim_export.certification.provenance import describe_recipe
 from rim_export.certification.text import ProvenDecoders, TextProof, prove_decoders, text_prompts
+from rim_export.certification.trace import QUESTIONS as TRACED
+from rim_export.certification.trace import ProvenTraces, TraceProof, prove_traces
 from rim_export.certification.trials import write_report
 from rim_export.certification.widening import ProvenVariants, prove_variants
 from rim_export.checkpoint.added_words import refuse_added_words
@@ -43,6 +45,7 @@ from rim_export.decoder_writer import DecoderWriter, decoding_of
 from rim_export.errors import CalibrationError, CheckpointError, VariantRefusedError
 from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.graph.decoder import convert_decoder
+from rim_export.graph.readouts import convert_trace
 from rim_export.preflight import check_request
 from rim_export.progress import Progress, silent
 from rim_export.question_sets import (
@@ -54,6 +57,7 @@ from rim_export.question_sets import (
 from rim_export.questions import CALIBRATION_SET, CERTIFICATE_SET
 from rim_export.settings import AnswerForm, ExportOptions
 from rim_export.tensorrt.plans import BuiltPlans, PlanRequest, build_plans, check_plan_request
+from rim_export.trace_writer import TraceWriter
 from rim_export.variant_writer import VariantWriter
 from rim_export.variants import ChosenRecipes, choose_recipes
 from rim_export.weights.model_weights import ModelWeights
@@ -103,10 +107,11 @@ def export(
         writer = VariantWriter(unbound, weights, bundle, tell)
         proven = _prove(writer, encoder, questions, chosen, options)
         decoders = _prove_decoders(writer, encoder, questions, chosen, proven, options)
-        asked = _Asked(questions, measured_on)
-        certificate = _write_proof(bundle, source, asked, chosen, proven, decoders, options)
+        traces = _prove_traces(writer, encoder, questions, chosen, proven, decoders, options)
+        asked, further = _Asked(questions, measured_on), _Further(decoders, traces)
+        certificate = _write_proof(bundle, source, asked, chosen, proven, further, options)
         built = build_plans(bundle, proven.variants, plan_request, tell)
-        manifest = _write_manifest(bundle, source, proven, decoders, built)
+        manifest = _write_manifest(bundle, source, proven, further, built)
     notes = (
         *cleared,
         *source.notes,
@@ -282,6 +287,36 @@ def _prove_decoders(
     return prove_decoders(DecoderWriter(unbound, writer.weights, writer.bundle), proof, proven, chosen.recipes)
 
 
+def _prove_traces(
+    writer: VariantWriter,
+    encoder: PromptEncoder,
+    questions: CertificateQuestions,
+    chosen: ChosenRecipes,
+    proven: ProvenVariants,
+    decoders: ProvenDecoders,
+    options: ExportOptions,
+) -> ProvenTraces:
+    """Write and prove the variants' traces, if they were asked for."""
+    if not options.trace:
+        return ProvenTraces()
+    weights, tell, with_text = writer.weights, writer.tell, options.answers is AnswerForm.TEXT
+    tell("Converting the trace", 0.0)
+    config, letters = weights.checkpoint.load_config(), len(weights.letters)
+    unbound = convert_trace(config, encoder.contract, letters, weights.head, with_text)
+    texts = [question.text for question in questions.parts.certified[:TRACED]]
+    proof = TraceProof(weights, encoder, texts, with_text, options.max_flips == 1.0, tell)
+    trace_writer = TraceWriter(unbound, weights, writer.bundle)
+    return prove_traces(trace_writer, proof, proven, chosen.recipes, decoders.graphs)
+
+
+@dataclass(frozen=True)
+class _Further:
+    """The graphs besides the single passes."""
+
+    decoders: ProvenDecoders
+    traces: ProvenTraces
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What an export's questions were."""
@@ -296,7 +331,7 @@ def _write_proof(
     asked: _Asked,
     chosen: ChosenRecipes,
     proven: ProvenVariants,
-    decoders: ProvenDecoders,
+    further: _Further,
     options: ExportOptions,
 ) -> Certificate:
     """Write the golden questions and the certificate."""
@@ -317,7 +352,8 @@ def _write_proof(
         checkpoint_files=source.checkpoint.files_sha256(),
         tools=bundle.manifest.tools,
         processor=this_cpu().fingerprint,
-        text=decoders.comparisons,
+        text=further.decoders.comparisons,
+        traces=further.traces.comparisons,
     )
     golden = "".join(f"{row.to_json()}\n" for row in proven.golden)
     (bundle.path / GOLDEN).write_text(golden, encoding="utf-8")
@@ -326,12 +362,11 @@ def _write_proof(
 
 
 def _write_manifest(
-    bundle: Bundle, source: _Source, proven: ProvenVariants, decoders: ProvenDecoders, built: BuiltPlans
+    bundle: Bundle, source: _Source, proven: ProvenVariants, further: _Further, built: BuiltPlans
 ) -> Manifest:
     files = file_entries(bundle.path)
     optional = dict(bundle.manifest.optional) | ({WIDENED: proven.widened} if proven.widened else {})
-    if source.decoding:
-        optional |= optional_entries(decoders.graphs, source.decoding)
+    optional |= optional_entries((*further.decoders.graphs, *further.traces.graphs), source.decoding)
     manifest = replace(
         bundle.manifest, variants=proven.variants, files=files, plans=built.plans, optional=optional
     )

@@ -48,6 +48,7 @@ from rim_edge.cli.export_options import (
     SmoothOption,
     TargetOption,
     TemplateOption,
+    TraceOption,
 )
 from rim_edge.cli.options import EngineOption, JsonOption
 from rim_edge.cli.output import note, print_json
@@ -64,6 +65,7 @@ def export(
     engine: EngineOption = EngineName.AUTO,
     target: TargetOption = None,
     answers: AnswersOption = AnswerForm.LETTERS,
+    trace: TraceOption = False,
     blocks: BlocksOption = None,
     memory_tokens: MemoryTokensOption = None,
     prefix: PrefixOption = None,
@@ -105,6 +107,7 @@ def export(
         engine=engine,
         targets=tuple(target or ()),
         answers=answers,
+        trace=trace,
         head=head,
         blocks=blocks,
         memory_tokens=memory_tokens,

@@ -65,6 +65,14 @@ AnswersOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+TraceOption = Annotated[
+    bool,
+    typer.Option(
+        "--trace",
+        help="Add a trace over the same weights: the answer after every memory block, in one pass; for CPUs.",
+        rich_help_panel=MODEL,
+    ),
+]
 BlocksOption = Annotated[
     int | None,
     typer.Option(

@@ -97,7 +97,7 @@ def _after_question(contract: PromptContract) -> dict[str, list[int]]:
 
 
 def convert_trace(
-    config: Any, contract: PromptContract, letters: int, head: Head, *, with_text: bool
+    config: Any, contract: PromptContract, letters: int, head: Head, with_text: bool
 ) -> UnboundGraph:
     """Return the trace's graph of a transformers config, opset 23, batch and length dynamic."""
     register_masked_attention()

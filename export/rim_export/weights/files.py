@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,15 +33,16 @@ def write_graph(unbound: UnboundGraph, graph: Path, data: Path, report: Report |
     )
 
 
-def add_graph(unbound: UnboundGraph, graph: Path, first: Path, data: Path) -> None:
-    """Write a further graph over the weights of a graph that was written first.
+def add_graph(unbound: UnboundGraph, graph: Path, others: Sequence[Path], data: Path) -> None:
+    """Write a further graph over the weights of other graphs, which were written before.
 
     Tensors of the same name are the same: the new graph reads them from where they are. The others are added to
     the end of `data`, page-aligned. Raises AssertionError if a tensor of the same name has another form.
     """
     there = {
         name: value.const_value
-        for name, value in ir.load(first).graph.initializers.items()
+        for other in others
+        for name, value in ir.load(other).graph.initializers.items()
         if isinstance(value.const_value, ir.ExternalTensor)
     }
     with data.open("ab") as file:

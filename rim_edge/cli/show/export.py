@@ -82,6 +82,10 @@ def print_export(report: ExportReport, *, as_default: bool) -> None:
     for text in report.certificate.text:
         same = text.tokens - text.changed
         out.print(f"  {text.variant} writes {same:,} of {text.tokens:,} tokens like the checkpoint")
+    for trace in report.certificate.traces:
+        readouts = trace.questions * len(trace.flips)
+        same = readouts - sum(trace.flips)
+        out.print(f"  {trace.variant} traces {same:,} of {readouts:,} letters, behind every block, like it")
     out.print(Text(f"\n  {report.bundle.absolute()}", "dim"))
     path = "" if as_default else f" --bundle {report.bundle}"
     told = "'rim-edge ask' uses it from now on." if as_default else f'Ask it: rim-edge ask "…"{path}'

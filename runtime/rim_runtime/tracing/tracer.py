@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rim_runtime.bundle.manifest import Manifest
-from rim_runtime.bundle.roles import decoding
+from rim_runtime.bundle.roles import Decoding, decoding
 from rim_runtime.engines.backend import Floats
 from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.engines.late import Late
@@ -44,19 +44,19 @@ class Tracer:
         reader = LetterReader(self.manifest, LettersByTrace(engine), self.run)
         share = milliseconds / (contract.blocks + 1)
         answers = (reader.answer(question, row, blocks, share) for blocks, row in enumerate(found.letters[0]))
-        if found.tokens is None:
+        told = decoding(self.manifest)
+        if found.tokens is None or told is None:
             return Trace(tuple(answers), (), milliseconds)
         if not np.isfinite(found.tokens).all():
             raise BrokenLogitsError(engine.name, engine.precision)
-        return Trace(tuple(answers), tuple(map(self._first_token, found.tokens[0])), milliseconds)
+        return Trace(tuple(answers), tuple(self._first_token(row, told) for row in found.tokens[0]), milliseconds)
 
-    def _first_token(self, logits: Floats) -> FirstToken:
+    def _first_token(self, logits: Floats, told: Decoding) -> FirstToken:
         token = int(logits.argmax())
         probability = 1 / float(np.exp((logits - logits[token]).astype(np.float64)).sum())
-        told = decoding(self.manifest)
-        if told is not None and token in told.control_ids:
+        if token in told.control_ids:
             return FirstToken(token, "", probability)
-        shown = told.shown_tokens.get(str(token)) if told is not None else None
+        shown = told.shown_tokens.get(str(token))
         return FirstToken(token, shown or self.encoder.token_texts([token])[0], probability)
 
 

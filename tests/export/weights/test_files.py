@@ -26,7 +26,7 @@ def test_a_further_graph_adds_what_is_new_alone(tmp_path: Path) -> None:
     first, second, data = (tmp_path / name for name in ("first.onnx", "second.onnx", "data"))
     write_graph(holding(shared=shared), first, data)
     before = data.read_bytes()
-    add_graph(holding(shared=shared, own=own, small=small), second, first, data)
+    add_graph(holding(shared=shared, own=own, small=small), second, [first], data)
     assert data.read_bytes().startswith(before)
     read = {name: value.const_value for name, value in ir.load(second).graph.initializers.items()}
     for name, expected in (("shared", shared), ("own", own), ("small", small)):
@@ -44,4 +44,4 @@ def test_a_tensor_has_one_form(tmp_path: Path) -> None:
     first, second, data = (tmp_path / name for name in ("first.onnx", "second.onnx", "data"))
     write_graph(holding(shared=np.zeros(1000, np.float32)), first, data)
     with pytest.raises(AssertionError, match="shared has another form"):
-        add_graph(holding(shared=np.zeros(2000, np.int8)), second, first, data)
+        add_graph(holding(shared=np.zeros(2000, np.int8)), second, [first], data)
