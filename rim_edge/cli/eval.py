@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -77,7 +79,21 @@ def evaluate(
     from rim_edge.evaluation.way import Draws, Manner
 
     if card is not None:
-        raise typer.BadParameter("--card comes soon")
+        _refuse_beside_card(
+            {
+                "FILE": file,
+                "--as": way,
+                "--blocks": blocks,
+                "--bundle": bundle,
+                "--model": model,
+                "--samples": samples,
+                "--pass-at": pass_at,
+                "--save": save,
+                "--against": against,
+            }
+        )
+        _score_card(card, limit, html, as_json)
+        return
     if file is None:
         raise typer.BadParameter("a FILE of rows is missing, or --card FILE")
     if html is not None:
@@ -109,3 +125,29 @@ def _score_one(chosen: Chosen, wanted: Wanted, as_json: bool) -> None:
         if scored.asked.readings:
             raise PartlyDone(INTERRUPTED)
         raise KeyboardInterrupt
+
+
+def _refuse_beside_card(given: Mapping[str, object]) -> None:
+    for name in (name for name, value in given.items() if value is not None):
+        raise typer.BadParameter(f"--card and {name} exclude each other: the card's file says all of it")
+
+
+def _score_card(file: Path, limit: int | None, html: Path | None, as_json: bool) -> None:
+    from rim_runtime.machine.storage import refuse_existing, require_writable, write_file
+
+    from rim_edge.cli.evaluating.card import run_card
+    from rim_edge.cli.show.card import print_card
+    from rim_edge.evaluation.report.page import render_page
+
+    if html is not None:
+        refuse_existing(html)
+        require_writable(html)
+    table = run_card(file, limit)
+    if as_json:
+        print_json(table.to_json())
+    else:
+        print_card(table)
+    if html is not None:
+        write_file(html, render_page(table))
+    if not table.is_whole:
+        raise PartlyDone(INTERRUPTED)

@@ -35,8 +35,12 @@ def _schema(arguments: Sequence[str], line: str) -> str:
     body = json.loads(line)
     if "error" in body:
         return "error"
-    if arguments[0] == "ask" and "text" in body:
+    if arguments[0] == "ask" and {"text", "samples"} & set(body):
         return "ask-text"
+    if "generated" in body:
+        return "ask-readout"
+    if "--card" in arguments:
+        return "eval-card"
     verb, *rest = arguments
     return f"bundle-{rest[0]}" if verb == "bundle" else verb
 

@@ -51,9 +51,9 @@ class Run:
 
     @property
     def words(self) -> str:
-        """The run in words, as in `demo int8, letter`."""
+        """The run in words, as in `demo int8, letter, ort-cpu`."""
         subject = self.subject
-        return f"{subject.name} {subject.precision}, {self.manner.way or 'letter or open'}"
+        return f"{subject.name} {subject.precision}, {self.manner.way or 'letter or open'}, {subject.engine}"
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,8 @@ class SavedRows:
     def add(self, rows: Sequence[Row], readings: Sequence[Reading]) -> None:
         """Write rows at the file's end, whole lines. Raises StorageError."""
         lines = "".join(self._line(row, reading) for row, reading in zip(rows, readings, strict=True))
+        with storage_errors(self._file):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         with storage_errors(self._file), self._file.open("r+b" if self._whole else "wb") as out:
             out.truncate(self._whole)
             out.seek(self._whole)
