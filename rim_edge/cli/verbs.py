@@ -32,6 +32,14 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
                 'echo "Which vitamin prevents scurvy?" | rim-edge ask --json',
             ),
         ),
+        "trace": Verb(
+            ANSWERS,
+            "trace.trace",
+            (
+                'rim-edge trace "Which vitamin prevents scurvy?" -c "Vitamin A" -c "Vitamin C"',
+                'rim-edge trace "Which vitamin prevents scurvy?" -c "Vitamin A" -c "Vitamin C" --svg trace.svg',
+            ),
+        ),
         "prompt": Verb(
             ANSWERS,
             "prompt.prompt",

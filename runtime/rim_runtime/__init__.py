@@ -52,6 +52,7 @@ from rim_runtime.rows.files import read_rows
 from rim_runtime.rows.lines import parse_row
 from rim_runtime.rows.row import Row, read_row
 from rim_runtime.testing import FakeBackend, FakeCall, FakeDecoder
+from rim_runtime.tracing.trace import FirstToken, Trace
 from rim_runtime.version import __version__ as __version__
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "FakeCall",
     "FakeDecoder",
     "GeneratedAnswer",
+    "FirstToken",
     "GoldenQuestion",
     "Head",
     "InputError",
@@ -103,6 +105,7 @@ __all__ = [
     "TargetExistsError",
     "Text",
     "TextStream",
+    "Trace",
     "UnavailableError",
     "bare_letter",
     "engine_statuses",
