@@ -14,14 +14,15 @@ from functools import partial
 import torch
 from rim_runtime.bundle.manifest import Compute, Precision
 
-from rim_export.measure.calibration import ObservedLayer, activation_ranges, observe
+from rim_export.graph.skeleton import short_name
+from rim_export.measure.activation_scales import activation_scales
+from rim_export.measure.calibration import ObservedLayer, observe
 from rim_export.measure.compensation import MOST_TOKENS, compensated_blocks, compensated_rows
 from rim_export.measure.headroom import Headroom, headroom
 from rim_export.measure.smoothing import search_smoothing, smoothed
 from rim_export.progress import Progress
 from rim_export.question_sets import CalibrationSet
 from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints
-from rim_export.recipes.fp8 import round_range
 from rim_export.recipes.int8 import INT8, int8_recipe
 from rim_export.recipes.matrices import FP8_ROWS, INT8_ROWS, QuantizedRows
 from rim_export.recipes.precisions import RECIPES, Measured, gpu_recipe
@@ -80,6 +81,10 @@ class _Calibration:
         assert self.questions is not None
         return observe(self.weights, self.questions, partial(self.tell, "Measuring activations"), rotation)
 
+    def scales(self, seen: ObservedLayer) -> Mapping[str, float | None]:
+        """Return fp8's ranges of a layer's activations; None: by row."""
+        return activation_scales(seen, self.options.ranges, self.rotation)
+
     def blocks(self) -> Mapping[str, Blocks]:
         """Return int4's matrices with their errors compensated; none if they are rounded to the nearest."""
         if not self._compensates or self.options.precision is not Precision.INT4:
@@ -109,16 +114,19 @@ def _for_cpus(asked: _Calibration) -> ChosenRecipes:
     options, precision = asked.options, asked.options.precision
     if options.smooth:
         return _smoothed_int8(asked)
-    measured = Measured(_fp8_ranges(asked), options.block_size, blocks=asked.blocks(), rows=asked.rows(precision))
+    ranges = _fp8_ranges(asked)
+    measured = Measured(ranges, options.block_size, blocks=asked.blocks(), rows=asked.rows(precision))
     found = RECIPES[precision](measured)
-    return ChosenRecipes(tuple(recipe for recipe in found if options.dialect in (None, recipe.dialect)))
+    written = tuple(recipe for recipe in found if options.dialect in (None, recipe.dialect))
+    return ChosenRecipes(written, _scales_notes(ranges))
 
 
-def _fp8_ranges(asked: _Calibration) -> Mapping[str, float]:
-    """Return fp8's ranges of activations at constant scales; none if they are rounded by row."""
+def _fp8_ranges(asked: _Calibration) -> Mapping[str, float | None]:
+    """Return fp8's ranges of activations at constant scales; None: by row, and without any, all of them."""
     if not asked.options.by_tensor:
         return {}
-    return activation_ranges(asked.layers(asked.rotation), asked.options.ranges, round_range)
+    layers = (asked.scales(seen) for seen in asked.layers(asked.rotation))
+    return {name: reach for ranges in layers for name, reach in ranges.items()}
 
 
 def _smoothed_int8(asked: _Calibration) -> ChosenRecipes:
@@ -143,8 +151,8 @@ class _Arithmetic:
     """What a GPU computes in."""
 
     compute: Compute
-    ranges: Mapping[str, float] = field(default_factory=dict)
-    """fp8: of activations at constant scales."""
+    ranges: Mapping[str, float | None] = field(default_factory=dict)
+    """fp8: of activations at constant scales; None: by row."""
     notes: tuple[str, ...] = ()
     """Why it was chosen."""
 
@@ -153,16 +161,16 @@ def _measure_for_gpus(asked: _Calibration) -> _Arithmetic:
     """Measure activations. Raises HeadroomError if fp16 was requested and its range is too small."""
     options = asked.options
     largest: dict[str, float] = {}
-    ranges: dict[str, float] = {}
+    ranges: dict[str, float | None] = {}
     for seen in asked.layers(asked.rotation if options.precision is Precision.FP8 else None):
         largest |= seen.largest
         if options.by_tensor:
-            ranges |= {name: reach.range(options.ranges, round_range) for name, reach in seen.reaches.items()}
+            ranges |= asked.scales(seen)
     room = headroom(largest)
     if options.precision is Precision.FP16:
         room.check()
     compute, why = _compute(room)
-    return _Arithmetic(compute, ranges, (why,))
+    return _Arithmetic(compute, ranges, (why, *_scales_notes(ranges)))
 
 
 def _calibration_notes(options: ExportOptions, questions: CalibrationSet | None) -> tuple[str, ...]:
@@ -174,6 +182,19 @@ def _calibration_notes(options: ExportOptions, questions: CalibrationSet | None)
     foreign = options.certify is not None and options.calibration is None
     hint = " They are medical: give --calibration for another field." if foreign else ""
     return (measured + hint, *questions.notes)
+
+
+def _scales_notes(ranges: Mapping[str, float | None]) -> tuple[str, ...]:
+    """Return which of fp8's products are by row, if constant scales were measured."""
+    by_row = [short_name(name) for name, reach in ranges.items() if reach is None]
+    if not ranges:
+        return ()
+    if not by_row:
+        return (f"The activations of all {len(ranges)} products have constant scales, which err no more.",)
+    return (
+        f"In {len(by_row)} of {len(ranges)} products each token has its own scale, as a constant one errs more: "
+        f"{', '.join(by_row)}.",
+    )
 
 
 def _smoothing_note(strengths: Sequence[float]) -> str:

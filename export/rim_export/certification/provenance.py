@@ -24,7 +24,7 @@ def describe_recipe(
     Functions and tensors are left out: they follow from these options, the checkpoint and the release.
     """
     told = _values(recipe)
-    for field in ("precision", "finer"):  # the certificate's entry says what of it was used
+    for field in ("precision", "finer", "by_row"):  # the certificate's entry says what of it was used
         told.pop(field, None)
     told["table"] = recipe.table.name
     if recipe.rotation is not None:
@@ -34,7 +34,7 @@ def describe_recipe(
     if recipe.precision is Precision.FP8:
         told["activations"] = options.activations.value
         if options.activations is Activations.TENSOR:
-            told["ranges"] = options.ranges.value
+            told |= {"ranges": options.ranges.value, "by_row": list(recipe.by_row)}
     compensated = measured_on is not None and options.rounding is Rounding.GPTQ and recipe.precision in ROUNDED
     if recipe.precision in ROUNDED:
         told["rounding"] = str(Rounding.GPTQ if compensated else Rounding.NEAREST)

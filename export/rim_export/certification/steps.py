@@ -9,7 +9,7 @@ import torch
 from rim_runtime.bundle.widened import TABLE
 
 from rim_export.certification.evaluation import Evaluation
-from rim_export.graph.skeleton import BACKBONE
+from rim_export.graph.skeleton import BACKBONE, short_name
 from rim_export.measure.part_errors import PartErrors, part_errors
 from rim_export.measure.reference import PROBES
 from rim_export.recipes.recipe import Form, Recipe, Widened
@@ -88,9 +88,5 @@ def named(widened: Widened, recipe: Recipe, weights: ModelWeights) -> Mapping[st
             told[TABLE] = _DTYPES.get(weights.dtype(part), "fp32")
         else:
             finer = form is Form.FINER and recipe.finer is not None
-            told[_short(part)] = recipe.finer.name if finer and recipe.finer else recipe.compute.value
+            told[short_name(part)] = recipe.finer.name if finer and recipe.finer else recipe.compute.value
     return told
-
-
-def _short(part: str) -> str:
-    return part.removeprefix(f"{BACKBONE}.").removesuffix(".weight")

@@ -20,6 +20,11 @@ OWN_ATTENTION = "sdpa"
 """transformers' own attention, which the reference takes."""
 
 
+def short_name(weight: str) -> str:
+    """Return a product's name for people, as in `layers.1.mlp.down_proj`, from the graph's name of its weight."""
+    return weight.removeprefix(f"{BACKBONE}.").removesuffix(".weight")
+
+
 def skeleton(config: Any, attention: str = CAUSAL) -> Any:
     """Return the transformers causal LM of this config in fp32, its weights in memory that is never written.
 

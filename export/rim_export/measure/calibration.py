@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from rim_export.errors import CalibrationError
-from rim_export.measure.ranges import Reach, Rounding
+from rim_export.measure.ranges import Reach
 from rim_export.measure.streamed import LoadedLayer, StreamedModel, Watch
 from rim_export.question_sets import CalibrationSet
-from rim_export.settings import RangeMethod
 from rim_export.weights.model_weights import ModelWeights
 from rim_export.weights.rotation import Rotation
 
@@ -72,13 +71,6 @@ def _keep_largest(results: dict[str, float]) -> Watch:
         results[name] = max(results[name], float(outputs.abs().max()))
 
     return keep
-
-
-def activation_ranges(
-    layers: Iterator[ObservedLayer], method: RangeMethod, rounding: Rounding
-) -> Mapping[str, float]:
-    """Return the range of each product's activation, by the weight's name."""
-    return {name: reach.range(method, rounding) for seen in layers for name, reach in seen.reaches.items()}
 
 
 def _check_finite(

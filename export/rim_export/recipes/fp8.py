@@ -4,8 +4,8 @@
     row      y = MatMul(DQ(Q(x / s)), DQ(W)) × s      rows.py, at the constant scale 1/448
 
 W is float8e4m3fn with one fp32 scale per output channel. All operators are standard. The embedding table stays in
-the checkpoint's dtype, the letter readout in fp32. If its activation was not calibrated, a product is computed by
-row.
+the checkpoint's dtype, the letter readout in fp32. A product is computed by row if its activation was not
+calibrated, or a constant scale errs more (measure/activation_scales.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rim_runtime.bundle.manifest import Dialect, Precision
 
 from rim_export.graph.convert import UnboundGraph
 from rim_export.graph.edit import constant, insert
+from rim_export.graph.skeleton import short_name
 from rim_export.recipes.initializers import dequantized_weight
 from rim_export.recipes.matrices import FP8_ROWS, SMALLEST, QuantizedRows, RowMatrices
 from rim_export.recipes.recipe import Finer, Recipe, Rewrite, Rewriter
@@ -29,12 +30,16 @@ from rim_export.recipes.tables import SOURCE_TABLE
 from rim_export.weights.model_weights import ModelWeights
 
 
-def fp8_recipe(ranges: Mapping[str, float], compensated: Mapping[str, QuantizedRows] | None = None) -> Recipe:
+def fp8_recipe(
+    measured: Mapping[str, float | None], compensated: Mapping[str, QuantizedRows] | None = None
+) -> Recipe:
     """Return the recipe for these ranges: the largest |activation| at a product, by the weight's name.
 
-    Matrices that are not among the compensated are rounded to the nearest.
+    None: this product is computed by row, as are those without an entry. Matrices that are not among the
+    compensated are rounded to the nearest.
     """
     matrices = RowMatrices(FP8_ROWS, compensated or {})
+    ranges = {name: reach for name, reach in measured.items() if reach is not None}
     return Recipe(
         Precision.FP8,
         Dialect.PORTABLE,
@@ -44,6 +49,7 @@ def fp8_recipe(ranges: Mapping[str, float], compensated: Mapping[str, QuantizedR
         finer=Finer("fp8 by row", partial(_some_by_row, matrices, ranges), partial(emulate_fp8, matrices, {}))
         if ranges
         else None,
+        by_row=tuple(short_name(name) for name, reach in measured.items() if reach is None),
     )
 
 

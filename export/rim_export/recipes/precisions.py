@@ -34,8 +34,8 @@ from rim_export.settings import DEFAULT_BLOCK_SIZE
 class Measured:
     """What recipes are made from, besides their precision."""
 
-    ranges: Mapping[str, float] = field(default_factory=dict)
-    """fp8: the largest |activation| at a product, by the weight's name; missing products are computed by row."""
+    ranges: Mapping[str, float | None] = field(default_factory=dict)
+    """fp8: the largest |activation| at a product, by the weight's name; None, or missing: it is by row."""
     block_size: int = DEFAULT_BLOCK_SIZE
     """int4: weights that share a scale."""
     zero_points: ZeroPoints = ZeroPoints.OWN

@@ -93,6 +93,8 @@ class Recipe:
     """Whether products can be kept as wide as the graph computes; False if all of them are."""
     finer: Finer | None = None
     """A form between its own and that width; None: there is none."""
+    by_row: tuple[str, ...] = ()
+    """fp8 at constant scales: products, by their short names, that take each token's own, since they err less."""
     compute: Compute = Compute.FP32
     """The type the graph computes in between its products."""
     smoothing: Smoothing | None = None
