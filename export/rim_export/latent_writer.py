@@ -65,8 +65,8 @@ def read_latent(
     if options.blocks or options.trace:
         chosen_too = f"blocks is {options.blocks}" if options.blocks else "trace was chosen"
         raise InputError(
-            f"{chosen_too}, but this checkpoint takes latent steps in the place of memory blocks. Leave it out, or "
-            "say --latent-steps 0."
+            f"{chosen_too}, but this checkpoint takes latent steps in the place of memory blocks. Leave it out, "
+            "or say --latent-steps 0."
         )
     path = _head_file(checkpoint, chosen, options)
     head = None if path is None else read_projection_head(path, checkpoint.sizes.width)
@@ -78,7 +78,7 @@ def read_latent(
         end_ids=token_ids(tokenizer, chosen.end),
         head=None if head is None else PROJECTION,
     )
-    _check_ids(checkpoint, latent)
+    _check(checkpoint, latent)
     plain = "There is no projection head: a latent step reads the last state as it is, as Coconut's do."
     return LatentModel(latent, head), (*notes, *(() if head else (plain,)))
 
@@ -88,6 +88,11 @@ def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[LatentSet
     stated = checkpoint.latent
     has_head = options.projection_head is not None or find_projection_head(checkpoint.path) is not None
     if stated is None and not has_head and options.latent_steps is None:
+        if options.instruction is not None:
+            raise InputError(
+                f"instruction is {options.instruction!r}, but {checkpoint.path} takes no latent steps, and it is "
+                "for models that do. Add --latent-steps, or leave it out."
+            )
         return None, ()
     given = {"steps": options.latent_steps, "instruction": options.instruction}
     given = {name: value for name, value in given.items() if value is not None}
@@ -112,8 +117,13 @@ def _head_file(checkpoint: Checkpoint, chosen: LatentSettings, options: ExportOp
     return checkpoint.path / chosen.head
 
 
-def _check_ids(checkpoint: Checkpoint, latent: Latent) -> None:
-    """Raise CheckpointError if tokens around the latent steps are beyond the rows of the embedding table."""
+def _check(checkpoint: Checkpoint, latent: Latent) -> None:
+    """Raise CheckpointError if there are no positions for the steps, or no rows for the tokens around them."""
+    if latent.steps >= checkpoint.positions:
+        raise CheckpointError(
+            f"{latent.steps:,} latent steps leave no room for a question: the model has {checkpoint.positions:,} "
+            "positions. Take fewer."
+        )
     rows, most = checkpoint.sizes.vocabulary, max((*latent.begin_ids, *latent.end_ids), default=0)
     if most >= rows:
         raise CheckpointError(

@@ -29,6 +29,7 @@ from rim_export.certification.certificate import Certificate
 from rim_export.certification.evaluation import check_prompts
 from rim_export.certification.evidence import few_questions_note, require_enough
 from rim_export.certification.golden import MOST as MOST_GOLDEN
+from rim_export.certification.latent import prepare_latent_proof
 from rim_export.certification.provenance import describe_recipe
 from rim_export.certification.text import ProvenDecoders, TextProof, prove_decoders, text_prompts
 from rim_export.certification.trace import QUESTIONS as TRACED
@@ -46,6 +47,7 @@ from rim_export.errors import CalibrationError, CheckpointError, VariantRefusedE
 from rim_export.graph.convert import UnboundGraph, convert
 from rim_export.graph.decoder import convert_decoder
 from rim_export.graph.readouts import convert_trace
+from rim_export.latent_writer import LatentModel, read_latent
 from rim_export.preflight import check_request
 from rim_export.progress import Progress, silent
 from rim_export.question_sets import (
@@ -106,7 +108,7 @@ def export(
         chosen = choose_recipes(weights, options, measured_on, tell)
         writer = VariantWriter(unbound, weights, bundle, tell)
         proven = _prove(writer, encoder, questions, chosen, options)
-        decoders = _prove_decoders(writer, encoder, questions, chosen, proven, options)
+        decoders = _prove_decoders(writer, source, encoder, questions, chosen, proven, options)
         traces = _prove_traces(writer, encoder, questions, chosen, proven, decoders, options)
         asked, further = _Asked(questions, measured_on), _Further(decoders, traces)
         certificate = _write_proof(bundle, source, asked, chosen, proven, further, options)
@@ -133,6 +135,7 @@ class _Source:
     letters: Mapping[str, int]
     limits: Limits
     decoding: Decoding | None
+    latent: LatentModel | None
     notes: tuple[str, ...]
 
 
@@ -149,15 +152,17 @@ def _check_tools(options: ExportOptions) -> PlanRequest | None:
 def _read(checkpoint: Checkpoint, options: ExportOptions) -> _Source:
     template = None if options.template is None else read_template(options.template)
     tokenizer = checkpoint.load_tokenizer(template)
-    contract, notes = choose_contract(checkpoint, tokenizer, options)
+    latent, assumed = read_latent(checkpoint, tokenizer, options)
+    prompt = replace(options, blocks=0) if latent else options
+    contract, notes = choose_contract(checkpoint, tokenizer, prompt)
     letters = letter_ids(tokenizer)
     refuse_added_words(tokenizer)
     _check_ids(checkpoint, contract, letters)
     seam = letter_seam_note(tokenizer, contract.prefix_text, letters)
-    notes = (*notes, *((seam,) if seam else ()))
+    notes = (*notes, *((seam,) if seam else ()), *assumed)
     limits = choose_limits(checkpoint, contract, options)
     decoding = decoding_of(checkpoint, tokenizer) if options.answers is AnswerForm.TEXT else None
-    return _Source(checkpoint, tokenizer, contract, letters, limits, decoding, notes)
+    return _Source(checkpoint, tokenizer, contract, letters, limits, decoding, latent, notes)
 
 
 def _check_ids(checkpoint: Checkpoint, contract: PromptContract, letters: Mapping[str, int]) -> None:
@@ -220,6 +225,8 @@ def _carry_files(source: _Source, folder: Path) -> PromptEncoder:
     """Write the files that the bundle takes from the checkpoint, and return the encoder for its tokenizer."""
     write_tokenizer(source.checkpoint, folder)
     carry_license_and_card(source.checkpoint, folder)
+    if source.latent:
+        source.latent.write_head(folder)
     if source.decoding:
         write_transformers_record(source.checkpoint, source.tokenizer, folder)
     return PromptEncoder.load(source.contract, folder / TOKENIZER, source.limits.question_tokens)
@@ -270,6 +277,7 @@ def _prove(
 
 def _prove_decoders(
     writer: VariantWriter,
+    source: _Source,
     encoder: PromptEncoder,
     questions: CertificateQuestions,
     chosen: ChosenRecipes,
@@ -282,8 +290,10 @@ def _prove_decoders(
     checkpoint, tell = writer.weights.checkpoint, writer.tell
     tell("Converting the decoder", 0.0)
     unbound = convert_decoder(checkpoint.load_config(), checkpoint.sizes)
-    prompts = text_prompts(encoder, [question.text for question in questions.parts.certified])
-    proof = TextProof(writer.weights, prompts, options.max_flips == 1.0, tell)
+    latent = source.latent
+    prompts = text_prompts(encoder, [question.text for question in questions.parts.certified], latent)
+    steps = prepare_latent_proof(latent, writer.bundle.path, writer.weights, prompts, tell) if latent else None
+    proof = TextProof(writer.weights, prompts, options.max_flips == 1.0, tell, steps)
     return prove_decoders(DecoderWriter(unbound, writer.weights, writer.bundle), proof, proven, chosen.recipes)
 
 
@@ -367,6 +377,7 @@ def _write_manifest(
     files = file_entries(bundle.path)
     optional = dict(bundle.manifest.optional) | ({WIDENED: proven.widened} if proven.widened else {})
     optional |= optional_entries((*further.decoders.graphs, *further.traces.graphs), source.decoding)
+    optional |= source.latent.entries if source.latent else {}
     manifest = replace(
         bundle.manifest, variants=proven.variants, files=files, plans=built.plans, optional=optional
     )

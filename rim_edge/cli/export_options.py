@@ -12,7 +12,7 @@ from rim_runtime.bundle.manifest import Dialect, Head, Precision
 
 from rim_edge.cli.options import MODEL, listed, new_path
 
-PROMPT, PROOF, QUANTIZATION = "Prompt", "Proof", "Quantization"
+LATENT, PROMPT, PROOF, QUANTIZATION = "Latent steps", "Prompt", "Proof", "Quantization"
 """Panels of the help page."""
 
 ModelOption = Annotated[
@@ -71,6 +71,37 @@ TraceOption = Annotated[
         "--trace",
         help="Add a trace over the same weights: the answer after every memory block, in one pass; for CPUs.",
         rich_help_panel=MODEL,
+    ),
+]
+LatentStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--latent-steps",
+        metavar="N",
+        min=0,
+        help="text: latent steps before an answer, as QThink, CODI and Coconut take them; 0: none.",
+        show_default="the checkpoint's; with a projection head, else 6",
+        rich_help_panel=LATENT,
+    ),
+]
+ProjectionHeadOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--projection-head",
+        metavar="FILE",
+        help="Projection head of the latent steps (.safetensors or .pt).",
+        show_default="projection_head.* in the checkpoint, if it is there",
+        rich_help_panel=LATENT,
+    ),
+]
+InstructionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--instruction",
+        metavar="TEXT",
+        help="What stands before each question, in the same turn.",
+        show_default="the checkpoint's; with a projection head, else that of QThink's cards",
+        rich_help_panel=LATENT,
     ),
 ]
 BlocksOption = Annotated[

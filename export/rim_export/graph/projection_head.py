@@ -21,7 +21,7 @@ def projection_graph(head: ProjectionHead) -> ir.Model:
     """Return the graph, weights included: fp32 [batch, sequence, width] in and out."""
     graph = ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name="rim_projection_head")
     shape = ir.Shape(["batch", "sequence", head.first.weight.shape[1]])
-    states = ir.Input("last_hidden_state", shape, ir.TensorType(ir.DataType.FLOAT))
+    states = ir.Value(name="last_hidden_state", shape=shape, type=ir.TensorType(ir.DataType.FLOAT))
     graph.inputs.append(states)
     inner = _node(graph, "Gelu", [_linear(graph, "first", head.first, states)])
     found = _linear(graph, "second", head.second, inner)

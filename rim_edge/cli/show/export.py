@@ -13,7 +13,7 @@ from rim_runtime.errors import UnavailableError
 from rim_runtime.loading.candidates import find_candidates
 
 from rim_edge.cli.output import console
-from rim_edge.cli.show.numbers import interval, megabytes, seconds, tenths
+from rim_edge.cli.show.numbers import count, interval, megabytes, seconds, tenths
 
 if TYPE_CHECKING:
     from rim_export import ExportReport
@@ -81,7 +81,8 @@ def print_export(report: ExportReport, *, as_default: bool) -> None:
             out.print(f"  kept wider ({counted(variant.widened)}): {in_words(variant.widened)}")
     for text in report.certificate.text:
         same = text.tokens - text.changed
-        out.print(f"  {text.variant} writes {same:,} of {text.tokens:,} tokens like the checkpoint")
+        behind = f", behind {count(text.latent_steps, 'latent step')}" if text.latent_steps else ""
+        out.print(f"  {text.variant} writes {same:,} of {text.tokens:,} tokens like the checkpoint{behind}")
     for trace in report.certificate.traces:
         readouts = trace.questions * len(trace.flips)
         same = readouts - sum(trace.flips)
