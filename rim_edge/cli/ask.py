@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rim_runtime.engines.names import EngineName
+from rim_runtime.generate.readout import Readout
 
 from rim_edge.cli.asking.form import Form
 from rim_edge.cli.options import (
+    MODEL,
     BlocksOption,
     BundleOption,
     ChoiceOption,
@@ -18,20 +19,15 @@ from rim_edge.cli.options import (
     JsonOption,
     PrecisionOption,
     QuestionArgument,
+    listed,
 )
-from rim_edge.cli.output import note, print_json
-from rim_edge.cli.show.lead import ClearLead
-from rim_edge.cli.show.numbers import points
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rim_runtime.answer import Answer
     from rim_runtime.bundle.manifest import Manifest
-    from rim_runtime.engine import Engine
     from rim_runtime.question import Question
 
-    from rim_edge.cli.asking.writing import WritingOptions
+    from rim_edge.cli.asking.answering import Wanted
+    from rim_edge.cli.asking.writing_options import WritingOptions
 
 WORDS = "Answers in words"
 """Panel of what such answers are like."""
@@ -66,6 +62,47 @@ TemperatureOption = Annotated[
         rich_help_panel=WORDS,
     ),
 ]
+TopPOption = Annotated[
+    float | None,
+    typer.Option(
+        "--top-p",
+        metavar="N",
+        help="Draw from the likeliest tokens only, which together have this share, up to 1.",
+        show_default="1",
+        rich_help_panel=WORDS,
+    ),
+]
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        metavar="N",
+        min=1,
+        help="Write so many texts, each drawn by itself.",
+        show_default="1",
+        rich_help_panel=WORDS,
+    ),
+]
+LatentStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--latent-steps",
+        metavar="N",
+        min=0,
+        help="Latent steps before the text, of a model that takes such; 0 is the control.",
+        show_default="as trained",
+        rich_help_panel=WORDS,
+    ),
+]
+ReadoutOption = Annotated[
+    Readout,
+    typer.Option(
+        "--readout",
+        metavar="NAME",
+        help=f"{listed(Readout)}: of a letter, the first in up to 8 tokens.",
+        rich_help_panel=MODEL,
+    ),
+]
 StopOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -98,8 +135,12 @@ def ask(
     jsonl: JsonlOption = False,
     max_tokens: MaxTokensOption = None,
     temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
     stop: StopOption = None,
     seed: DrawSeedOption = None,
+    samples: SamplesOption = None,
+    latent_steps: LatentStepsOption = None,
+    readout: ReadoutOption = Readout.SINGLE_PASS,
 ) -> None:
     """Answer a question: by a letter, or, without options, in words where the bundle writes text.
 
@@ -110,99 +151,70 @@ def ask(
     from rim_runtime.engines.backend import Answers
     from rim_runtime.question import Question
 
+    from rim_edge.cli.asking.answering import Answering
     from rim_edge.cli.asking.text import read_question
-    from rim_edge.cli.asking.writing import WritingOptions, write_answer
+    from rim_edge.cli.asking.writing_options import WritingOptions
     from rim_edge.cli.opening import folder_of, open_engine
 
-    form, words = _form(as_json, raw), WritingOptions(max_tokens, temperature, stop, seed)
+    form = _form(as_json, raw)
+    words = WritingOptions(max_tokens, temperature, top_p, seed, samples, stop, latent_steps)
+    _refuse_together(choice, no_choices, readout, words)
+    place, asked = resolve_bundle(bundle).path, None
+    if jsonl:
+        _refuse_beside_rows(question, choice, raw, no_choices)
+    elif question is not None or not sys.stdin.isatty():
+        asked = Question(read_question(question), () if no_choices else choice or None)
+        asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
+    elif choice or no_choices:
+        raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
+    with folder_of(place) as folder:
+        wanted = _wanted(Bundle.load(folder).manifest, blocks, readout, words, asked)
+        with open_engine(folder, engine, precision, Answers.ONE if asked else Answers.MANY) as opened:
+            answering = Answering(opened, folder, wanted)
+            if asked is not None:
+                answering.print(asked, form)
+            elif jsonl:
+                from rim_edge.cli.asking.rows import answer_rows
+
+                raise typer.Exit(answer_rows(answering, sys.stdin.buffer))
+            else:
+                from rim_edge.cli.asking.conversation import converse
+                from rim_edge.cli.asking.terminal import reader_for
+
+                converse(lambda asked: answering.print(asked, form), reader_for(sys.stdin, sys.stdout))
+
+
+def _wanted(
+    manifest: Manifest, blocks: int | None, readout: Readout, words: WritingOptions, asked: Question | None
+) -> Wanted:
+    """Return how questions are answered. Raises InputError for what the bundle, or the only question, excludes."""
+    from rim_runtime.generate.order import no_decoder
+
+    from rim_edge.cli.asking.answering import Wanted
+
+    contract = manifest.prompt
+    contract.check_blocks(contract.blocks if blocks is None else blocks)
+    writes = words.require(manifest) if asked is None else words.want_words(manifest, asked)
+    if readout is Readout.GENERATE and not words.require(manifest):
+        raise no_decoder(manifest.name)
+    return Wanted(blocks, readout, words if writes else None)
+
+
+def _refuse_together(choice: list[str] | None, no_choices: bool, readout: Readout, words: WritingOptions) -> None:
     if choice and no_choices:
         raise typer.BadParameter("--choice and --no-choices exclude each other")
-    if jsonl:
-        _refuse_beside_rows(question, choice, raw, no_choices, words)
-    place = resolve_bundle(bundle).path
-    if jsonl:
-        from rim_edge.cli.asking.rows import answer_rows
-
-        with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
-            raise typer.Exit(answer_rows(opened, sys.stdin.buffer, blocks))
-    if question is None and sys.stdin.isatty():
-        if choice or no_choices:
-            raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
-        with folder_of(place) as folder:
-            writes = words.require(Bundle.load(folder).manifest)
-            with open_engine(folder, engine, precision) as opened:
-                _converse(opened, Teller(folder, opened.manifest, form), blocks, words if writes else None)
-        return
-    asked = Question(read_question(question), () if no_choices else choice or None)
-    asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
-    with folder_of(place) as folder:
-        in_words = words.want_words(Bundle.load(folder).manifest, asked)
-        with open_engine(folder, engine, precision, Answers.ONE) as opened:
-            if in_words:
-                write_answer(opened, asked, blocks, words, form)
-            else:
-                tell = Teller(folder, opened.manifest, form)
-                tell(asked, opened.ask(asked.text, asked.choices, blocks=blocks))
+    if readout is Readout.GENERATE and (names := [name for name, is_given in words.given.items() if is_given]):
+        raise typer.BadParameter(
+            f"--readout generate and {names[0]} exclude each other: it reads a letter from the 8 likeliest tokens"
+        )
 
 
-def _converse(engine: Engine, tell: Teller, blocks: int | None, words: WritingOptions | None) -> None:
-    """Ask for questions on a terminal; `words`: the options of answers in words, None where none are written."""
-    from rim_edge.cli.asking.conversation import converse
-    from rim_edge.cli.asking.terminal import reader_for
-    from rim_edge.cli.asking.writing import write_answer
-
-    def write(asked: Question) -> None:
-        assert words is not None
-        write_answer(engine, asked, blocks, words, tell.form)
-
-    converse(engine, blocks, tell, reader_for(sys.stdin, sys.stdout), None if words is None else write)
-
-
-class Teller:
-    """Prints a bundle's answers in one of the forms, and notes where the demo has none."""
-
-    def __init__(self, folder: Path, manifest: Manifest, form: Form) -> None:
-        from rim_edge.cli.opening import is_demo
-
-        self._bundle = folder, manifest
-        self.form = form
-        self._clear = ClearLead.DEMO if is_demo(manifest) else ClearLead.MODEL
-
-    def __call__(self, question: Question, answer: Answer) -> None:
-        """Print an answer."""
-        if self.form is Form.JSON:
-            print_json(dataclasses.asdict(answer))
-        elif self.form is Form.RAW:
-            print(answer.letter, flush=True)
-        else:
-            self._print(question, answer)
-        if self._is_foreign(answer):
-            note(f"the demo does not know: {answer.letter} leads by {points(answer.lead)}")
-
-    def _print(self, question: Question, answer: Answer) -> None:
-        from rim_runtime.bundle.folder import Bundle
-
-        from rim_edge.cli.show.answer import print_answer
-        from rim_edge.cli.show.proof import known_accuracy, read_proofs
-
-        proofs = read_proofs(Bundle(*self._bundle).certificate())
-        known = None if self._is_foreign(answer) else known_accuracy(proofs, answer.precision, answer.blocks)
-        print_answer(answer, question.offered(), self._clear, known)
-
-    def _is_foreign(self, answer: Answer) -> bool:
-        """Whether the demo was asked something that is none of its puzzles, on which alone it was certified."""
-        return self._clear is ClearLead.DEMO and not self._clear.reached(answer)
-
-
-def _refuse_beside_rows(
-    question: str | None, choice: list[str] | None, raw: bool, no_choices: bool, words: WritingOptions
-) -> None:
+def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: bool, no_choices: bool) -> None:
     given = {
         "QUESTION": question not in (None, "-"),
         "--choice": bool(choice),
         "--no-choices": no_choices,
         "--raw": raw,
-        **words.given,
     }
     for name in (name for name, is_there in given.items() if is_there):
         raise typer.BadParameter(f"--jsonl and {name} exclude each other: rows come from stdin, answers are JSON")

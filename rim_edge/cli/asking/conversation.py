@@ -10,8 +10,6 @@ from rim_edge.cli.asking.commands import Command, command_of
 from rim_edge.cli.output import error_text, wrapped
 
 if TYPE_CHECKING:
-    from rim_runtime.answer import Answer
-    from rim_runtime.engine import Engine
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.terminal import Reader
@@ -23,22 +21,13 @@ letters are considered, or the answer is in words, if the bundle writes text.
 Ctrl-C drops what you typed, or stops an answer. /help shows this; /quit, Ctrl-D, or Ctrl-C twice leaves."""
 
 
-def converse(
-    engine: Engine,
-    blocks: int | None,
-    show: Callable[[Question, Answer], None],
-    reader: Reader,
-    write: Callable[[Question], None] | None = None,
-) -> None:
-    """Answer questions until the user leaves.
-
-    `show` prints a letter; `write` answers in words what has no options, None where the bundle writes no text.
-    """
+def converse(answer: Callable[[Question], None], reader: Reader) -> None:
+    """Answer questions until the user leaves; `answer` prints what it answers."""
     _say(f"{reader.sending} /help helps, Ctrl-D leaves.")
     while (text := reader.read()) is not None:
         match command_of(text):
             case None:
-                _answer(engine, text, blocks, show, write)
+                _answer(text, answer)
             case Command.HELP:
                 _say(_HELP.format(sending=reader.sending))
             case Command.UNKNOWN:
@@ -47,22 +36,12 @@ def converse(
                 return
 
 
-def _answer(
-    engine: Engine,
-    text: str,
-    blocks: int | None,
-    show: Callable[[Question, Answer], None],
-    write: Callable[[Question], None] | None,
-) -> None:
+def _answer(text: str, answer: Callable[[Question], None]) -> None:
     from rim_runtime.errors import InputError
     from rim_runtime.question import Question
 
     try:
-        question = Question(text)
-        if write is not None and not question.offered():
-            write(question)
-        else:
-            show(question, engine.ask(text, blocks=blocks))
+        answer(Question(text))
     except InputError as error:
         _say(f"error: {error_text(error)}")
     except KeyboardInterrupt:

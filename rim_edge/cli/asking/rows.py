@@ -6,32 +6,27 @@ error in the place of its answer, and the others go on. docs/rows.md shows both.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import IO, TYPE_CHECKING, Any
 
 from rim_edge.cli.output import error_body, exit_code, note, print_json
 
 if TYPE_CHECKING:
-    from rim_runtime.engine import Engine
     from rim_runtime.rows.lines import Line
 
+    from rim_edge.cli.asking.answering import Answering
 
-def answer_rows(engine: Engine, rows: IO[bytes], blocks: int | None) -> int:
-    """Answer rows until they end; return the exit code of the first one that failed, else 0.
 
-    Raises QuestionError for a number of blocks that the model does not have.
-    """
+def answer_rows(answering: Answering, rows: IO[bytes]) -> int:
+    """Answer rows until they end; return the exit code of the first one that failed, else 0."""
     from rim_runtime.errors import RimError
     from rim_runtime.rows.lines import read_lines
 
-    contract = engine.manifest.prompt
-    contract.check_blocks(contract.blocks if blocks is None else blocks)
     ended, told = 0, set[str]()
     for line in read_lines(rows):
         given: dict[str, Any] = {}
         try:
             given = _object(line)
-            print_json({**_id(given), **_answer(engine, given, blocks, told)})
+            print_json({**_id(given), **_answer(answering, given, told)})
         except RimError as error:
             ended = ended or exit_code(error)
             print_json({**_id(given), **error_body(error), "line": line.number})
@@ -47,7 +42,7 @@ def _object(line: Line) -> dict[str, Any]:
     return value
 
 
-def _answer(engine: Engine, given: dict[str, Any], blocks: int | None, told: set[str]) -> dict[str, Any]:
+def _answer(answering: Answering, given: dict[str, Any], told: set[str]) -> dict[str, Any]:
     """Return a row's answer; a note names each key that nothing reads, once."""
     from rim_runtime.rows.row import read_row
 
@@ -55,7 +50,7 @@ def _answer(engine: Engine, given: dict[str, Any], blocks: int | None, told: set
     if new := [key for key in row.ignored if key not in told]:
         told.update(new)
         note(f"ignored keys: {', '.join(new)}")
-    return dataclasses.asdict(engine.ask(row.question.text, row.question.choices, blocks=blocks))
+    return answering.body(row.question)
 
 
 def _id(given: dict[str, Any]) -> dict[str, Any]:

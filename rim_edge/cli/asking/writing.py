@@ -1,92 +1,82 @@
-"""Answers in words: when a question gets one, and how it is printed, as it comes."""
+"""Answers in words, printed: one as it comes, several once they are whole."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rim_edge.cli.asking.form import Form
 from rim_edge.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from rim_runtime.bundle.manifest import Manifest
+    from collections.abc import Sequence
+
     from rim_runtime.engine import Engine
+    from rim_runtime.generate.stream import TextStream
     from rim_runtime.generate.text import Text
     from rim_runtime.question import Question
 
-
-@dataclass(frozen=True)
-class WritingOptions:
-    """The options of answers in words, as given; None: not given."""
-
-    max_tokens: int | None
-    """Tokens at most."""
-    temperature: float | None
-    """What logits are divided by."""
-    stop: list[str] | None
-    """Texts at which an answer ends."""
-    seed: int | None
-    """Of what is drawn."""
-
-    @property
-    def given(self) -> dict[str, bool]:
-        """Which of them were given, by name."""
-        return {
-            f"--{one.name.replace('_', '-')}": getattr(self, one.name) not in (None, [])
-            for one in dataclasses.fields(self)
-        }
-
-    def require(self, manifest: Manifest) -> bool:
-        """Return whether a bundle writes text. Raises InputError if it does not, and one of these was given."""
-        from rim_runtime.bundle.roles import Ability, abilities
-        from rim_runtime.generate.order import no_decoder
-
-        writes = Ability.TEXT in abilities(manifest)
-        if any(self.given.values()) and not writes:
-            raise no_decoder(manifest.name)
-        return writes
-
-    def want_words(self, manifest: Manifest, question: Question) -> bool:
-        """Return whether a question is answered in words: it has no options, and the bundle writes text.
-
-        Raises InputError where one of these was given and the answer is a letter.
-        """
-        from rim_runtime.errors import QuestionError
-
-        writes, offers = self.require(manifest), bool(question.offered())
-        if offers and (names := [name for name, is_given in self.given.items() if is_given]):
-            raise QuestionError(
-                f"{', '.join(names)}: this is for answers in words, and a question with options is answered by a "
-                "letter. Leave it out, or say --no-choices."
-            )
-        return writes and not offers
+    from rim_edge.cli.asking.writing_options import WritingOptions
 
 
 def write_answer(
     engine: Engine, question: Question, blocks: int | None, options: WritingOptions, form: Form
 ) -> None:
-    """Answer a question in words, and print the text as it comes; as JSON once it is whole."""
-    from rim_runtime.generate.sampling import Sampling
+    """Answer a question in words, and print the text as it comes; samples, and JSON, once they are whole."""
+    if form is Form.JSON:
+        print_json(written(engine, question, blocks, options))
+    elif options.samples is not None:
+        _print_samples(_sample(engine, question, blocks, options), form)
+    else:
+        _print_stream(engine, question, blocks, options, form)
 
-    stream = engine.generate(
-        question,
-        blocks=blocks,
-        max_tokens=options.max_tokens,
-        stop=options.stop or (),
-        sampling=Sampling(temperature=options.temperature or 0.0, seed=options.seed or 0),
-    )
-    with closing(stream):
-        if form is Form.JSON:
-            print_json(dataclasses.asdict(stream.result()))
-            return
+
+def written(engine: Engine, question: Question, blocks: int | None, options: WritingOptions) -> dict[str, Any]:
+    """Return an answer in words as JSON has it: a text, or `samples`, a list of them."""
+    if options.samples is not None:
+        return {"samples": [dataclasses.asdict(text) for text in _sample(engine, question, blocks, options)]}
+    return dataclasses.asdict(_stream(engine, question, blocks, options).result())
+
+
+def _stream(engine: Engine, question: Question, blocks: int | None, options: WritingOptions) -> TextStream:
+    return engine.generate(question, **_given(options), blocks=blocks, latent_steps=options.latent_steps)
+
+
+def _sample(engine: Engine, question: Question, blocks: int | None, options: WritingOptions) -> list[Text]:
+    return engine.sample(question, options.samples or 1, **_given(options), blocks=blocks)
+
+
+def _given(options: WritingOptions) -> dict[str, Any]:
+    return {"max_tokens": options.max_tokens, "stop": options.stop or (), "sampling": options.sampling()}
+
+
+def _print_stream(
+    engine: Engine, question: Question, blocks: int | None, options: WritingOptions, form: Form
+) -> None:
+    with closing(_stream(engine, question, blocks, options)) as stream:
         for piece in stream:
             print(_shown(piece), end="", flush=True)
         print(flush=True)
         if form is Form.PEOPLE:
-            _print_end(stream.result())
+            _print_end([stream.result()])
+
+
+def _print_samples(texts: Sequence[Text], form: Form) -> None:
+    """Print texts, for people each behind its number."""
+    from rich.text import Text as Line
+
+    out, width = console(), len(str(len(texts)))
+    for number, text in enumerate(texts, 1):
+        shown = _shown(text.text)
+        if form is Form.RAW:
+            print(shown, flush=True)
+            continue
+        indented = shown.replace("\n", "\n" + " " * (width + 2))
+        out.print(Line.assemble((f"{number:>{width}}  ", "dim"), indented))
+    if form is Form.PEOPLE:
+        _print_end(texts)
 
 
 def _shown(piece: str) -> str:
@@ -96,18 +86,22 @@ def _shown(piece: str) -> str:
     return without_control_characters(piece) if sys.stdout.isatty() else piece
 
 
-def _print_end(text: Text) -> None:
-    """Print what ran, and whether the text was cut."""
+def _print_end(texts: Sequence[Text]) -> None:
+    """Print what ran, and whether a text was cut."""
     from rich.text import Text as Line
 
-    from rim_edge.cli.show.numbers import milliseconds
+    from rim_edge.cli.show.numbers import count, milliseconds
     from rim_edge.cli.show.wrap import print_wrapped
 
-    count = len(text.tokens)
-    tokens = f"{count} token{'' if count == 1 else 's'}"
-    times = f"first after {milliseconds(text.first_token_ms)}, all after {milliseconds(text.latency_ms)}"
-    cut = ", cut there (--max-tokens)" if text.ended == "limit" else ""
+    first, cut = texts[0], sum(text.ended == "limit" for text in texts)
+    tokens = count(sum(len(text.tokens) for text in texts), "token")
+    if len(texts) == 1:
+        tokens += ", cut there (--max-tokens)" if cut else ""
+    else:
+        tokens = f"{count(len(texts), 'sample')}, {tokens}" + (f", {cut} cut (--max-tokens)" if cut else "")
+    times = f"first after {milliseconds(first.first_token_ms)}, all after {milliseconds(first.latency_ms)}"
     out = console()
     out.print()
-    ran = f"{text.bundle} · {text.blocks} blocks · {text.engine} · {text.precision} · {tokens}{cut} · {times}"
+    thought = count(first.latent_steps, "latent step") if first.latent_steps else f"{first.blocks} blocks"
+    ran = f"{first.bundle} · {thought} · {first.engine} · {first.precision} · {tokens} · {times}"
     print_wrapped(out, Line(ran, "dim"))

@@ -8,13 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from rim_runtime.errors import QuestionError
+from rim_runtime import Question, QuestionError
 
 from rim_edge.cli.asking.conversation import converse
 from rim_edge.cli.asking.terminal import EditingReader, LineReader, reader_for
@@ -28,18 +27,17 @@ def pasted(text: str) -> str:
 
 
 class Heard:
-    """An engine that only listens."""
+    """What only listens."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def ask(self, question: str, *, blocks: int | None = None) -> Any:
-        self.asked.append(question)
-        if question == "bad":
+    def __call__(self, question: Question) -> None:
+        self.asked.append(question.text)
+        if question.text == "bad":
             raise QuestionError("The question is bad.")
-        if question == "slow":
+        if question.text == "slow":
             raise KeyboardInterrupt
-        return None
 
 
 @pytest.fixture
@@ -50,10 +48,10 @@ def terminal() -> Iterator[PipeInput]:
 
 def told(terminal: PipeInput, keys: str) -> list[str]:
     """Return what is asked when these keys come; Ctrl-D ends it."""
-    engine = Heard()
+    heard = Heard()
     terminal.send_text(keys + CTRL_D)
-    converse(engine, None, lambda *_: None, EditingReader())  # type: ignore[arg-type]
-    return engine.asked
+    converse(heard, EditingReader())
+    return heard.asked
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_runtime import Engine, FakeDecoder
+from rim_runtime import Engine, FakeDecoder, Question, Sampling
+from rim_runtime.generate.readout import Readout
 from rim_runtime.testing import fake_engine
 
+from rim_edge.cli.asking.answering import Answering, Wanted
 from rim_edge.cli.asking.conversation import converse
 from rim_edge.cli.asking.form import Form
-from rim_edge.cli.asking.writing import WritingOptions, write_answer
-from tests.places import REPOSITORY
+from rim_edge.cli.asking.writing import write_answer
+from rim_edge.cli.asking.writing_options import WritingOptions
+from tests.places import DEMO_FOLDER, REPOSITORY
 from tests.text_bundle import TextBundle
 from tests.text_bundle import text_bundle as text_bundle
 
 Run = Callable[..., Any]
-PLAIN = WritingOptions(None, None, None, None)
+PLAIN = WritingOptions()
+NEW, INDENTED = "\n", "\n   "
 
 
 @pytest.fixture
@@ -46,6 +52,62 @@ def test_the_same_seed_gives_the_same_text(ask: Run) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_samples_are_numbered_texts(ask: Run, text_bundle: TextBundle) -> None:
+    drawn = Sampling(temperature=1.0, top_p=0.9, seed=4)
+    with Engine.load(text_bundle.path) as engine:
+        texts = engine.sample("Where is Ben?", 3, max_tokens=5, sampling=drawn)
+    said = ("Where is Ben?", "--samples", "3", "--temperature", "1", "--top-p", "0.9", "--seed", "4")
+    body = ask(*said, "--max-tokens", "5", "--json").json
+    assert [one["tokens"] for one in body["samples"]] == [list(text.tokens) for text in texts]
+    assert len({text.text for text in texts}) == 3
+    assert ask(*said, "--max-tokens", "5", "-r").out == "".join(f"{text}\n" for text in texts)
+    shown = ask(*said, "--max-tokens", "5").out
+    assert "".join(f"{n}  {text.text.replace(NEW, INDENTED)}\n" for n, text in enumerate(texts, 1)) in shown
+    assert "8 blocks · ort-cpu · fp32 · 3 samples, 15 tokens, 3 cut (--max-tokens) · first after " in shown
+
+
+def test_rows_without_options_are_answered_in_words(ask: Run, text_bundle: TextBundle) -> None:
+    rows = [{"id": 1, "question": "Where?"}, {"question": "Which?", "options": ["x", "y"]}, {"question": ""}]
+    given = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    lines = ask("--jsonl", "--max-tokens", "4", "--blocks", "2", stdin=given).out.splitlines()
+    text, letter, failed = map(json.loads, lines)
+    with Engine.load(text_bundle.path) as engine:
+        assert text["text"] == engine.generate("Where?", max_tokens=4, blocks=2).result().text
+    assert (text["id"], letter["letter"] in "AB", "error" in failed) == (1, True, True)
+    drawn = ask("--jsonl", "--samples", "2", "--temperature", "1", "--max-tokens", "4", stdin=given)
+    assert len(json.loads(drawn.out.splitlines()[0])["samples"]) == 2
+    read = ask("--jsonl", "--readout", "generate", stdin=given)
+    assert all("generated" in json.loads(line) for line in read.out.splitlines()[:2])
+
+
+def test_a_letter_of_generated_text(ask: Run, run: Run, text_bundle: TextBundle, tiny_bundle: Path) -> None:
+    said = ("Which?", "-c", "this", "-c", "that", "--readout", "generate")
+    with Engine.load(text_bundle.path) as engine:
+        answer = engine.generate_letter("Which?", ["this", "that"])
+    body = ask(*said, "--json").json
+    assert (body["letter"], body["bare"]) == (answer.letter, answer.bare)
+    assert body["generated"]["text"] == answer.generated.text
+    assert ask(*said, "-r").out == f"{answer.letter or ''}\n"
+    assert f"generated {answer.generated.text!r}, which does not begin with a bare letter" in ask(*said).out
+    refused = run(*("ask", *said, "-b", str(tiny_bundle)))
+    assert (refused.code, refused.out) == (2, "")
+    assert "rim-edge export --answers text" in refused.err
+
+
+def test_what_is_printed_of_a_generated_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    question = Question("Which?", ["this", "that"])
+    for written, shown in (
+        ("it is B.", "B  that\n"),
+        ("neither", "no letter from A to J in what was generated\n"),
+    ):
+        engine = fake_engine(decoder=FakeDecoder(written))
+        wanted = Wanted(None, Readout.GENERATE, None)
+        Answering(engine, DEMO_FOLDER, wanted).print(question, Form.PEOPLE)
+        out = capsys.readouterr().out
+        assert out.startswith(f"\n  {shown}\n")
+        assert f"generated '{written}', which does not begin with a bare letter" in out
+
+
 def test_options_still_give_letters(ask: Run) -> None:
     assert ask("Which?", "-c", "this", "-c", "that", "-r").out in ("A\n", "B\n")
     assert ask("Which?\nA: this\nB: that", "-r").out in ("A\n", "B\n")
@@ -60,7 +122,18 @@ def test_options_still_give_letters(ask: Run) -> None:
         (("Where?", "--max-tokens", "3000"), "does not fit: the model has 2,048 positions"),
         (("Where?", "--max-tokens", "0"), "expected a whole number of at least 1"),
         (("Where?", "--temperature", "-1"), "expected a number of at least 0"),
-        (("--jsonl", "--stop", "x"), "--jsonl and --stop exclude each other"),
+        (("Where?", "--samples", "3"), "--samples is 3, and without a temperature all of them are the same"),
+        (("Where?", "--samples", "3", "--temperature", "0"), "without a temperature"),
+        (("Where?", "--samples", "0", "--temperature", "1"), "expected a whole number of at least 1"),
+        (("Where?", "--top-p", "0.5"), "--top-p draws nothing without a temperature"),
+        (("Where?", "--top-p", "0", "--temperature", "1"), "top_p is 0.0, expected a number above 0"),
+        (
+            ("Which?", "-c", "x", "-c", "y", "--samples", "2", "--temperature", "1"),
+            "--temperature, --samples: this",
+        ),
+        (("--jsonl", "--samples", "3"), "without a temperature"),
+        (("Where?", "--readout", "generate", "--samples", "2"), "--readout generate and --samples exclude"),
+        (("Where?", "--readout", "letter"), "expected one of: single-pass, generate"),
     ],
 )
 def test_wrong_uses_are_refused(ask: Run, given: tuple[str, ...], said: str) -> None:
@@ -92,7 +165,8 @@ def test_a_conversation_writes_and_goes_on_after_ctrl_c(
 
     monkeypatch.setattr(decoder, "_say", interrupted)
     engine = fake_engine(decoder=decoder)
-    letters: list[str] = []
+    wanted = Wanted(None, Readout.SINGLE_PASS, PLAIN)
+    answering = Answering(engine, DEMO_FOLDER, wanted)
 
     class Lines:
         sending = ""
@@ -101,25 +175,16 @@ def test_a_conversation_writes_and_goes_on_after_ctrl_c(
         def read(self) -> str | None:
             return next(self.left, None)
 
-    converse(
-        engine,
-        None,
-        lambda question, answer: letters.append(answer.letter),
-        Lines(),
-        lambda question: write_answer(engine, question, None, PLAIN, Form.RAW),
-    )
+    converse(lambda question: answering.print(question, Form.RAW), Lines())
     shown = capsys.readouterr()
-    assert shown.out == "in in the kitchen\n"
+    assert re.fullmatch(r"in in the kitchen\n[AB]\n", shown.out)
     assert "stopped" in shown.err
-    assert len(letters) == 1
 
 
 def test_a_terminal_obeys_no_control_characters(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import sys
-
-    from rim_runtime import Question
 
     engine = fake_engine(decoder=FakeDecoder("a\x1b[31mb\n"))
     write_answer(engine, Question("Where?"), None, PLAIN, Form.RAW)

@@ -1,0 +1,105 @@
+"""One answer after another, each as the question, the bundle and the options want it, printed in one form."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rim_edge.cli.asking.form import Form
+from rim_edge.cli.output import note, print_json
+from rim_edge.cli.show.lead import ClearLead
+from rim_edge.cli.show.numbers import points
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rim_runtime.answer import Answer
+    from rim_runtime.engine import Engine
+    from rim_runtime.generate.readout import Readout
+    from rim_runtime.question import Question
+
+    from rim_edge.cli.asking.writing_options import WritingOptions
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How questions are answered."""
+
+    blocks: int | None
+    """Memory blocks; None: all."""
+    readout: Readout
+    """How letters are read."""
+    words: WritingOptions | None
+    """How text is written where a question has no options; None: it is answered by a letter too."""
+
+
+class Answering:
+    """Answers questions on an engine."""
+
+    def __init__(self, engine: Engine, folder: Path, wanted: Wanted) -> None:
+        """Keep a bundle's engine and its folder."""
+        from rim_edge.cli.opening import is_demo
+
+        self._engine, self._folder, self._wanted = engine, folder, wanted
+        self._clear = ClearLead.DEMO if is_demo(engine.manifest) else ClearLead.MODEL
+
+    def body(self, question: Question) -> dict[str, Any]:
+        """Return an answer as JSON has it."""
+        words = self._words(question)
+        if words is not None:
+            from rim_edge.cli.asking.writing import written
+
+            return written(self._engine, question, self._wanted.blocks, words)
+        return dataclasses.asdict(self._generated(question) if self._generates else self._letter(question))
+
+    def print(self, question: Question, form: Form) -> None:
+        """Answer a question and print it; a note says where the demo knows nothing of it."""
+        words = self._words(question)
+        if words is not None:
+            from rim_edge.cli.asking.writing import write_answer
+
+            write_answer(self._engine, question, self._wanted.blocks, words, form)
+        elif self._generates:
+            from rim_edge.cli.asking.readout import print_generated
+
+            print_generated(self._generated(question), form)
+        else:
+            self._print_letter(question, self._letter(question), form)
+
+    @property
+    def _generates(self) -> bool:
+        return self._wanted.readout == "generate"
+
+    def _words(self, question: Question) -> WritingOptions | None:
+        return None if self._generates or question.offered() else self._wanted.words
+
+    def _letter(self, question: Question) -> Answer:
+        return self._engine.ask(question.text, question.choices, blocks=self._wanted.blocks)
+
+    def _generated(self, question: Question) -> Any:
+        return self._engine.generate_letter(question.text, question.choices, blocks=self._wanted.blocks)
+
+    def _print_letter(self, question: Question, answer: Answer, form: Form) -> None:
+        if form is Form.JSON:
+            print_json(dataclasses.asdict(answer))
+        elif form is Form.RAW:
+            print(answer.letter, flush=True)
+        else:
+            self._show(question, answer)
+        if self._is_foreign(answer):
+            note(f"the demo does not know: {answer.letter} leads by {points(answer.lead)}")
+
+    def _show(self, question: Question, answer: Answer) -> None:
+        from rim_runtime.bundle.folder import Bundle
+
+        from rim_edge.cli.show.answer import print_answer
+        from rim_edge.cli.show.proof import known_accuracy, read_proofs
+
+        proofs = read_proofs(Bundle(self._folder, self._engine.manifest).certificate())
+        known = None if self._is_foreign(answer) else known_accuracy(proofs, answer.precision, answer.blocks)
+        print_answer(answer, question.offered(), self._clear, known)
+
+    def _is_foreign(self, answer: Answer) -> bool:
+        """Whether the demo was asked something that is none of its puzzles, on which alone it was certified."""
+        return self._clear is ClearLead.DEMO and not self._clear.reached(answer)
