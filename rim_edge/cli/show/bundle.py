@@ -117,6 +117,7 @@ def _lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("prefix", body["prefix"]),
         ("letters", body["letters"]),
         *([("decoder", "text, from the same weights")] if "text" in body["answers"] else []),
+        *([("trace", "after every block, from the same weights")] if "trace" in body["answers"] else []),
         ("question", f"at most {count(limits['question_tokens'], 'token')}"),
         ("variants", ", ".join(variants)),
         *_column("wider", _wider_lines(body)),
