@@ -43,7 +43,8 @@ class BundleReader:
         self._texts = BundleTexts(engine, self._manner)
         way = self._manner.way
         self.blocks = manifest.prompt.blocks if way is None or way.has_blocks else 0
-        self.at_once = _TOGETHER if way is Way.LETTER or not self._writes else 1
+        reads_alone = way is Way.LETTER or not self._writes
+        self.at_once = _TOGETHER if reads_alone and not self._manner.one_by_one else 1
         self.subject = Subject(
             kind=Kind.BUNDLE,
             name=engine.bundle,

@@ -120,9 +120,10 @@ class Card:
             if twice := [name for name, one in zip(names, slugs, strict=True) if slugs.count(one) > 1]:
                 raise SettingError("", key, f"named {twice[0]} twice", "a name of its own for each")
         known = {way.name for way in self.ways}
-        for model in self.models:
+        for place, model in enumerate(self.models):
             if lost := [name for name in model.ways or () if name not in known]:
-                raise SettingError("models", "ways", repr(lost[0]), f"one of: {', '.join(sorted(known))}")
+                expected = f"one of: {', '.join(sorted(known))}"
+                raise SettingError("", f"models[{place}].ways", repr(lost[0]), expected)
         for key in ("limit", "samples"):
             if getattr(self, key) is not None:
                 whole("", key, getattr(self, key), 1)
