@@ -23,6 +23,8 @@ from rim_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rim_runtime.bundle.manifest import Manifest
     from rim_runtime.question import Question
 
@@ -103,6 +105,14 @@ ReadoutOption = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+TraceOption = Annotated[
+    bool,
+    typer.Option(
+        "--trace",
+        help="Show the answer after every memory block, if the bundle has a trace.",
+        rich_help_panel=MODEL,
+    ),
+]
 StopOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -141,6 +151,7 @@ def ask(
     samples: SamplesOption = None,
     latent_steps: LatentStepsOption = None,
     readout: ReadoutOption = Readout.SINGLE_PASS,
+    trace: TraceOption = False,
 ) -> None:
     """Answer a question: by a letter, or, without options, in words where the bundle writes text.
 
@@ -167,6 +178,12 @@ def ask(
         asked.rendered(), asked.offered()  # refuse a bad question before a large bundle is loaded
     elif choice or no_choices:
         raise typer.BadParameter("choices need a question: rim-edge ask QUESTION -c … -c …")
+    if trace:
+        from rim_edge.cli.trace import show_trace
+
+        _refuse_beside_trace(asked, {"--raw": raw, "--blocks": blocks is not None, **words.given}, readout)
+        show_trace(place, asked, engine, precision, as_json=as_json)
+        return
     with folder_of(place) as folder:
         wanted = _wanted(Bundle.load(folder).manifest, blocks, readout, words, asked)
         with open_engine(folder, engine, precision, Answers.ONE if asked else Answers.MANY) as opened:
@@ -218,6 +235,14 @@ def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: boo
     }
     for name in (name for name, is_there in given.items() if is_there):
         raise typer.BadParameter(f"--jsonl and {name} exclude each other: rows come from stdin, answers are JSON")
+
+
+def _refuse_beside_trace(asked: Question | None, given: Mapping[str, bool], readout: Readout) -> None:
+    if asked is None:
+        raise typer.BadParameter("--trace needs one question: rim-edge ask --trace QUESTION")
+    both = {**given, f"--readout {readout}": readout is Readout.GENERATE}
+    for name in (name for name, is_there in both.items() if is_there):
+        raise typer.BadParameter(f"--trace and {name} exclude each other: a trace is read behind every block")
 
 
 def _form(as_json: bool, raw: bool) -> Form:

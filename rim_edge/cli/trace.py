@@ -52,9 +52,18 @@ def trace(
     if svg is not None:
         refuse_existing(svg)
         require_writable(svg)
-    found = trace_question(resolve_bundle(bundle).path, asked, engine, precision)
+    found = _trace(resolve_bundle(bundle).path, asked, engine, precision)
     if svg is not None:
         _write(svg, found, asked)
+    _print(found, asked, as_json=as_json)
+
+
+def show_trace(place: Path, asked: Question, engine: str, precision: str | None, *, as_json: bool) -> None:
+    """Trace a question, and print it as a table or as JSON. Raises InputError if the bundle has no trace."""
+    _print(_trace(place, asked, engine, precision), asked, as_json=as_json)
+
+
+def _print(found: Trace, asked: Question, *, as_json: bool) -> None:
     if as_json:
         from rim_edge.cli.show.trace import trace_body
 
@@ -65,8 +74,8 @@ def trace(
         print_trace(found, asked.offered())
 
 
-def trace_question(place: Path, asked: Question, engine: str, precision: str | None) -> Trace:
-    """Return a question's trace. Raises InputError, before anything is loaded, if the bundle has none."""
+def _trace(place: Path, asked: Question, engine: str, precision: str | None) -> Trace:
+    """Return a question's trace. Raises InputError, before an engine is loaded, if the bundle has none."""
     from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.roles import Ability, abilities
     from rim_runtime.engines.backend import Answers

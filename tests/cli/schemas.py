@@ -37,6 +37,8 @@ def _schema(arguments: Sequence[str], line: str) -> str:
         return "error"
     if arguments[0] == "ask" and {"text", "samples"} & set(body):
         return "ask-text"
+    if "--trace" in arguments and arguments[0] == "ask":
+        return "trace"
     if "generated" in body:
         return "ask-readout"
     if "--card" in arguments:

@@ -44,6 +44,22 @@ def test_a_picture(run: Run, traced_bundle: Path, tmp_path: Path) -> None:
     assert "already exists" in again.err
 
 
+def test_ask_traces_too(run: Run, traced_bundle: Path) -> None:
+    place = ("--bundle", str(traced_bundle))
+    ours, theirs = (run(*verb, *QUESTION, *place, "--json").json for verb in (("ask", "--trace"), ("trace",)))
+    for body in (ours, theirs):
+        body["latency_ms"] = 0
+        for answer in body["answers"]:
+            answer["latency_ms"] = 0
+    assert ours == theirs
+    for other in (("--raw",), ("--blocks", "2"), ("--max-tokens", "3"), ("--readout", "generate")):
+        done = run("ask", "--trace", *QUESTION, *place, *other)
+        assert done.code == 2
+        assert f"--trace and {' '.join(other) if 'generate' in other else other[0]} exclude each other" in done.err
+    assert "--trace needs one question" in run("ask", "--trace", *place, "--jsonl").err
+    assert "--trace needs one question" in run("ask", "--trace", *place, typed="").err
+
+
 def test_what_it_refuses(run: Run, tiny_bundle: Path, traced_bundle: Path, tmp_path: Path) -> None:
     without = run("trace", "Why?", "--bundle", str(tiny_bundle), "--json")
     assert without.code == 2
