@@ -70,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fp32 and int8 alone, a few texts: does it work?")
     parser.add_argument("--tokens", type=int, default=9_000, help="tokens of text, at least [9000]")
     parser.add_argument("--questions", type=int, default=256, help="medical questions [256]")
-    parser.add_argument("--certified", type=int, default=16, help="questions of each export's certificate [16]")
+    parser.add_argument("--certified", type=int, default=40, help="questions of each export's certificate [40]")
     parser.add_argument("--rounds", type=int, default=15, help="timed answers a row [15]")
     parser.add_argument("--out", type=Path, default=BENCH / "results" / "real.json")
     options = parser.parse_args()
