@@ -39,6 +39,7 @@ _ENGINE = {
 _HASHED = {3: "a file is not what the manifest says"}
 CHECKS: Mapping[str, Mapping[int, str]] = {
     "ask": _ENGINE,
+    "trace": _ENGINE,
     "prompt": _HASHED,
     "demo": _ENGINE,
     "eval": {3: _ENGINE[3], 4: "the engine cannot run here; --model: the extra `train` is not installed"},
