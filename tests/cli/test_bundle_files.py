@@ -1,4 +1,4 @@
-"""`rim-edge bundle copy`, `optimum`, `remove`: whole or not at all, and nothing that is not a bundle; .zip files."""
+"""`rim-edge bundle copy`, `optimum`, `remove`: whole or not at all, nothing that is not a bundle; .zip files."""
 
 from __future__ import annotations
 
