@@ -63,7 +63,7 @@ class Answering:
         elif self._generates:
             from rim_edge.cli.asking.readout import print_generated
 
-            print_generated(self._generated(question), form)
+            print_generated(self._generated(question), question.offered(), form)
         else:
             self._print_letter(question, self._letter(question), form)
 

@@ -98,6 +98,7 @@ def test_what_is_printed_of_a_generated_letter(capsys: pytest.CaptureFixture[str
     question = Question("Which?", ["this", "that"])
     for written, shown in (
         ("it is B.", "B  that\n"),
+        ("it is C.", "C  (not offered)\n"),
         ("neither", "no letter from A to J in what was generated\n"),
     ):
         engine = fake_engine(decoder=FakeDecoder(written))
@@ -124,7 +125,7 @@ def test_options_still_give_letters(ask: Run) -> None:
         (("Where?", "--temperature", "-1"), "expected a number of at least 0"),
         (("Where?", "--samples", "3"), "--samples is 3, and without a temperature all of them are the same"),
         (("Where?", "--samples", "3", "--temperature", "0"), "without a temperature"),
-        (("Where?", "--samples", "0", "--temperature", "1"), "expected a whole number of at least 1"),
+        (("Where?", "--samples", "0", "--temperature", "1"), "expected a whole number from 1 to 1000"),
         (("Where?", "--top-p", "0.5"), "--top-p draws nothing without a temperature"),
         (("Where?", "--top-p", "0", "--temperature", "1"), "top_p is 0.0, expected a number above 0"),
         (
