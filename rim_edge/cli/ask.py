@@ -80,6 +80,7 @@ SamplesOption = Annotated[
         "--samples",
         metavar="N",
         min=1,
+        max=1000,
         help="Write so many texts, each drawn by itself.",
         show_default="1",
         rich_help_panel=WORDS,
