@@ -22,10 +22,10 @@ def main() -> None:
     graph, target, kind, calibration = sys.argv[1:]
     given = json.loads(Path(calibration).read_text())
     model = openvino.Core().read_model(graph)
+    repeat_heads(openvino, model, *given["heads"])
     if kind == "weights":
         made = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
     else:
-        repeat_heads(openvino, model, *given["heads"])
         names = {name for port in model.inputs for name in port.get_names()}
 
         def feed(question: dict[str, object]) -> dict[str, np.ndarray]:
