@@ -223,7 +223,7 @@ def _refuse_together(choice: list[str] | None, no_choices: bool, readout: Readou
         raise typer.BadParameter("--choice and --no-choices exclude each other")
     if words.samples is not None and words.latent_steps is not None:
         raise typer.BadParameter(
-            "--samples and --latent-steps exclude each other: samples take the steps that the model was trained with"
+            "--samples and --latent-steps exclude each other: samples take as many as the model was trained with"
         )
     if readout is Readout.GENERATE and (names := [name for name, is_given in words.given.items() if is_given]):
         raise typer.BadParameter(
