@@ -17,16 +17,26 @@ from rim_export.settings import ExportOptions
 def choose_contract(
     checkpoint: Checkpoint, tokenizer: Any, options: ExportOptions
 ) -> tuple[PromptContract, tuple[str, ...]]:
-    """Return the prompt contract; note what is assumed, and that there are no blocks."""
+    """Return the prompt contract; note what is assumed, that there are no blocks, and a window."""
+    window = _window_notes(checkpoint)
     if options.blocks != 0:
         rim, notes = _settings(checkpoint, options)
-        return derive_contract(tokenizer, rim), notes
+        return derive_contract(tokenizer, rim), (*notes, *window)
     prefix = options.prefix or (checkpoint.rim or RimSettings()).prefix
     without = (
         f"Without memory blocks the letter is read right after the prefix {prefix!r}: the zero-shot answer of the "
         "model, a baseline. 'rim-edge train' adds blocks."
     )
-    return derive_contract_without_blocks(tokenizer, prefix), (without,)
+    return derive_contract_without_blocks(tokenizer, prefix), (without, *window)
+
+
+def _window_notes(checkpoint: Checkpoint) -> tuple[str, ...]:
+    if checkpoint.positions == checkpoint.sizes.positions:
+        return ()
+    return (
+        f"Each token sees the last {checkpoint.positions:,} tokens (sliding_window): the bundle takes no longer "
+        "prompts and writes no longer texts, in which this makes no difference.",
+    )
 
 
 def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[RimSettings, tuple[str, ...]]:
@@ -54,8 +64,8 @@ def choose_limits(checkpoint: Checkpoint, contract: PromptContract, options: Exp
     question = longest - contract.fixed_tokens
     if question < 1:
         raise CheckpointError(
-            f"Prompts may have {longest} tokens (the model's positions {checkpoint.positions}, --max-length "
-            f"{options.max_length}), but {contract.fixed_tokens} are fixed: no room for a question. "
+            f"Prompts may have {longest} tokens (the model's positions or window {checkpoint.positions}, "
+            f"--max-length {options.max_length}), but {contract.fixed_tokens} are fixed: no room for a question. "
             "Raise --max-length or take fewer blocks."
         )
     return Limits(question_tokens=question, max_length=longest, model_positions=checkpoint.positions)

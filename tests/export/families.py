@@ -73,6 +73,7 @@ FAMILIES: Mapping[str, TinyFamily] = {
     ),
     "llama with biases": TinyFamily("llama", {"attention_bias": True, "mlp_bias": True}),
     "mistral": TinyFamily("mistral", {"sliding_window": None}),
+    "mistral with a window": TinyFamily("mistral", {"sliding_window": 1024}),
     "olmo2": TinyFamily("olmo2", {}),
     "phi3": TinyFamily("phi3", {}),
     "qwen2": TinyFamily("qwen2", {"tie_word_embeddings": True}),

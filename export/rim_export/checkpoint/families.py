@@ -45,11 +45,6 @@ def _mixes_layers(config: Mapping[str, Any]) -> bool:
     return bool(config.get("use_sliding_window")) or bool(kinds - {"full_attention"})
 
 
-def _has_window(config: Mapping[str, Any], default: int | None = None) -> bool:
-    """Whether a window slides over the prompt; `default` is transformers' own where config.json has no entry."""
-    return config.get("sliding_window", default) is not None
-
-
 _EVERYWHERE = (
     Refusal("RoPE by type of layer (rope_parameters)", _has_rope_by_layer),
     Refusal("sliding window (use_sliding_window, layer_types)", _mixes_layers),
@@ -61,18 +56,17 @@ _CROSS = Refusal("cross attention (add_cross_attention)", lambda config: bool(co
 REFUSALS: Mapping[str, tuple[Refusal, ...]] = {
     "gpt2": (*_EVERYWHERE, _CROSS),
     "llama": (*_EVERYWHERE, _LLAMA3_ROPE),
-    "mistral": (
-        *_EVERYWHERE,
-        _SCALED_ROPE,
-        Refusal("sliding window (sliding_window)", partial(_has_window, default=4096)),
-    ),
+    "mistral": (*_EVERYWHERE, _SCALED_ROPE),
     "olmo2": (*_EVERYWHERE, _SCALED_ROPE),
-    "phi3": (*_EVERYWHERE, _SCALED_ROPE, Refusal("sliding window (sliding_window)", _has_window)),
+    "phi3": (*_EVERYWHERE, _SCALED_ROPE),
     "qwen2": (*_EVERYWHERE, _SCALED_ROPE),
     "qwen3": (*_EVERYWHERE, _SCALED_ROPE),
     "smollm3": (*_EVERYWHERE, _SCALED_ROPE),
 }
 """Supported `model_type`s, and the options refused in each."""
+
+_WINDOWED: Mapping[str, int | None] = {"mistral": 4096, "phi3": None}
+"""Families whose layers may all see the last tokens alone; so many, where config.json has no entry."""
 
 _SOFTCAP = "softcap, norms with gains of 1 + w, sliding windows"
 _EXPERTS = "a mixture of experts"
@@ -89,6 +83,15 @@ _LACKING: Mapping[str, str] = {
     "qwen3_moe": _EXPERTS,
 }
 """What well-known families have and no graph here computes."""
+
+
+def window_of(config: Mapping[str, Any]) -> int | None:
+    """Return how many of the last tokens a token sees, itself included, in a checked config.json; None: all.
+
+    Graphs have no window: what is longer must not be asked.
+    """
+    kind = str(config["model_type"])
+    return config.get("sliding_window", _WINDOWED[kind]) if kind in _WINDOWED else None
 
 
 def check_architecture(config: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.machine.json_files import read_json
 
 from rim_export.checkpoint.contents import READ_FILES, refuse_foreign_files
-from rim_export.checkpoint.families import check_architecture
+from rim_export.checkpoint.families import check_architecture, window_of
 from rim_export.checkpoint.geometry import Geometry
 from rim_export.checkpoint.latent import LatentSettings
 from rim_export.checkpoint.links import refuse_links_out
@@ -110,8 +110,8 @@ class Checkpoint:
 
     @property
     def positions(self) -> int:
-        """The longest prompt that the model takes, in tokens."""
-        return self.sizes.positions
+        """The longest prompt that the model takes and no window cuts, in tokens."""
+        return min(self.sizes.positions, window_of(self.config) or self.sizes.positions)
 
     def load_tokenizer(self, template: str | None = None) -> Any:
         """Return the transformers tokenizer, with another chat template if one is given.

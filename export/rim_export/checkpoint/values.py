@@ -22,6 +22,8 @@ def check_values(config: Mapping[str, Any]) -> None:
     if sizes.heads % sizes.key_value_heads:
         expected = f"a divisor of {names['heads']}, {sizes.heads}"
         raise _impossible(names["key_value_heads"], sizes.key_value_heads, expected)
+    if config.get("sliding_window") is not None:
+        _require_size("sliding_window", config["sliding_window"])
     _require_number("rms_norm_eps", config.get("rms_norm_eps", 1e-6))
     _require_number("rope_theta", config.get("rope_theta", 1.0))
     for name, kind, words in (

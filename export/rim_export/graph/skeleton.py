@@ -28,10 +28,13 @@ def short_name(weight: str) -> str:
 def skeleton(config: Any, attention: str = CAUSAL) -> Any:
     """Return the transformers causal LM of this config in fp32, its weights in memory that is never written.
 
+    With our attention it has no sliding window: prompts are no longer than that (`Checkpoint.positions`).
     Raises CheckpointError if transformers cannot build it.
     """
     register_causal_attention()
     config._attn_implementation = attention
+    if attention != OWN_ATTENTION and getattr(config, "sliding_window", None) is not None:
+        config.sliding_window = None
     try:
         with no_init_weights():
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()

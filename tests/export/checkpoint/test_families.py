@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_export.checkpoint.families import REFUSALS, check_architecture
+from rim_export.checkpoint.families import REFUSALS, check_architecture, window_of
 from rim_export.checkpoint.geometry import Geometry, spelling
 from rim_export.errors import UnsupportedModelError
 from transformers import CONFIG_MAPPING
@@ -53,8 +53,7 @@ REFUSED = (
     ("qwen2", {"rope_parameters": LLAMA3}, "rope scaling"),
     ("qwen2", {"use_sliding_window": True}, "sliding window"),
     ("qwen3", {"rope_parameters": {"full_attention": LLAMA3}}, "RoPE by type of layer"),
-    ("mistral", {"sliding_window": 4096}, "sliding window"),
-    ("phi3", {"sliding_window": 2047}, "sliding window"),
+    ("mistral", {"layer_types": ["sliding_attention"] * 32}, "sliding window"),
     ("phi3", {"rope_scaling": {"type": "longrope"}}, "rope scaling"),
     ("smollm3", {"rope_parameters": {"rope_type": "yarn"}}, "rope scaling"),
     ("olmo2", {"rope_parameters": {"rope_type": "linear"}}, "rope scaling"),
@@ -72,10 +71,13 @@ def test_what_a_family_cannot_do_is_refused_by_name(kind: str, options: dict[str
         check_architecture(config_of(kind, **options))
 
 
-def test_a_window_that_is_not_mentioned_is_mistrals_own() -> None:
-    config = {name: value for name, value in config_of("mistral").items() if name != "sliding_window"}
-    with pytest.raises(UnsupportedModelError, match="sliding window"):
-        check_architecture(config)
+def test_windows() -> None:
+    """One that is not mentioned is Mistral's own; Qwen's is not used."""
+    unsaid = {name: value for name, value in config_of("mistral").items() if name != "sliding_window"}
+    assert window_of(unsaid) == 4096
+    assert window_of(config_of("mistral")) is None
+    assert window_of(config_of("phi3", sliding_window=2047)) == 2047
+    assert window_of(config_of("qwen2", sliding_window=4096)) is None
 
 
 def test_llama3_rope_is_taken() -> None:
