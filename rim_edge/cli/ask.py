@@ -182,7 +182,9 @@ def ask(
     if trace:
         from rim_edge.cli.trace import show_trace
 
-        _refuse_beside_trace(asked, {"--raw": raw, "--blocks": blocks is not None, **words.given}, readout)
+        if asked is None:
+            raise typer.BadParameter("--trace needs one question: rim-edge ask --trace QUESTION")
+        _refuse_beside_trace({"--raw": raw, "--blocks": blocks is not None, **words.given}, readout)
         show_trace(place, asked, engine, precision, as_json=as_json)
         return
     with folder_of(place) as folder:
@@ -242,9 +244,7 @@ def _refuse_beside_rows(question: str | None, choice: list[str] | None, raw: boo
         raise typer.BadParameter(f"--jsonl and {name} exclude each other: rows come from stdin, answers are JSON")
 
 
-def _refuse_beside_trace(asked: Question | None, given: Mapping[str, bool], readout: Readout) -> None:
-    if asked is None:
-        raise typer.BadParameter("--trace needs one question: rim-edge ask --trace QUESTION")
+def _refuse_beside_trace(given: Mapping[str, bool], readout: Readout) -> None:
     both = {**given, f"--readout {readout}": readout is Readout.GENERATE}
     for name in (name for name, is_there in both.items() if is_there):
         raise typer.BadParameter(f"--trace and {name} exclude each other: a trace is read behind every block")

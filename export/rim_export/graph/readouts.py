@@ -46,10 +46,11 @@ class Readouts(nn.Module):
         self.backbone = backbone
         self.readout = readout
         self.lm_head = lm_head
-        self.ids: torch.Tensor  # of what follows the question, and so are the next three
+        self.ids: torch.Tensor  # of what follows the question, token by token, as the next three
         self.offset: torch.Tensor  # position, counted from the question's end
         self.owner: torch.Tensor  # 0: tail and blocks; k + 1: the prefix after k blocks
         self.horizon: torch.Tensor  # the first place, counted likewise, of the trunk that is not seen
+        self.last: torch.Tensor  # (K+1), counted likewise: where each prefix ends
         for name, values in _after_question(contract).items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.int64))
         self.head: torch.Tensor
