@@ -107,7 +107,7 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
     doing(f"loading the model {job.model.name}" if job.model else "making the model")
     trainable = load_trainable(job.recipe, job.model, job.seed)
     encoder = ExampleEncoder(trainable.tokenizer, derive_contract(trainable.tokenizer, trainable.rim))
-    positions = trainable.model.config.max_position_embeddings
+    positions = inputs.base.positions if inputs.base else trainable.model.config.max_position_embeddings
     gathered = Gathered(PuzzleSource(job.seed), ())
     if inputs.files:
         drop = job.leaked_rows is LeakedRows.DROP
