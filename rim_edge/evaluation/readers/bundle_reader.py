@@ -78,8 +78,9 @@ class BundleReader:
             question = self._question(item)
             if way is Way.LETTER:
                 self._engine.check(question)
-            else:
-                self._texts.check(question, way)
+            elif not self._texts.has_room(question, way):
+                tokens = self._manner.tokens_of(way)
+                return f"so long that an answer of {tokens:,} tokens (--max-tokens) does not fit behind it"
         except QuestionTooLongError as error:
             return f"longer than the {error.limit:,} tokens that this bundle takes"
         except QuestionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rim_runtime.engine import Engine
+from rim_runtime.errors import QuestionError
 from rim_runtime.generate.sampling import Sampling
 from rim_runtime.generate.stream import TextStream
 from rim_runtime.generate.text import Ended, Text
@@ -23,10 +24,15 @@ class BundleTexts:
     engine: Engine
     manner: Manner
 
-    def check(self, question: Question, way: Way) -> None:
-        """Raise the QuestionError that writing an answer to this question would raise."""
+    def has_room(self, question: Question, way: Way) -> bool:
+        """Whether an answer to a question fits. Raises the QuestionError of one that cannot be asked at all."""
         blocks = self.engine.manifest.prompt.blocks if way.has_blocks else 0
-        self._stream(question, way, blocks).close()
+        self.engine.generate(question, blocks=blocks, max_tokens=1).close()
+        try:
+            self._stream(question, way, blocks).close()
+        except QuestionError:
+            return False
+        return True
 
     def write(self, question: Question, item: Item, way: Way, blocks: int) -> Given:
         """Return the likeliest text's answer, and those of the texts that are drawn."""

@@ -72,5 +72,7 @@ def test_a_text_is_the_answer_where_the_right_one_is_text():
 def test_behind_the_prefix_the_text_begins_with_the_answer():
     assert behind_prefix(r"\frac{1}{2}} and more", Item("How many?", "0.5", "")).answer == "0.5"
     assert behind_prefix("18 apples}", Item("How many?", "18", "")).answer == "18"
-    assert behind_prefix("xC} D", Item(OPTIONS, "C", "ABCD")).answer == "C", "the first of A to J, as the card reads"
+    assert behind_prefix("xC} D", Item(OPTIONS, "C", "ABCD")).answer == "C", (
+        "the first of A to J, as the card reads"
+    )
     assert behind_prefix("none", Item(OPTIONS, "C", "ABCD")).mark is Mark.NOTHING

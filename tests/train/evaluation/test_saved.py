@@ -15,7 +15,9 @@ from rim_edge.evaluation.way import Draws, Manner, Way
 
 SUBJECT = Subject(Kind.BUNDLE, "mine", "/somewhere", "ab" * 32, "ort-cpu", "int8")
 RUN = Run(SUBJECT, Manner(Way.OPEN, draws=Draws(2)), range(3), None, 0)
-ROWS = [Row(f"line {number}", Item(f"{number} and {number}?\u2028", str(2 * number), "")) for number in range(1, 5)]
+ROWS = [
+    Row(f"line {number}", Item(f"{number} and {number}?\u2028", str(2 * number), "")) for number in range(1, 5)
+]
 
 
 def reading(row):
