@@ -94,15 +94,14 @@ def _settings(checkpoint: Checkpoint, options: ExportOptions) -> tuple[LatentSet
                 "for models that do. Add --latent-steps, or leave it out."
             )
         return None, ()
-    given = {"steps": options.latent_steps, "instruction": options.instruction}
-    given = {name: value for name, value in given.items() if value is not None}
-    if stated is not None or not has_head:
-        return replace(stated or LatentSettings(), **given), ()
-    assumed = {"steps": CARD_STEPS, "instruction": CARD_INSTRUCTION}
-    left = {name: value for name, value in assumed.items() if name not in given}
-    note = ", ".join(f"{name} {value!r}" for name, value in left.items())
-    notes = (f'config.json has no "latent" entry: assumed of QThink\'s cards {note}.',) if left else ()
-    return LatentSettings(**{**left, **given}), notes
+    chosen: dict[str, Any] = {"steps": options.latent_steps, "instruction": options.instruction}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    cards: dict[str, Any] = {"steps": CARD_STEPS, "instruction": CARD_INSTRUCTION}
+    is_qthink = stated is None and has_head
+    assumed = {name: value for name, value in cards.items() if is_qthink and name not in given}
+    listed = ", ".join(f"{name} {value!r}" for name, value in assumed.items())
+    notes = (f'config.json has no "latent" entry: assumed of QThink\'s cards {listed}.',) if assumed else ()
+    return replace(stated or LatentSettings(), **assumed, **given), notes
 
 
 def _head_file(checkpoint: Checkpoint, chosen: LatentSettings, options: ExportOptions) -> Path | None:

@@ -56,7 +56,10 @@ class LatentSettings:
         known = {field.name for field in fields(cls)}
         if not isinstance(entry, Mapping) or not set(entry) <= known:
             raise CheckpointError(f'config.json has "latent": {entry!r}, expected the keys {sorted(known)} only.')
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        return cls(**values)
 
 
 def token_ids(tokenizer: Any, tokens: tuple[str, ...]) -> tuple[int, ...]:
