@@ -55,8 +55,8 @@ def write_optimum_folder(
                     copy.write(part)
         check_locations((work / GRAPH).read_bytes(), work / GRAPH, chosen.data)
         for name, content in _small_files(source, record, geometry).items():
-            text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-            (work / name).write_text(text, encoding="utf-8")
+            lines = None if name == TOKENIZER else 2  # its merges would take a line each
+            (work / name).write_text(json.dumps(content, ensure_ascii=False, indent=lines), encoding="utf-8")
     return chosen
 
 
