@@ -1,4 +1,4 @@
-"""After the last attention, compute only the readout's row: no other row is used.
+"""After the last attention, compute only the readout's row (a trace's rows): no other row is used.
 
     Gather(f(x), row) = f(Gather(x, row))      for every f that treats rows one by one
 
@@ -19,7 +19,7 @@ ROW_WISE = frozenset(
 
 
 def gather_readout_row_early(graph: ir.Graph) -> None:
-    """Move the gather of the readout's row, [batch, sequence, width] to [batch, 1, width], up the graph."""
+    """Move the gather of the readout's row, [batch, sequence, width] to [batch, rows, width], up the graph."""
     gather = _readout_gather(graph)
     hidden, index = gather.inputs
     assert hidden is not None
@@ -68,11 +68,11 @@ def _is_row_wise(node: ir.Node) -> bool:
 
 
 def _gathered(graph: ir.Graph, value: ir.Value, index: ir.Value) -> ir.Value:
-    """Return the row of a value that the readout's gather takes, [batch, 1, width]."""
+    """Return the rows of a value that the readout's gather takes, [batch, rows, width]."""
     expand = index.producer()
     assert expand is not None
     assert value.shape is not None
-    positions, width = expand.inputs[0], value.shape[-1]  # positions: int64 [batch, 1, 1]
+    positions, width = expand.inputs[0], value.shape[-1]  # positions: int64 [batch, rows, 1]
     shape = ir.Tensor(np.array([1, 1, width], np.int64), name=f"{value.name}_row_shape")
     wide = ir.Value(name=shape.name, shape=shape.shape, type=ir.TensorType(shape.dtype), const_value=shape)
     graph.register_initializer(wide)
