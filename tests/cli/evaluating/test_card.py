@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from rim_runtime import Answer, Engine, Question
 
+from rim_edge.evaluation.report.card import read_card
 from rim_edge.puzzles.fresh import fresh_puzzles
+from tests.places import REPOSITORY
 
 Run = Callable[..., Any]
 CARD = """
@@ -139,6 +141,12 @@ def test_a_card_that_cannot_be_is_refused_by_key(run: Run, card: Path, old: str,
     outcome = run("eval", "--card", str(card))
     assert (outcome.code, outcome.out) == (2, "")
     assert words in outcome.err
+
+
+def test_the_card_among_the_examples_can_be_read() -> None:
+    found = read_card(REPOSITORY / "examples" / "card" / "card.toml")
+    assert all(data.file.is_file() for data in found.data)
+    assert {model.ways for model in found.models} == {("RiM",), None}
 
 
 def test_a_run_goes_on_where_it_was_stopped(run: Run, puzzles: Path, asked: list[int]) -> None:

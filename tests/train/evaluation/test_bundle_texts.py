@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
-from rim_runtime import FakeBackend, FakeDecoder
+from rim_runtime import Engine, FakeBackend, FakeDecoder
+from rim_runtime.bundle.latent import Latent
 from rim_runtime.errors import InputError
-from rim_runtime.testing import fake_engine
+from rim_runtime.prompt.encoder import PromptEncoder
+from rim_runtime.testing import byte_tokenizer, fake_engine
 
 from rim_edge.evaluation.extraction import Mark
 from rim_edge.evaluation.items import Item
@@ -86,6 +90,29 @@ def test_what_has_no_room_is_refused_before_anything_is_written() -> None:
     assert reader.refusal(SUM) == (
         "so long that an answer of 1,000,000 tokens (--max-tokens) does not fit behind it"
     )
+
+
+def latent_engine(decoder: FakeDecoder) -> Engine:
+    """An engine whose model takes two latent steps, behind a prompt with an instruction."""
+    plain = fake_engine(decoder=decoder).manifest
+    bare = dataclasses.replace(plain.prompt, block=(), blocks=0, prefix=(), prefix_text="")
+    latent = dataclasses.asdict(Latent(steps=2, prompt=bare, instruction="Solve it.\n\n"))
+    optional = {**plain.optional, "latent": json.loads(json.dumps(latent))}
+    manifest = dataclasses.replace(plain, optional=optional)
+    encoder = PromptEncoder(plain.prompt, byte_tokenizer(), plain.limits.question_tokens)
+    return Engine(manifest, encoder, FakeBackend(), open_decoder=lambda cancel: decoder)
+
+
+def test_latent_steps_are_those_that_the_bundle_says_and_no_other_way_takes_them() -> None:
+    prompts = {}
+    for way in (Way.LATENT, Way.ZERO_SHOT):
+        decoder = FakeDecoder("#### 18")
+        reader = BundleReader(latent_engine(decoder), Path(), Manner(way, max_tokens=12))
+        assert reader.refusal(SUM) is None
+        (found,) = reader.read([SUM], [None], range(1))
+        assert (found.by_blocks[0].answer, found.by_blocks[0].mark) == ("18", Mark.RESULT)
+        (prompts[way],) = decoder.prompts
+    assert len(prompts[Way.LATENT]) == len(prompts[Way.ZERO_SHOT]) + len("Solve it.\n\n")
 
 
 def test_latent_steps_need_a_bundle_that_takes_them() -> None:
