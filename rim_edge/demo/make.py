@@ -108,10 +108,10 @@ def write_questions(target: Path) -> None:
 
 
 def make_bundle(checkpoint: Path, questions: Path, target: Path) -> None:
-    """Export the checkpoint to the int8 bundle that `ask` falls back on, certified on puzzles."""
+    """Export the checkpoint to the int8 bundle that `ask` falls back on, with its trace, certified on puzzles."""
     import rim_export
 
-    rim_export.export(checkpoint, target, rim_export.ExportOptions(certify=questions, name="demo"))
+    rim_export.export(checkpoint, target, rim_export.ExportOptions(certify=questions, name="demo", trace=True))
 
 
 def main() -> None:
