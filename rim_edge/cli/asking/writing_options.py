@@ -49,10 +49,6 @@ class WritingOptions:
                 f"--samples is {self.samples}, and without a temperature all of them are the same text. Give one, "
                 "as in --temperature 0.8, or leave --samples out."
             )
-        if self.samples is not None and self.latent_steps is not None:
-            raise InputError(
-                "--samples and --latent-steps exclude each other: samples take the model's own number."
-            )
         if self.temperature is None and self.top_p is not None:
             raise InputError(
                 "--top-p draws nothing without a temperature. Give one, as in --temperature 0.8, or leave it out."
