@@ -27,6 +27,8 @@ _FORMS = {
     Way.LATENT: TextForm.MODEL,
 }
 """What the text of each way follows; of a letter, the text whose first token is looked at."""
+_WARM_UP = 64
+"""Tokens of the question that is asked for nothing, so that the first one's time is like the others'."""
 _TOGETHER = 64
 """Letters that are asked for at once."""
 
@@ -40,6 +42,8 @@ class BundleReader:
         manifest = engine.manifest
         self._writes = Ability.TEXT in abilities(manifest)
         self._refuse_way()
+        if self._manner.one_by_one:
+            engine.warm_up(min(_WARM_UP, manifest.limits.question_tokens))
         self._texts = BundleTexts(engine, self._manner)
         way = self._manner.way
         self.blocks = manifest.prompt.blocks if way is None or way.has_blocks else 0

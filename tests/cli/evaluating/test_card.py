@@ -143,6 +143,15 @@ def test_a_card_that_cannot_be_is_refused_by_key(run: Run, card: Path, old: str,
     assert words in outcome.err
 
 
+@pytest.mark.parametrize(
+    "option", [("--as", "letter"), ("-b", "demo"), ("--engine", "ort-cpu"), ("--one-by-one",), ("--seed", "1")]
+)
+def test_what_a_card_says_itself_is_no_option_beside_it(run: Run, card: Path, option: tuple[str, ...]) -> None:
+    outcome = run("eval", "--card", str(card), *option)
+    assert outcome.code == 2
+    assert "exclude each other: the card's file says all of it" in outcome.err
+
+
 def test_the_card_among_the_examples_can_be_read() -> None:
     found = read_card(REPOSITORY / "examples" / "card" / "card.toml")
     assert all(data.file.is_file() for data in found.data)
