@@ -49,7 +49,14 @@ ASKED = {
 
 def test_every_verb_has_a_schema_that_the_page_names() -> None:
     names = [words.replace(" ", "-") for words, _, _ in verbs()]
-    assert {path.stem for path in SCHEMAS.iterdir()} == {*names, "ask-jsonl", "ask-text", "ask-readout", "eval-card", "error"}
+    assert {path.stem for path in SCHEMAS.iterdir()} == {
+        *names,
+        "ask-jsonl",
+        "ask-text",
+        "ask-readout",
+        "eval-card",
+        "error",
+    }
     assert all(f"(schemas/{path.name})" in PAGE for path in SCHEMAS.iterdir())
     assert {words for words, _, _ in verbs()} == {*ASKED, *ELSEWHERE}
 
