@@ -115,5 +115,6 @@ def _tokenizer_config(manifest: Manifest, record: TransformersRecord) -> Mapping
         "model_max_length": manifest.limits.model_positions,
         "padding_side": "left",  # a decoder's rows end together
         "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],  # generate refuses the class's token_type_ids
         "chat_template": record.chat_template,
     }

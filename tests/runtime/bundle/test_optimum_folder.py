@@ -62,6 +62,7 @@ def greedy(folder: Path, prompt: list[int]) -> list[int]:
 def test_others_read_the_folder_and_write_our_tokens(text_bundle: TextBundle, written: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(written)
     assert tokenizer.padding_side == "left"
+    assert set(tokenizer(QUESTION)) == {"input_ids", "attention_mask"}, "what generate takes"
     prompt = load_encoder(Bundle.load(text_bundle.path)).compose(QUESTION).ids
     with Engine.load(text_bundle.path, engine="ort-cpu") as engine:
         ours = engine.generate(QUESTION, max_tokens=TOKENS).result()

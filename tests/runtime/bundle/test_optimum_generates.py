@@ -38,6 +38,10 @@ def generate(prompts):
     found = model.generate(**given, max_new_tokens=tokens, do_sample=False)
     return found[:, given["input_ids"].shape[1]:].tolist()
 
+chat = tokenizer.apply_chat_template(
+    [{"role": "user", "content": "Why?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+)
+assert model.generate(**chat, max_new_tokens=2, do_sample=False).shape[1] > chat["input_ids"].shape[1]
 print(json.dumps({"alone": [generate([one])[0] for one in prompts], "together": generate(prompts)}))
 """
 
