@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from rim_export.errors import CheckpointError, UnsupportedModelError
 from rim_export.graph.attention import CAUSAL, register_causal_attention
+from rim_export.graph.unwritten import WithoutMemory
 
 BACKBONE = "backbone"
 """What our graphs call the model without its head; the checkpoint calls it `model`, `transformer`, …"""
@@ -26,7 +27,7 @@ def short_name(weight: str) -> str:
 
 
 def skeleton(config: Any, attention: str = CAUSAL) -> Any:
-    """Return the transformers causal LM of this config in fp32, its weights in memory that is never written.
+    """Return the transformers causal LM of this config in fp32; its large weights take no memory.
 
     With our attention it has no sliding window: prompts are no longer than that (`Checkpoint.positions`).
     Raises CheckpointError if transformers cannot build it.
@@ -36,7 +37,7 @@ def skeleton(config: Any, attention: str = CAUSAL) -> Any:
     if attention != OWN_ATTENTION and getattr(config, "sliding_window", None) is not None:
         config.sliding_window = None
     try:
-        with no_init_weights():
+        with no_init_weights(), WithoutMemory():
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     except Exception as error:  # noqa: BLE001 (a config's values reach torch, which raises what it likes)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
