@@ -14,7 +14,7 @@ from rim_export.errors import CheckpointError
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.export.latent_models import qthink_head, save_as_codi, save_pickled
+from tests.export.latent.latent_models import qthink_head, save_as_codi, save_pickled
 
 WIDTH = 12
 
