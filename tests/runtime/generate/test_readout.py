@@ -47,7 +47,7 @@ def test_the_first_letter_of_eight_tokens_is_the_answer(
 
 def test_it_is_the_published_example_answer_for_answer(text_bundle: TextBundle) -> None:
     """The example: a chat of one question, blocks, prefix, `generate` of 8 tokens, the first of [A-J]."""
-    texts = [row.text for file in (CERTIFICATE_SET, CALIBRATION_SET) for row in read_questions(file).asked[:90]]
+    texts = [row.text for file in (CERTIFICATE_SET, CALIBRATION_SET) for row in read_questions(file).asked[:50]]
     with Engine.load(text_bundle.path) as engine:
         contract, ends = engine.manifest.prompt, engine.manifest.optional["decoding"]["stop_ids"]
         read: Counter[str | None] = Counter()
@@ -65,7 +65,7 @@ def test_it_is_the_published_example_answer_for_answer(text_bundle: TextBundle) 
             answer = engine.generate_letter(text, blocks=blocks)
             assert answer.letter == (found and found[0]), text
             read[answer.letter] += 1
-    print(read)
+    assert len(read) > 3, "they are told apart"
 
 
 def test_what_cannot_be_read_is_refused() -> None:
