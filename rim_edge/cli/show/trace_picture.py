@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rim_runtime.tracing.trace import Trace
 
 _CELL_WIDTH, _WIDEST_CELL, _CELL_HEIGHT, _GAP, _MARGIN = 64, 96, 34, 4, 24
-_LINE_HEIGHT, _TITLE_LINES, _HEAD_HEIGHT, _FOOT_HEIGHT = 20, 4, 90, 44
+_LINE_HEIGHT, _TITLE_LINES, _HEAD_HEIGHT, _FOOT_HEIGHT = 20, 8, 90, 44
 _LETTER, _TITLE_LETTER = 7.6, 9.6
 """Pixels that are left for a letter: the widest of the usual fonts take so many, on average."""
 _LONGEST_LABEL, _LEAST_WIDTH = 34, 600
