@@ -162,7 +162,7 @@ def _measure_for_gpus(asked: _Calibration) -> _Arithmetic:
     options = asked.options
     largest: dict[str, float] = {}
     ranges: dict[str, float | None] = {}
-    for seen in asked.layers(asked.rotation if options.precision is Precision.FP8 else None):
+    for seen in asked.layers(asked.rotation if options.precision in ROTATED else None):
         largest |= seen.largest
         if options.by_tensor:
             ranges |= asked.scales(seen)

@@ -28,7 +28,8 @@ class ObservedLayer:
     reaches: Mapping[str, Reach]
     """Inputs of its linear modules, by their weights' names."""
     results: Mapping[str, float]
-    """Largest absolute output of its linear modules and of the norms of queries and keys."""
+    """Largest absolute output of its linear modules and of the norms of queries and keys, and of what a graph
+    turns before a product."""
 
     @property
     def largest(self) -> Mapping[str, float]:
@@ -45,30 +46,37 @@ def observe(
 ) -> Iterator[ObservedLayer]:
     """Run the questions through the checkpoint and yield each layer with its activations.
 
-    With a rotation, the inputs of products are counted as the rotated model has them. One layer is in memory at a
-    time. Raises CalibrationError if an activation is not finite.
+    With a rotation, inputs and outputs of products are counted as the rotated model has them. One layer is in
+    memory at a time. Raises CalibrationError if an activation is not finite.
     """
     model = StreamedModel(weights)
     hidden = model.embed(questions.prompts)
     for layer in model.layers():
         reaches = {name: Reach() for name in layer.linears}
         results = dict.fromkeys(layer.sources, 0.0)
-        after = layer.advance(hidden, _count(reaches, rotation), _keep_largest(results))
+        after = layer.advance(hidden, _count(reaches, results, rotation), _keep_largest(results, rotation))
         _check_finite(layer, after, reaches, questions)
         yield ObservedLayer(layer, hidden, after, reaches, results)
         hidden = after
         report((layer.number + 1) / model.depth)
 
 
-def _count(reaches: Mapping[str, Reach], rotation: Rotation | None) -> Watch:
+def _count(reaches: Mapping[str, Reach], results: dict[str, float], rotation: Rotation | None) -> Watch:
     if rotation is None:
         return lambda name, inputs: reaches[name].add(inputs)
-    return lambda name, inputs: reaches[name].add(rotation.turn_input(name, inputs))
+
+    def count(name: str, inputs: torch.Tensor) -> None:
+        reaches[name].add(rotation.turn_input(name, inputs))
+        if rotation.online(name) is not None:  # the graph has it before its turn too
+            results[name] = max(results[name], float(inputs.abs().max()))
+
+    return count
 
 
-def _keep_largest(results: dict[str, float]) -> Watch:
+def _keep_largest(results: dict[str, float], rotation: Rotation | None) -> Watch:
     def keep(name: str, outputs: torch.Tensor) -> None:
-        results[name] = max(results[name], float(outputs.abs().max()))
+        found = outputs if rotation is None else rotation.turn_output(name, outputs)
+        results[name] = max(results[name], float(found.abs().max()))
 
     return keep
 

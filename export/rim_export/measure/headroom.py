@@ -1,7 +1,8 @@
 """Whether a checkpoint's activations stay well within fp16's range.
 
 In a 16-bit graph, the residual stream, norms and readout are fp32 (recipes/narrow_compute.py). The inputs and
-outputs of products and the inputs of attention are fp16; calibration questions show their largest values.
+outputs of products and the inputs of attention are fp16; calibration questions show their largest values. Where
+weights are rotated, they are those of the rotated model: what the stream gets in one channel is spread over all.
 What follows the last layer is not measured: the final norm, and the products of a full output projection. Where
 those are too large, logits are not finite, and the certificate refuses the variant.
 """

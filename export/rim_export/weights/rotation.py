@@ -100,6 +100,10 @@ class Rotation:
             activations = torch.where(gain == 0, torch.zeros(()), activations / gain)
         return self.orthogonal(turn.inputs, activations.shape[-1]).turn(activations)
 
+    def turn_output(self, name: str, products: torch.Tensor) -> torch.Tensor:
+        """Return the rotated model's products, fp32 [..., out], from the checkpoint's."""
+        return self.orthogonal(self.turns.get(name, Turn()).outputs, products.shape[-1]).turn(products)
+
     def turn_back(self, name: str, products: torch.Tensor) -> torch.Tensor:
         """Return the checkpoint's products, fp32 [..., out], from the rotated model's."""
         outputs = self.turns.get(name, Turn()).outputs
