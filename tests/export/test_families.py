@@ -34,13 +34,13 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     yield FAMILIES[request.param].build(tmp_path_factory.mktemp("family") / request.param.replace(" ", "-"))
 
 
-def options(precision: Precision, few: Path) -> rim_export.ExportOptions:
-    return rim_export.ExportOptions(precision=precision, max_flips=ANY_FLIPS, certify=few)
+def options(precision: Precision, few: Path, *, trace: bool = False) -> rim_export.ExportOptions:
+    return rim_export.ExportOptions(precision=precision, max_flips=ANY_FLIPS, certify=few, trace=trace)
 
 
 @pytest.mark.slow
 def test_fp32_equals_transformers(family: TinyCheckpoint, few: Path, tmp_path: Path, questions: list[str]) -> None:
-    report = rim_export.export(family.path, tmp_path / "bundle", options(Precision.FP32, few))
+    report = rim_export.export(family.path, tmp_path / "bundle", options(Precision.FP32, few, trace=True))
     (certified,) = report.certificate.variants
     assert certified.max_logit_error is not None
     assert certified.max_logit_error < 1e-3, "the reference is transformers' own forward too"
@@ -51,6 +51,10 @@ def test_fp32_equals_transformers(family: TinyCheckpoint, few: Path, tmp_path: P
             assert expected.std() > 0.5, "flat logits would prove nothing"
             found = logits_of(engine.ask_many([Question(text) for text in asked], blocks=blocks))
             np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
+        traced = engine.trace(asked[0])
+        each = [engine.ask(asked[0], blocks=blocks) for blocks in range(9)]
+    assert traced.letters == tuple(answer.letter for answer in each)
+    np.testing.assert_allclose(logits_of(list(traced.answers)), logits_of(each), atol=1e-4, rtol=0)
 
 
 PAIRS = (
