@@ -25,6 +25,7 @@ from torch import nn
 
 from rim_export.graph.projection import Projection, use_projections
 from rim_export.graph.readout_row import gather_readout_row_early
+from rim_export.graph.simplify import simplify
 from rim_export.graph.single_pass import INPUTS, SinglePass
 from rim_export.graph.skeleton import BACKBONE, anatomy_of, skeleton
 
@@ -100,9 +101,11 @@ def trace(module: nn.Module, example: Example) -> ir.Model:
             output_names=list(example.outputs),
             dynamic_shapes=example.dimensions,
             verbose=False,
+            optimize=False,  # `simplify` takes half the time
         )
     assert program is not None
     model: ir.Model = program.model
+    simplify(model)
     return model
 
 
