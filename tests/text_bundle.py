@@ -36,7 +36,8 @@ def _exported(parent: Path) -> TextBundle:
         precision=Precision.FP32, max_flips=1.0, certify=few, answers=AnswerForm.TEXT
     )
     with shared_conversions():
-        return TextBundle(rim_export.export(tiny.path, parent / "writer", options).bundle, tiny.model, tiny.tokenizer)
+        bundle = rim_export.export(tiny.path, parent / "writer", options).bundle
+    return TextBundle(bundle, tiny.model, tiny.tokenizer)
 
 
 @pytest.fixture(scope="session")

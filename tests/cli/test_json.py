@@ -33,6 +33,7 @@ ELSEWHERE = {
 ASKED = {
     "ask": ["ask", "Which?", "-c", "this", "-c", "that"],
     "prompt": ["prompt", "Which?"],
+    "trace": ["trace", "Which?", "-c", "this", "-c", "that"],
     "demo": ["demo", "--count", "3"],
     "eval": ["eval", "ROWS"],
     "bundle list": ["bundle", "list"],
