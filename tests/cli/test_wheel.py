@@ -26,11 +26,18 @@ NOT_RUN = {
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
+    r"rim-edge eval gsm8k": "needs a bundle that writes text: tests/cli/evaluating",
     r"rim-edge bundle optimum": "needs a decoder: tests/cli/test_bundle_files.py",
     r"rim-edge bundle remove mine$": "asks on a terminal: tests/cli/test_bundle_files.py",
     r"python -m experiments": "needs a checkout",
 }
 """Commands of these forms are not run, and why."""
+CARD = """
+data = [{name = "puzzles", file = "test.jsonl"}]
+ways = [{name = "RiM", way = "letter"}]
+models = [{name = "demo", bundle = "demo", engine = "ort-cpu"}]
+"""
+"""What `rim-edge eval --card card.toml` reads."""
 DRIVER = """
 import doctest, json, os, shlex, subprocess, sys
 import rim_edge, rim_export, rim_runtime
@@ -98,6 +105,7 @@ def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (empty / "test.jsonl").write_text(text)
     (empty / "test.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    (empty / "card.toml").write_text(CARD)
     home = tmp_path / "home"
     first = [
         f"rim-edge bundle copy demo {target}"

@@ -26,4 +26,5 @@ def test_every_product_of_the_demo_runs_in_integers(tmp_path: Path) -> None:
     # A layer has five: q, k and v side by side; the attention's output; gate; up; down.
     assert kinds["MatMulIntegerToFloat"] == 5 * LAYERS
     assert kinds["DequantizeLinear"] == 0
-    assert kinds["MatMul"] + kinds["Gemm"] == 1  # the letters' readout, in fp32
+    # In fp32: the turn of what goes into each layer's down_proj, and the letters' readout.
+    assert kinds["MatMul"] + kinds["Gemm"] == LAYERS + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from rim_runtime import (
     CancelledError,
     Engine,
     EngineFailedError,
-    EngineName,
     EngineUnavailableError,
     Sampling,
     SelfTestError,
@@ -30,7 +28,6 @@ from rim_runtime.bundle.roles import Cache, Role, graph_of
 from rim_runtime.engines.backend import MANY
 from rim_runtime.engines.decoders.mapped import MappedDecoder
 from rim_runtime.engines.decoders.ort_cpu import OrtCpuDecoder
-from rim_runtime.loading.load import load_parts
 
 from tests.text_bundle import TextBundle
 from tests.text_bundle import text_bundle as text_bundle
@@ -224,12 +221,9 @@ def test_a_decoder_that_computes_something_else_here_is_refused(
 
 
 def test_an_engine_that_was_named_and_writes_no_text_is_refused(text_bundle: TextBundle) -> None:
-    loaded = load_parts(text_bundle.path, "ort-cpu", None, MANY, None)
-    opening: Callable[..., Any] = loaded.open_decoder  # type: ignore[assignment]
-    place = dataclasses.replace(opening.__self__, engine=EngineName.OPENVINO)  # type: ignore[attr-defined]
-    with pytest.raises(EngineUnavailableError, match="openvino was asked for, and writes no text"):
-        place.open(None)
-    loaded.backend.close()
+    refused = pytest.raises(EngineUnavailableError, match="openvino was asked for, and writes no text")
+    with Engine.load(text_bundle.path, engine="openvino") as engine, refused:
+        engine.generate(QUESTIONS[0])
 
 
 def test_more_samples_than_memory_are_refused(text_bundle: TextBundle) -> None:
