@@ -28,7 +28,7 @@ from real_parts.measuring import measure_letters, measure_text, measure_time
 from real_parts.ours import FP32, INT8, our_candidates
 from real_parts.peers import peer_candidates
 from real_parts.report import result_of, table
-from real_parts.setting import CHECKPOINT, TEXT, TREE, Setting, our_worker_environment
+from real_parts.setting import CHECKPOINT, SOLUTIONS, TEXT, TREE, Setting, our_worker_environment
 
 STEPS = ("make", "text", "letters", "time", "report")
 QUICK = {"tokens": 120, "questions": 8, "certified": 12, "rounds": 2}
@@ -39,7 +39,12 @@ def main() -> None:
     options = _options()
     sizes = {name: getattr(options, name) for name in QUICK}
     setting = Setting(
-        options.model.absolute(), options.text, options.work.absolute(), options.comparators.absolute(), **sizes
+        options.model.absolute(),
+        options.text,
+        options.solutions,
+        options.work.absolute(),
+        options.comparators.absolute(),
+        **sizes,
     )
     if not (setting.model / "config.json").is_file():
         raise SystemExit(f"{setting.model} holds no model: python examples/smollm2/make.py --checkpoint-only")
@@ -59,6 +64,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=CHECKPOINT, help="checkpoint in fp32 [build/smollm2]")
     parser.add_argument("--text", type=Path, default=TEXT, help="rows with question and answer [GSM8K's test set]")
+    parser.add_argument(
+        "--solutions", type=Path, default=SOLUTIONS, help="rows that int4 is fitted to [GSM8K's training set]"
+    )
     parser.add_argument(
         "--work", type=Path, default=TREE / "build" / "real", help="everything that is made goes here"
     )

@@ -13,6 +13,7 @@ WORKERS = BENCH / "workers"
 CHECKPOINT = TREE / "build" / "smollm2" / "checkpoint"
 """Made by examples/smollm2/make.py --checkpoint-only."""
 TEXT = TREE.parent / "shared" / "data" / "gsm8k" / "test.jsonl.gz"
+SOLUTIONS = TEXT.with_name("train.jsonl.gz")
 SEED = 0
 """Of the rows of the RiM tokens, which this model lacks."""
 
@@ -25,6 +26,8 @@ class Setting:
     """The checkpoint, fp32."""
     text: Path
     """Rows of GSM8K, whose questions and solutions are the text."""
+    solutions: Path
+    """Other rows of GSM8K, gzipped, which one row is calibrated on."""
     work: Path
     """Folder of everything that is made."""
     comparators: Path

@@ -189,7 +189,8 @@ def _read_questions(
         return questions, None
     path = options.calibration or CALIBRATION_SET
     try:
-        return questions, read_calibration(path, encoder, questions.parts.everything)
+        text = options.answers is AnswerForm.TEXT
+        return questions, read_calibration(path, encoder, questions.parts.everything, text=text)
     except CalibrationError as error:
         if options.calibration or options.must_calibrate:
             raise

@@ -21,6 +21,8 @@ LEAST_CERTIFIED = 12
 """Fewer leave too few candidates for golden questions."""
 LEAST_CALIBRATED = 8
 """Fewer are too few to measure activations on."""
+MOST_ANSWER_TOKENS = 512
+"""An answer's first tokens, which are measured: its layers' states are all in memory at once."""
 LEAST_GOLDEN = 4
 """Fewer candidates of a file of their own cannot give a bundle's golden questions."""
 
@@ -63,11 +65,13 @@ class CalibrationSet:
     texts: tuple[str, ...]
     """The questions, with their options rendered into them."""
     prompts: tuple[tuple[int, ...], ...]
-    """Their whole prompts, with all blocks."""
+    """Their whole prompts, with all blocks; behind those of text answers, the answer."""
     notes: tuple[str, ...]
     """What was left out, for the user to know."""
     sha256: str = ""
     """SHA-256 of their file."""
+    answers: int = 0
+    """How many prompts go on with the row's answer in words."""
 
 
 def check_question_files(certify: Path | None, golden: Path | None, calibration: Path | None) -> None:
@@ -127,27 +131,41 @@ def _read_golden(
     return fitting, (*read.notes, *((why,) if lost else ()))
 
 
-def read_calibration(path: Path, encoder: PromptEncoder, certified: Iterable[LabelledQuestion]) -> CalibrationSet:
+def read_calibration(
+    path: Path, encoder: PromptEncoder, certified: Iterable[LabelledQuestion], *, text: bool = False
+) -> CalibrationSet:
     """Read calibration questions; those of the certificate and those over the limit are left out, with a note.
 
+    With `text`, for a bundle that writes, an answer in words is measured behind its question, as it is written.
     Raises RowError (the file or a row is bad) and CalibrationError (too few are left).
     """
     read = read_questions(path)
     others = apart(read.asked, certified)
     different = once(others)
-    texts = tuple(row.text for row in different if fits(row.text, encoder))
+    fitting = tuple(row for row in different if fits(row.text, encoder))
     shared, repeated = len(read.asked) - len(others), len(others) - len(different)
-    long = len(different) - len(texts)
+    long = len(different) - len(fitting)
     why = f"{shared} are the certificate's, {long} are over the limit of {encoder.question_limit} tokens"
-    _require_calibrated(path, len(read.asked), len(texts), why)
+    _require_calibrated(path, len(read.asked), len(fitting), why)
     left_out = (
         (shared, "are in the certificate too"),
         (repeated, "come again"),
         (long, "are over the limit"),
     )
     notes = tuple(f"{count} calibration questions {why} and were left out." for count, why in left_out if count)
-    prompts = tuple(encoder.compose(text).ids for text in texts)
-    return CalibrationSet(path.name, texts, prompts, (*read.notes, *notes), sha256_file(path))
+    answers = sum(row.words is not None for row in fitting) if text else 0
+    if answers:
+        notes = (*notes, f"{answers} of {len(fitting)} calibration questions are measured with their answers.")
+    texts = tuple(row.text for row in fitting)
+    prompts = tuple(_measured(row, encoder, text) for row in fitting)
+    return CalibrationSet(path.name, texts, prompts, (*read.notes, *notes), sha256_file(path), answers)
+
+
+def _measured(row: LabelledQuestion, encoder: PromptEncoder, text: bool) -> tuple[int, ...]:
+    if not text or row.words is None:
+        return encoder.compose(row.text).ids
+    answer = encoder.encode_answer(row.words)[:MOST_ANSWER_TOKENS]
+    return (*encoder.compose_text(row.text, encoder.contract.blocks), *answer)
 
 
 def _require_certified(path: Path, rows: int, left: int, limit: str) -> None:

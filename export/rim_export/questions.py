@@ -26,6 +26,8 @@ class LabelledQuestion:
     """The question with its options rendered into it."""
     answer: str | None
     """The right letter; None if the row has none, or a text."""
+    words: str | None = None
+    """The right answer where it is a text."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +69,7 @@ def fits(text: str, encoder: PromptEncoder) -> bool:
 def _labelled(row: Row, answer: str | None) -> LabelledQuestion:
     """Return a row's question. Raises QuestionError where it is not clear which letters it offers."""
     offered = row.question.offered()
-    letter = answer if answer in (offered or list(LETTERS)) else None
-    return LabelledQuestion(row.question.rendered(), letter)
+    is_letter = answer in (offered or list(LETTERS))
+    return LabelledQuestion(
+        row.question.rendered(), answer if is_letter else None, None if is_letter else answer or None
+    )

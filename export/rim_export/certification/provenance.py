@@ -45,6 +45,7 @@ def describe_recipe(
             "name": measured_on.name,
             "sha256": measured_on.sha256,
             "questions": len(measured_on.texts),
+            "answers": measured_on.answers,
         }
     return told
 

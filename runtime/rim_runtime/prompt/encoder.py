@@ -97,6 +97,11 @@ class PromptEncoder:
         """Return the ids of the whole prompt of a text answer (`PromptContract.text_suffix`)."""
         return (*self.contract.head, *self.encode(question), *self.contract.text_suffix(blocks, form))
 
+    def encode_answer(self, text: str) -> tuple[int, ...]:
+        """Return the ids of a text that stands behind a prompt, however long it is."""
+        with tokenizer_errors("The bundle's tokenizer fails on this answer"):
+            return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
     def reader(self) -> TokenReader:
         """Return what turns tokens of a new text into characters, as they come."""
         return TokenReader(self._tokenizer)

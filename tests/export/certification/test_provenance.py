@@ -19,7 +19,7 @@ from rim_export.weights.rotation import Basis, Rotation, Turn
 from rim_runtime.bundle.manifest import Compute, Dialect, Precision
 
 MEASURED = CalibrationSet("own.jsonl", ("a", "b"), ((1,), (2,)), (), "ab" * 32)
-ON = {"calibration": {"name": "own.jsonl", "sha256": "ab" * 32, "questions": 2}}
+ON = {"calibration": {"name": "own.jsonl", "sha256": "ab" * 32, "questions": 2, "answers": 0}}
 GPTQ = {"rounding": "gptq", "rounding_tokens": 2048}
 
 

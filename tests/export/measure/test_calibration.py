@@ -13,7 +13,7 @@ import rim_export
 import torch
 from rim_export.errors import CalibrationError
 from rim_export.measure.calibration import observe
-from rim_export.question_sets import CalibrationSet, check_question_files, read_calibration
+from rim_export.question_sets import MOST_ANSWER_TOKENS, CalibrationSet, check_question_files, read_calibration
 from rim_export.questions import (
     CALIBRATION_SET,
     CERTIFICATE_SET,
@@ -65,6 +65,21 @@ def test_shared_and_long_questions_are_left_out_with_a_note(encoder: PromptEncod
         "1 calibration questions are over the limit and were left out.",
     )
     assert found.prompts[0] == encoder.compose(found.texts[0]).ids
+
+
+def test_answers_in_words_are_measured_where_text_is_written(encoder: PromptEncoder, tmp_path: Path) -> None:
+    rows = [{"question": f"How much is {n} and 1?", "answer": f"It is {n + 1}.\n#### {n + 1}"} for n in range(8)]
+    file = write(tmp_path / "rows.jsonl", [*rows, *ROWS])
+    letters, text = (read_calibration(file, encoder, [], text=text) for text in (False, True))
+    assert (letters.answers, text.answers) == (0, 8)
+    assert letters.prompts[0] == encoder.compose(rows[0]["question"]).ids
+    asked = encoder.compose_text(rows[0]["question"], encoder.contract.blocks)
+    assert text.prompts[0] == (*asked, *encoder.encode_answer(rows[0]["answer"]))
+    assert letters.prompts[8:] == text.prompts[8:]  # their answers are letters
+    assert text.notes == ("8 of 28 calibration questions are measured with their answers.",)
+    long = [{**row, "answer": 2_000 * "very "} for row in rows]
+    read = read_calibration(write(tmp_path / "long.jsonl", long), encoder, [], text=True)
+    assert {len(prompt) for prompt in read.prompts} == {len(asked) + MOST_ANSWER_TOKENS}
 
 
 BAD: dict[str, tuple[list[Any], type[RimError], str]] = {
