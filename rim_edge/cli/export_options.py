@@ -225,7 +225,8 @@ CalibrationOption = Annotated[
     typer.Option(
         "--calibration",
         metavar="FILE",
-        help="Your own questions to measure activations on; none of those to compare on.",
+        help="Your own questions to measure activations on, with --answers text their answers in words too; none "
+        "of those to compare on.",
         rich_help_panel=QUANTIZATION,
     ),
 ]
