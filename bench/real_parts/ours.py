@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import json
 import sys
 import time
 from dataclasses import replace
@@ -16,6 +16,7 @@ from harness.made import CannotMakeError, hash_files, make_once
 from harness.place import BENCH
 from real_parts.candidate import Candidate
 from real_parts.every_row import write_every_row
+from real_parts.questions import rows_of
 from real_parts.setting import Setting, our_worker_environment
 from rim_export.questions import CERTIFICATE_SET
 from rim_export.settings import AnswerForm
@@ -73,8 +74,8 @@ def _solutions(setting: Setting) -> Path:
     if not setting.solutions.is_file():
         raise CannotMakeError(f"{setting.solutions} is missing. Name rows to calibrate on: --solutions FILE")
     target = setting.work / "solutions.jsonl"
-    with gzip.open(setting.solutions, "rt", encoding="utf-8") as lines:
-        target.write_text("".join(islice(lines, CALIBRATED_ON)), encoding="utf-8")
+    rows = islice(rows_of(setting.solutions), CALIBRATED_ON)
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return target
 
 

@@ -23,7 +23,7 @@ def texts(setting: Setting) -> list[list[int]]:
     """Return whole questions with their solutions as token ids, as many as make `setting.tokens`."""
     tokenizer = Tokenizer.from_file(str(setting.rim_checkpoint / "tokenizer.json"))
     found: list[list[int]] = []
-    for row in _rows(setting.text):
+    for row in rows_of(setting.text):
         if sum(map(len, found)) >= setting.tokens:
             return found
         text = "\n".join(row[key] for key in ("question", "answer"))
@@ -31,7 +31,8 @@ def texts(setting: Setting) -> list[list[int]]:
     return found
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
+def rows_of(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file, gzipped or not."""
     with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)

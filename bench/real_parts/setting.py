@@ -27,7 +27,7 @@ class Setting:
     text: Path
     """Rows of GSM8K, whose questions and solutions are the text."""
     solutions: Path
-    """Other rows of GSM8K, gzipped, which one row is calibrated on."""
+    """Other rows of GSM8K, which one row of the result is calibrated on."""
     work: Path
     """Folder of everything that is made."""
     comparators: Path

@@ -136,7 +136,7 @@ def read_calibration(
 ) -> CalibrationSet:
     """Read calibration questions; those of the certificate and those over the limit are left out, with a note.
 
-    With `text`, for a bundle that writes, an answer in words is measured behind its question, as it is written.
+    With `text`, for a bundle that writes, an answer in words is measured behind the prompt of a text answer.
     Raises RowError (the file or a row is bad) and CalibrationError (too few are left).
     """
     read = read_questions(path)
