@@ -34,6 +34,8 @@ STEPS = ("make", "measure", "report")
 REAL, GEOMETRY = "SmolLM2-135M", "Qwen3-1.7B geometry"
 MODELS = {"smollm2": REAL, "geometry": GEOMETRY}
 LAYERS = 28
+FEW = 16
+"""Questions of the large geometry's certificates: each takes seconds."""
 QUICK = {"tokens": 4, "samples": 2, "rounds": 1}
 
 
@@ -97,7 +99,7 @@ def _setting(options: argparse.Namespace) -> Setting:
             if options.tokenizer is None:
                 raise SystemExit(f"{geometry} is no checkpoint: make it with --tokenizer DIR, or name one")
             make_checkpoint(geometry, options.tokenizer.absolute(), LAYERS)
-        models.append(Model(GEOMETRY, geometry))
+        models.append(Model(GEOMETRY, geometry, FEW))
     for model in models:
         if (family := _family(model.checkpoint)) not in GGUF_MAKERS:
             raise SystemExit(f"{model.checkpoint} is a {family}, expected one of {', '.join(GGUF_MAKERS)}")

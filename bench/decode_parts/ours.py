@@ -28,8 +28,6 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 """Rows, and what `rim-edge export` is told for each."""
 FOR_SPEED = ("--answers", "text", "--blocks", "0", "--max-flips", "1.0")
 """No memory blocks, so that everybody reads the same prompt; random weights' letters are near-ties."""
-CERTIFIED = 16
-"""Questions of each certificate, which is not the measurement."""
 
 
 def our_writer(setting: Setting, model: Model, name: str) -> Writer:
@@ -52,9 +50,9 @@ def _make(setting: Setting, model: Model, name: str, folder: Path) -> dict[str, 
         options += ["--rounding", "nearest"]  # the same bytes at the same speed, sooner
 
     def make(target: Path) -> dict[str, Any]:
-        few = setting.work / "certified.jsonl"
+        few = setting.work / f"certified-{model.certified}.jsonl"
         rows = CERTIFICATE_SET.read_text(encoding="utf-8").splitlines(keepends=True)
-        few.write_text("".join(rows[:CERTIFIED]), encoding="utf-8")
+        few.write_text("".join(rows[: model.certified]), encoding="utf-8")
         command = [sys.executable, "-m", "rim_edge", "export", "--model", str(model.checkpoint), "-o", str(target)]
         command += [*options, "--certify", str(few), "--json"]
         log = setting.place.log(f"{model.name} {name}")

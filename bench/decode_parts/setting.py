@@ -16,6 +16,8 @@ class Model:
     """As the result names it."""
     checkpoint: Path
     """Its checkpoint; the geometry's is made here."""
+    certified: int = 256
+    """Questions of its certificates, which are not the measurement: a coarse precision keeps few clear ones."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import rim_edge
 from rim_edge.data.files import read_file
 from rim_edge.data.sources import ExampleSource
 from rim_edge.methods.rim.encode import ExampleEncoder
-from rim_edge.methods.rim.packing import packed_length
+from rim_edge.methods.rim.method import Rim
 from rim_edge.model.trainable import load_trainable
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import BadRows, DataFile
@@ -72,10 +72,10 @@ class Turns(Listener):
         print(json.dumps(line), file=self.answers, flush=True)
 
     def _trained_on(self) -> dict[str, int]:
-        stage, block = self.run.curriculum.stages[0], len(self.run.encoder.contract.block)
+        stage, method = self.run.curriculum.stages[0], self.run.method
         examples = self.again.draw(self.steps * self.run.curriculum.batch_size, stage.objective)
-        samples = [self.run.encoder.sample(example, stage) for example in examples]
-        return {"tokens": sum(packed_length(sample, block) for sample in samples), "examples": len(samples)}
+        samples = [method.sample(example, stage) for example in examples]
+        return {"tokens": sum(map(method.length, samples)), "examples": len(samples)}
 
 
 def main() -> None:
@@ -108,11 +108,12 @@ def _turns(case: dict[str, Any], answers: TextIO) -> Turns:
         resources=Resources(case["micro_batch"], Arithmetic(case.get("arithmetic", "fp32")), save_every=ENDLESS),
     )
     student = load_trainable(recipe, Path(case["checkpoint"]), SEED)
-    encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
+    contract = derive_contract(student.tokenizer, student.rim)
+    method = Rim(ExampleEncoder(student.tokenizer, contract), student.padding)
     files = (read_file(DataFile(Path(case["rows"])), BadRows.SKIP),)
     positions = student.model.config.max_position_embeddings
-    source, again = (gather(files, encoder, recipe, positions, SEED).source for _ in range(2))
-    run = TrainingSetup(student.model, encoder, source, recipe.curriculum, student.padding, recipe.resources, SEED)
+    source, again = (gather(files, method, recipe, positions, SEED).source for _ in range(2))
+    run = TrainingSetup(student.model, method, source, recipe.curriculum, recipe.resources, SEED)
     return Turns(run, again, case["steps"], answers)
 
 

@@ -23,7 +23,7 @@ from rim_export.settings import (
 from rim_runtime.bundle.manifest import Head
 from rim_runtime.engines.names import EngineName
 
-from rim_edge.cli.export_options import (
+from rim_edge.cli.exporting.options import (
     ActivationsOption,
     AnswersOption,
     BlockSizeOption,

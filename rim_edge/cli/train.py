@@ -91,6 +91,26 @@ EpochsOption = Annotated[
         rich_help_panel=LENGTH,
     ),
 ]
+RolloutsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rollouts",
+        metavar="DIR",
+        help="What latent steps learn from: the folder of `rim-edge rollouts` (QThink).",
+        rich_help_panel=DATA,
+    ),
+]
+LatentStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--latent-steps",
+        metavar="N",
+        min=0,
+        help="Latent steps before the text (QThink); 0 is the control without any.",
+        show_default="the recipe's",
+        rich_help_panel=LENGTH,
+    ),
+]
 ArmOption = Annotated[
     Arm,
     typer.Option("--arm", metavar="NAME", help=f"{listed(Arm)}: RiM, and its controls.", rich_help_panel=LENGTH),
@@ -144,6 +164,8 @@ def train(
     drop_leaked: DropLeakedOption = False,
     steps: StepsOption = None,
     epochs: EpochsOption = None,
+    rollouts: RolloutsOption = None,
+    latent_steps: LatentStepsOption = None,
     arm: ArmOption = Arm.RIM,
     lora_rank: LoraRankOption = None,
     seed: SeedOption = 0,
@@ -152,7 +174,7 @@ def train(
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a RiM model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
+    """Train a RiM or QThink model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
     try:
         recipe = _recipe(preset, config, lora_rank)  # as all that can be checked, before the heavy imports
         if config is None and model is None and recipe.scratch is not None:
@@ -174,6 +196,8 @@ def train(
             data=tuple(parse_data_option(file) for file in data or ()),
             steps=steps,
             epochs=epochs,
+            rollouts=rollouts,
+            latent_steps=latent_steps,
             arm=arm,
             seed=seed,
             threads=threads,
@@ -234,8 +258,8 @@ def _refuse_own_rows(preset: str, data: list[str] | None, eval_file: str | None)
     if given:
         raise CurriculumError(
             f"Got {given} without --model: the preset '{preset}' trains a toy from scratch, on generated puzzles "
-            "and with a tokenizer made for them. Pass --model DIR and --preset gsm8k, gsm8k-aug or openmed, or "
-            f"leave {given} out."
+            "and with a tokenizer made for them. Pass --model DIR and --preset gsm8k, gsm8k-aug, openmed or "
+            f"qthink, or leave {given} out."
         )
 
 

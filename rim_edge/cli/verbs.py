@@ -74,6 +74,14 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
                 "rim-edge train --config recipe.toml --model Qwen3-1.7B -o my-rim",
             ),
         ),
+        "rollouts": Verb(
+            MODELS,
+            "rollouts.rollouts",
+            (
+                "rim-edge rollouts --model Qwen3-1.7B --data train.jsonl -o rollouts",
+                "rim-edge rollouts --model Qwen3-1.7B --data train.jsonl --from-steps -o rollouts",
+            ),
+        ),
         "bundle": Verb(MACHINE, "bundle.bundle"),
         "doctor": Verb(MACHINE, "doctor.doctor", ("rim-edge doctor", "rim-edge doctor --json")),
     }

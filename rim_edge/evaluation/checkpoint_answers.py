@@ -25,7 +25,7 @@ from rim_edge.evaluation.arithmetic import Arithmetic
 from rim_edge.evaluation.decoding import decoded
 from rim_edge.evaluation.extraction import behind_prefix
 from rim_edge.evaluation.items import ANSWER_TOKENS, Item
-from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.encoder import TextEncoder
 from rim_edge.model.checkpoint import read_checkpoint
 from rim_edge.model.cpu import through_onednn
 
@@ -35,7 +35,7 @@ _BATCH = 64
 """Prompts in one pass; small, because a model may be scored while training holds most of the memory."""
 
 
-def open_checkpoint(folder: Path, arithmetic: Arithmetic | None = None) -> tuple[Any, ExampleEncoder]:
+def open_checkpoint(folder: Path, arithmetic: Arithmetic | None = None) -> tuple[Any, TextEncoder]:
     """Return (model, encoder) of a checkpoint; blocks and prefix are the card's where it names none.
 
     Without RiM tokens there are no blocks. `arithmetic` None: fp32 on the CPU. Raises CheckpointError.
@@ -46,7 +46,7 @@ def open_checkpoint(folder: Path, arithmetic: Arithmetic | None = None) -> tuple
     through_onednn(model)
     if arithmetic is not None:
         model = model.to(arithmetic.device, arithmetic.dtype)
-    return model.eval(), ExampleEncoder(tokenizer, _contract(tokenizer, rim))
+    return model.eval(), TextEncoder(tokenizer, _contract(tokenizer, rim))
 
 
 def _contract(tokenizer: Any, rim: RimSettings | None) -> PromptContract:
@@ -55,7 +55,7 @@ def _contract(tokenizer: Any, rim: RimSettings | None) -> PromptContract:
     return derive_contract(tokenizer, rim or RimSettings())
 
 
-def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+def answers_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> list[str]:
     """Return the answer to every item with `blocks` blocks, in the form that items compare.
 
     Each item is answered in its own way, whatever the others are: a letter is read, an open answer is decoded.
@@ -67,12 +67,12 @@ def answers_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blo
     return [next(read) if item.letters else behind_prefix(next(written), item).answer for item in items]
 
 
-def letters_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+def letters_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> list[str]:
     """Return the most likely of each item's letters, at the prefix's last token."""
     return best_letters(letter_logits(model, encoder, items, blocks), items)
 
 
-def letter_logits(model: Any, encoder: ExampleEncoder, items: Sequence[Item], blocks: int) -> torch.Tensor:
+def letter_logits(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> torch.Tensor:
     """Return the logits of the letters A..J at the prefix's last token: float32 [items, letters], on the CPU."""
     prompts = [readout_prompt(encoder, item.question, blocks) for item in items]
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
@@ -99,7 +99,7 @@ def _offered(logits: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
     return logits.cpu().masked_fill(~offered, -torch.inf)
 
 
-def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], tokens: int) -> list[str]:
+def chains_read(model: Any, encoder: TextEncoder, items: Sequence[Item], tokens: int) -> list[str]:
     """Return the answer after steps that the model writes itself, in at most `tokens` tokens; "" without one."""
     opening = encoder.contract.prefix_text
     written = _decoded(model, encoder, [encoder.prompt(item.question) for item in items], tokens)
@@ -109,7 +109,7 @@ def chains_read(model: Any, encoder: ExampleEncoder, items: Sequence[Item], toke
     ]
 
 
-def readout_prompt(encoder: ExampleEncoder, question: str, blocks: int) -> tuple[int, ...]:
+def readout_prompt(encoder: TextEncoder, question: str, blocks: int) -> tuple[int, ...]:
     """Return the ids of a question with its blocks and the answer prefix."""
     contract = encoder.contract
     return encoder.prompt(question) + blocks * contract.block + contract.prefix
@@ -127,6 +127,6 @@ def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Ten
     return logits.float().cpu()
 
 
-def _decoded(model: Any, encoder: ExampleEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
+def _decoded(model: Any, encoder: TextEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
     """Return the text that the model writes greedily after every prompt."""
     return [encoder.decode(ids) for ids in decoded(model, prompts, encoder.end_of_turn, tokens)]

@@ -15,7 +15,7 @@ from enum import StrEnum
 from rim_runtime.errors import QuestionError
 from rim_runtime.prompt.options import LETTERS, read_options
 
-from rim_edge.data.boxes import boxed_text, last_box
+from rim_edge.data.boxes import OPENING, boxed_text, last_box
 from rim_edge.data.canonical import canonical, canonical_like
 from rim_edge.data.numbers import exact_number, last_number
 from rim_edge.evaluation.items import Item
@@ -62,7 +62,7 @@ def behind_prefix(text: str, item: Item) -> Found:
     return Found(letter[0], Mark.PREFIX) if letter else Found("", Mark.NOTHING)
 
 
-def anywhere(text: str, item: Item, opening: str) -> Found:
+def anywhere(text: str, item: Item, opening: str = OPENING) -> Found:
     """Return the answer of a text that was written freely; `opening` is the model's answer prefix."""
     for mark, piece in _marked(text, opening):
         if answer := _read(piece, item):

@@ -9,7 +9,7 @@ from rim_edge.data.files import ReadFile
 from rim_edge.errors import DataError
 from rim_edge.evaluation.items import ANSWER_TOKENS, Item, items_of
 from rim_edge.evaluation.leaks import Questions
-from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.encoder import TextEncoder
 from rim_edge.puzzles.fresh import fresh_puzzles
 
 PUZZLES_SEED = 2_000
@@ -46,7 +46,7 @@ def held_out_puzzles() -> HeldOut:
     )
 
 
-def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFile], positions: int) -> HeldOut:
+def hold_out(read: ReadFile, encoder: TextEncoder, training: Sequence[ReadFile], positions: int) -> HeldOut:
     """Return the items of rows that fit the model, and how many of them are trained on. Raises DataError."""
     items = items_of(read.examples)
     kept = tuple(item for item in items if fits_positions(item, encoder, positions))
@@ -64,7 +64,7 @@ def hold_out(read: ReadFile, encoder: ExampleEncoder, training: Sequence[ReadFil
     )
 
 
-def fits_positions(item: Item, encoder: ExampleEncoder, positions: int) -> bool:
+def fits_positions(item: Item, encoder: TextEncoder, positions: int) -> bool:
     """Whether an item with all blocks is within the model's positions; what is far beyond is not even encoded."""
     if encoder.least_tokens(item.question) > positions:
         return False

@@ -18,13 +18,13 @@ from rim_runtime.prompt.options import LETTERS
 
 from rim_edge.evaluation.checkpoint_answers import best_letters
 from rim_edge.evaluation.items import Item
-from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.encoder import TextEncoder
 
 _BATCH = 64
 
 
 def shuffled_letters(
-    model: Any, encoder: ExampleEncoder, items: Sequence[Item], others: Sequence[Item], blocks: int
+    model: Any, encoder: TextEncoder, items: Sequence[Item], others: Sequence[Item], blocks: int
 ) -> list[str]:
     """Return the letter read for every item after the blocks of another one, its own place in `others`."""
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
@@ -41,7 +41,7 @@ def shuffled_letters(
 
 @torch.no_grad()
 def shuffled_logits(
-    model: Any, encoder: ExampleEncoder, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], blocks: int
+    model: Any, encoder: TextEncoder, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], blocks: int
 ) -> torch.Tensor:
     """Return the logits [pairs, vocabulary] at the prefix's last token, for pairs (A, B) of prompts."""
     memory = blocks * encoder.contract.block

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from rim_export.checkpoint.folder import Checkpoint
+from rim_export.checkpoint.latent import LatentSettings
 from rim_export.checkpoint.prompt import RimSettings
 from rim_export.errors import CheckpointError
 from rim_runtime.errors import StorageError
@@ -24,12 +26,15 @@ def write_checkpoint(
     folder: Path,
     model: Any,
     tokenizer: Any,
-    rim: RimSettings,
+    rim: RimSettings | None,
     dtype: torch.dtype,
     *,
     weights: Mapping[str, torch.Tensor] | None = None,
+    latent: LatentSettings | None = None,
 ) -> None:
-    """Write config (with its "rim" entry), safetensors in `dtype` and tokenizer into an existing folder.
+    """Write config, safetensors in `dtype` and tokenizer into an existing folder.
+
+    The config has a "rim" and a "latent" entry where the model has blocks and latent steps, and no other ones.
 
     `weights` None means the model's whole state. Raises StorageError if they cannot be written, and DivergedError
     where some are not finite in `dtype`.
@@ -42,7 +47,13 @@ def write_checkpoint(
         tokenizer.save_pretrained(folder)
     config_file = folder / "config.json"
     config = read_json(config_file)
-    config |= {"dtype": str(dtype).removeprefix("torch."), "rim": rim.to_config()}
+    entries = {
+        "rim": None if rim is None else rim.to_config(),
+        "latent": None if latent is None else asdict(latent),
+    }
+    config = {key: value for key, value in config.items() if key not in entries}
+    config |= {"dtype": str(dtype).removeprefix("torch.")}
+    config |= {key: value for key, value in entries.items() if value is not None}
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

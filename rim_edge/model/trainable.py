@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rim_export.checkpoint.folder import read_config
+from rim_export.checkpoint.latent import LatentSettings
 from rim_export.checkpoint.prompt import RimSettings, rim_token_ids
 from rim_export.errors import CheckpointError
 from torch import nn
@@ -26,8 +27,8 @@ class TrainableModel:
     """A transformers causal language model in fp32; what learns requires gradients."""
     tokenizer: Any
     """Its tokenizer, RiM tokens included."""
-    rim: RimSettings
-    """Blocks and prefix."""
+    rim: RimSettings | None
+    """Blocks and prefix; None for a model with latent steps in their place."""
     dtype: torch.dtype
     """Dtype of the saved weights: the source's own."""
     trains: Trains
@@ -48,19 +49,30 @@ def load_trainable(recipe: Recipe, model: Path | None, seed: int) -> TrainableMo
     if model is None:
         return _from_scratch(recipe)
     config = read_config(model)
-    rim = RimSettings.from_config(config) or recipe.rim
+    rim = None if recipe.curriculum.is_latent else RimSettings.from_config(config) or recipe.rim
     loaded, tokenizer = read_checkpoint(model)
-    _add_rim_tokens(loaded, tokenizer, rim)
+    if rim is not None:
+        _add_rim_tokens(loaded, tokenizer, rim)
     return _set_free(TrainableModel(loaded, tokenizer, rim, saved_dtype(config), recipe.trains), recipe)
 
 
-def write_trained(folder: Path, trainable: TrainableModel) -> None:
-    """Write a plain checkpoint: adapters merged, vocabulary whole. The model cannot be trained further."""
+def write_trained(folder: Path, trainable: TrainableModel, latent: LatentSettings | None = None) -> None:
+    """Write a plain checkpoint: adapters merged, vocabulary whole. The model cannot be trained further.
+
+    `latent` is what config.json says of its latent steps.
+    """
     model = trainable.model if trainable.adapted is None else merge_adapters(trainable.adapted)
     if trainable.trains is not Trains.EVERYTHING:
         thaw_vocabulary(model)
-    weights = stored_once(model.state_dict())
-    write_checkpoint(folder, model, trainable.tokenizer, trainable.rim, trainable.dtype, weights=weights)
+    write_checkpoint(
+        folder,
+        model,
+        trainable.tokenizer,
+        trainable.rim,
+        trainable.dtype,
+        weights=stored_once(model.state_dict()),
+        latent=latent,
+    )
 
 
 def _set_free(trainable: TrainableModel, recipe: Recipe) -> TrainableModel:
@@ -70,10 +82,9 @@ def _set_free(trainable: TrainableModel, recipe: Recipe) -> TrainableModel:
     adapted = None
     if recipe.trains is Trains.LORA:
         adapted = add_adapters(trainable.model, recipe.lora)
-    freeze_vocabulary(trainable.model, rim_token_ids(trainable.tokenizer, trainable.rim.tokens))
-    return TrainableModel(
-        trainable.model, trainable.tokenizer, trainable.rim, trainable.dtype, trainable.trains, adapted
-    )
+    rim = trainable.rim
+    freeze_vocabulary(trainable.model, () if rim is None else rim_token_ids(trainable.tokenizer, rim.tokens))
+    return replace(trainable, adapted=adapted)
 
 
 def _from_scratch(recipe: Recipe) -> TrainableModel:
@@ -96,7 +107,8 @@ def _from_scratch(recipe: Recipe) -> TrainableModel:
     )
     model = Qwen3ForCausalLM(config)
     torch.nn.init.normal_(model.get_input_embeddings().weight, 0.0, recipe.scratch.embedding_std)
-    return TrainableModel(model, tokenizer, recipe.rim, getattr(torch, recipe.scratch.dtype), recipe.trains)
+    rim = None if recipe.curriculum.is_latent else recipe.rim
+    return TrainableModel(model, tokenizer, rim, getattr(torch, recipe.scratch.dtype), recipe.trains)
 
 
 def _add_rim_tokens(model: Any, tokenizer: Any, rim: RimSettings) -> None:

@@ -72,6 +72,9 @@ def freeze_vocabulary(model: Any, tokens: Sequence[int]) -> None:
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     tied = head.weight is embedding.weight
     head.weight.requires_grad_(False)
+    embedding.weight.requires_grad_(False)
+    if not tokens:
+        return
     frozen = FrozenEmbedding(embedding, LearnedRows(embedding.weight, tokens))
     model.set_input_embeddings(frozen)
     if tied:
@@ -81,6 +84,8 @@ def freeze_vocabulary(model: Any, tokens: Sequence[int]) -> None:
 def thaw_vocabulary(model: Any) -> None:
     """Undo freeze_vocabulary: plain embedding and head again, the learned rows in their matrix."""
     frozen, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if not isinstance(frozen, FrozenEmbedding):  # no row has learned
+        return
     with torch.no_grad():
         matrix = frozen.matrix.index_copy(0, frozen.rows.tokens, frozen.rows.weight)
     embedding = nn.Embedding(matrix.shape[0], matrix.shape[1], _weight=matrix)

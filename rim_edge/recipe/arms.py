@@ -23,6 +23,7 @@ from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from rim_edge.errors import CurriculumError
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.switches import BlockWeights, Objective
 
@@ -50,7 +51,12 @@ _CHANGES: Mapping[Arm, Mapping[Objective, Objective]] = MappingProxyType(
 
 
 def for_arm(curriculum: Curriculum, arm: Arm) -> Curriculum:
-    """Return the curriculum as this arm trains it."""
+    """Return the curriculum as this arm trains it. Raises CurriculumError where it has no such arm."""
+    if curriculum.is_latent and arm is not Arm.RIM:
+        raise CurriculumError(
+            f"Got the arm {arm}, a control of RiM's stages, and stages that train latent steps. Their control is "
+            "the same text without them: --latent-steps 0"
+        )
     weights = _block_weights(curriculum)
     return replace(curriculum, stages=tuple(_changed(stage, arm, weights) for stage in curriculum.stages))
 

@@ -110,6 +110,13 @@ class Curriculum:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise SettingError("curriculum", "stages", f"called {names}", "a name of its own for each")
+        if len({stage.objective is Objective.LATENT for stage in self.stages}) > 1:
+            raise SettingError(
+                "curriculum",
+                "stages",
+                f"of the objectives {', '.join(stage.objective for stage in self.stages)}",
+                f"{Objective.LATENT} in all of them or in none: it is a method of its own",
+            )
         whole("curriculum", "batch_size", self.batch_size, 1)
         positive("curriculum", "clip_norm", self.clip_norm)
         for value in self.betas:
@@ -119,6 +126,11 @@ class Curriculum:
     def steps(self) -> int:
         """Optimizer steps of all stages together."""
         return sum(stage.steps for stage in self.stages)
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether it trains latent steps (QThink) instead of memory blocks (RiM)."""
+        return self.stages[0].objective is Objective.LATENT
 
     @property
     def needs_rows(self) -> bool:

@@ -13,7 +13,7 @@ from rim_export.checkpoint.prompt import RimSettings
 from rim_edge.errors import CurriculumError
 from rim_edge.recipe.bounds import shown
 from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
-from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Scratch, Trains
+from rim_edge.recipe.recipe import Arithmetic, Lora, Recipe, Resources, Scratch, Trains
 from rim_edge.recipe.switches import Alignment, Anneal, Normalisation, Objective, Schedule
 
 
@@ -24,6 +24,7 @@ class Preset(StrEnum):
     OPENMED = "openmed"
     GSM8K_AUG = "gsm8k-aug"
     GSM8K = "gsm8k"
+    QTHINK = "qthink"
 
 
 DEMO = Recipe(
@@ -135,8 +136,23 @@ OPENMED = Recipe(
 as its v2 is understood) and the paper's batch; the card states neither a rate nor a dropout nor the weight.
 The passes are for a 1.7B model on GPUs of 80 GB, one or eight, on paper: no GPU has run it yet."""
 
+QTHINK = Recipe(
+    name="qthink",
+    curriculum=Curriculum(
+        (Stage("latent", Objective.LATENT, steps=0, epochs=3.0, learning_rate=2e-4),),
+        batch_size=128,
+    ),
+    trains=Trains.LORA,
+    lora=Lora(rank=32, scale=0.5),
+    resources=Resources(micro_batch=2, arithmetic=Arithmetic.BF16),
+)
+"""QThink's first card (reward-weighted, final step): LoRA 32 with alpha 16, 3 epochs, 2e-4, batches of 128 in
+passes of 2, text cut to 128 tokens. The later cards: supervision = "every-step", target_tokens = 256, and
+teacher = "all" with gamma = 2. Schedule, warm-up and dropout are not stated. The passes are on paper: no GPU has
+run it yet."""
+
 PRESETS: Mapping[str, Recipe] = MappingProxyType(
-    {Preset(recipe.name): recipe for recipe in (DEMO, OPENMED, GSM8K_AUG, GSM8K)}
+    {Preset(recipe.name): recipe for recipe in (DEMO, OPENMED, GSM8K_AUG, GSM8K, QTHINK)}
 )
 
 

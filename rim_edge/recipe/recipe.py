@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rim_export.checkpoint.prompt import RimSettings
 
-from rim_edge.recipe.bounds import positive, text, whole
+from rim_edge.recipe.bounds import SettingError, positive, text, whole
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import DataFile, EvalFile
+from rim_edge.recipe.latent import LatentTraining
 
 
 class Trains(StrEnum):
@@ -120,6 +121,8 @@ class Recipe:
     """Which examples are too long."""
     resources: Resources = field(default_factory=Resources)
     """What the run may use."""
+    latent: LatentTraining = field(default_factory=LatentTraining)
+    """Latent steps, where the stages train them."""
     data: tuple[DataFile, ...] = ()
     """Files of rows; `--data` replaces them."""
     eval: EvalFile | None = None
@@ -131,6 +134,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         text("", "name", self.name)
+        if not self.curriculum.is_latent:
+            return
+        if self.resources.recompute:
+            raise SettingError("resources", "recompute", "true", "false where latent steps go through a cache")
+        if self.resources.sharding is not Sharding.NONE:
+            raise SettingError(
+                "resources", "sharding", self.resources.sharding, f"{Sharding.NONE} with latent steps"
+            )
 
     def with_rank(self, rank: int) -> Recipe:
         """Return the recipe with adapters of this rank; 0 means whole layers."""

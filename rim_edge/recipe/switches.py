@@ -23,6 +23,44 @@ class Objective(StrEnum):
     """A control: written steps and answer, no blocks; the first steps disappear while the stage goes on."""
     CHAIN = "chain"
     """A control: all written steps, then the answer, no blocks."""
+    LATENT = "latent"
+    """QThink: latent steps after the prompt, then the text; the states behind them learn from a teacher's."""
+
+
+class Supervision(StrEnum):
+    """Which latent steps learn from a teacher's states."""
+
+    FINAL_STEP = "final-step"
+    """The last one alone, as QThink's first card."""
+    EVERY_STEP = "every-step"
+    """All of them, as its later cards ("per-step")."""
+
+
+class Teacher(StrEnum):
+    """Over which rollouts of a problem the teacher's states are averaged."""
+
+    RIGHT = "right"
+    """Those whose answer is right ("reward-weighted"); a problem without any has no teacher."""
+    ALL = "all"
+    """All of them ("uniform")."""
+
+
+class Match(StrEnum):
+    """What of a latent step is compared with the teacher's state; the cards do not say."""
+
+    STATE = "state"
+    """The state behind the step, after the model's last norm, as the teacher's is."""
+    PROJECTED = "projected"
+    """The vector that the projection head makes for the step to read."""
+
+
+class Target(StrEnum):
+    """Which text follows the latent steps; the cards do not say."""
+
+    SOLUTION = "solution"
+    """The row's written steps, a line each, then the answer."""
+    ANSWER = "answer"
+    """The answer alone."""
 
 
 class Alignment(StrEnum):

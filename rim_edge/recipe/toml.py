@@ -3,7 +3,7 @@
 preset = "gsm8k"              gives what the file leaves out; without it the file must be complete
 trains = "lora"
 
-[curriculum]                  and [rim], [lora], [limits], [resources]: the fields of the dataclasses
+[curriculum]                  and [rim], [latent], [lora], [limits], [resources]: the fields of the dataclasses
 batch_size = 64
 
 [[curriculum.stages]]         if given, they replace the preset's
@@ -39,6 +39,7 @@ from rim_edge.errors import CurriculumError
 from rim_edge.recipe.bounds import SettingError, shown
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import DataFile, EvalFile
+from rim_edge.recipe.latent import LatentTraining
 from rim_edge.recipe.presets import PRESETS, preset
 from rim_edge.recipe.recipe import Limits, Lora, Recipe, Resources
 
@@ -92,6 +93,7 @@ _TABLES: Mapping[str, type] = types.MappingProxyType(
         "[[curriculum.stages]]": Stage,
         "[curriculum]": Curriculum,
         "[rim]": RimSettings,
+        "[latent]": LatentTraining,
         "[lora]": Lora,
         "[limits]": Limits,
         "[resources]": Resources,

@@ -55,7 +55,7 @@ class Step:
     recent_loss: float
     """Its mean over the stage's last steps, 20 at most."""
     nll: tuple[float, ...]
-    """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
+    """Unweighted -log p: RiM's by the readouts' place t, mean over the rows that have one; QThink's a token."""
     grad_norm: float
     """The norm of all gradients, before they are clipped."""
     learning_rate: float
@@ -72,6 +72,8 @@ class Step:
     """Mean time of those steps."""
     seconds: float
     """Time since this process began to train."""
+    distances: tuple[float, ...] = ()
+    """QThink's mean distance to the teacher's state, by latent step that has one; empty elsewhere."""
 
 
 class Listener:
@@ -184,6 +186,8 @@ class TensorBoard(Listener):
         self._add(f"loss/{step.stage}", step.loss, step.done)
         for place, value in enumerate(step.nll, start=1):
             self._add(f"nll of {step.stage}/readout {place}", value, step.done)
+        for place, value in enumerate(step.distances, start=1):
+            self._add(f"distance of {step.stage}/taught step {place}", value, step.done)
         self._add("run/gradient norm", step.grad_norm, step.done)
         self._add("run/learning rate", step.learning_rate, step.done)
         self._add("run/tokens per second", step.tokens_per_second, step.done)

@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rim_edge.data.files import ReadFile
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import ExampleSource, MixtureSource, RowSource
 from rim_edge.errors import DataError
 from rim_edge.evaluation.leaks import Leaks
-from rim_edge.methods.rim.encode import ExampleEncoder
-from rim_edge.methods.rim.packing import packed_length
+from rim_edge.methods.method import Method
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.recipe import Limits, Recipe
 
@@ -57,7 +57,7 @@ class Gathered:
 
 def gather(
     files: Sequence[ReadFile],
-    encoder: ExampleEncoder,
+    method: Method[Any],
     recipe: Recipe,
     positions: int,
     seed: int,
@@ -75,7 +75,7 @@ def gather(
         name = file.file.path.name
         clean, leaked = (file.examples, {}) if leaks is None else leaks.left_out(file.examples)
         fit = fitting(
-            clean, encoder, recipe.curriculum, recipe.limits, positions, _counted(doing, name, len(clean))
+            clean, method, recipe.curriculum, recipe.limits, positions, _counted(doing, name, len(clean))
         )
         fits.append(replace(fit, dropped={**leaked, **fit.dropped}))
         if not fit.examples:
@@ -96,7 +96,7 @@ def gather(
         )
         for file, fit, weight in zip(files, fits, weights, strict=True)
     )
-    longest = longest_row([example for part in parts for example in part], encoder, recipe.curriculum)
+    longest = longest_row([example for part in parts for example in part], method, recipe.curriculum)
     if given:
         return Gathered(MixtureSource(parts, given, seed), reports, longest)
     return Gathered(RowSource([example for part in parts for example in part], seed), reports, longest)
@@ -120,8 +120,6 @@ def _weights(files: Sequence[ReadFile]) -> list[float]:
 
 
 _TOLD_EVERY = 1_000
-_ANSWER_END = 2
-"""Tokens after an answer: the closing brace and the end of the turn."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class Fitting:
 
 def fitting(
     examples: Sequence[Example],
-    encoder: ExampleEncoder,
+    method: Method[Any],
     curriculum: Curriculum,
     limits: Limits,
     positions: int,
@@ -148,56 +146,39 @@ def fitting(
     for number, example in enumerate(examples):
         if number % _TOLD_EVERY == 0:
             told(number)
-        if reason := _reason(example, encoder, curriculum, limits, positions):
+        if reason := _reason(example, method, curriculum, limits, positions):
             dropped[reason] += 1
         else:
             kept.append(example)
     return Fitting(tuple(kept), dict(dropped))
 
 
-def longest_row(examples: Sequence[Example], encoder: ExampleEncoder, curriculum: Curriculum) -> int:
-    """Return the tokens of the longest packed row in any stage; only what may be the longest is tokenized."""
+def longest_row(examples: Sequence[Example], method: Method[Any], curriculum: Curriculum) -> int:
+    """Return the tokens of the longest row in any stage; only what may be the longest is tokenized."""
     longest = 0
-    for example in sorted(examples, key=lambda example: longest_possible(example, encoder), reverse=True):
-        if longest_possible(example, encoder) <= longest:
+    for example in sorted(examples, key=method.longest, reverse=True):
+        if method.longest(example) <= longest:
             break
-        longest = max(longest, *_lengths(example, encoder, curriculum))
+        samples = (method.sample(example, stage) for stage in curriculum.stages)
+        longest = max(longest, *map(method.length, samples))
     return longest
 
 
-def _lengths(example: Example, encoder: ExampleEncoder, curriculum: Curriculum) -> list[int]:
-    block = len(encoder.contract.block)
-    return [packed_length(encoder.sample(example, stage), block) for stage in curriculum.stages]
-
-
-def longest_possible(example: Example, encoder: ExampleEncoder) -> int:
-    """Return a number of tokens that no stage's packed row exceeds, without tokenizing.
-
-    A token of byte-level BPE has a byte at least, and NFC lengthens UTF-8 by a factor of 3 at most (UAX #15).
-    """
-    contract = encoder.contract
-    readouts = max(contract.blocks, len(example.steps) + 1)
-    frame = contract.fixed_tokens + _bytes(contract.question_open) + _bytes(contract.question_close)
-    said = readouts * (len(contract.block) + len(contract.prefix) + _ANSWER_END + 3 * _bytes(example.answer))
-    return frame + said + 3 * _bytes(example.question) + sum(3 * _bytes(step) + 1 for step in example.steps)
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
 def _reason(
-    example: Example, encoder: ExampleEncoder, curriculum: Curriculum, limits: Limits, positions: int
+    example: Example, method: Method[Any], curriculum: Curriculum, limits: Limits, positions: int
 ) -> str | None:
     if len(example.steps) > limits.steps:
         return f"more than {limits.steps} steps"
-    if longest_possible(example, encoder) <= min(limits.tokens, positions):
+    if method.longest(example) <= min(limits.tokens, positions):
         return None
-    if sum(map(encoder.least_tokens, (example.question, *example.steps, example.answer))) > limits.tokens:
+    texts = (example.question, *example.steps, example.answer)
+    if sum(map(method.encoder.least_tokens, texts)) > limits.tokens:
         return f"more than {limits.tokens} tokens"
-    block = len(encoder.contract.block)
-    samples = [encoder.sample(example, stage) for stage in curriculum.stages]
-    if max(packed_length(sample, block) for sample in samples) > limits.tokens:
+    samples = [method.sample(example, stage) for stage in curriculum.stages]
+    if max(map(method.length, samples)) > limits.tokens:
         return f"more than {limits.tokens} tokens"
-    last = max(len(s.prompt) + r.after * block + len(r.ids) for s in samples for r in s.readouts)
-    return f"beyond the model's {positions} positions" if last > positions else None
+    return (
+        f"beyond the model's {positions} positions"
+        if max(map(method.last_position, samples)) > positions
+        else None
+    )

@@ -16,6 +16,7 @@ from rim_runtime.bundle.folder import sha256_file
 from rim_runtime.machine.json_files import parse_json
 
 from rim_edge.errors import CurriculumError
+from rim_edge.methods.qthink.teachers import TEACHERS
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import LeakedRows
 from rim_edge.training.job import Job
@@ -44,6 +45,7 @@ def identify(job: Job, curriculum: Curriculum) -> Identity:
     run = {
         "recipe": recipe.name,
         "blocks": recipe.rim.to_config(),
+        "latent": _latent(job),
         "trains": [recipe.trains, asdict(recipe.lora)],
         "limits": asdict(recipe.limits),
         "curriculum": _fixed(curriculum),
@@ -55,6 +57,14 @@ def identify(job: Job, curriculum: Curriculum) -> Identity:
         "leaked rows": [job.leaked_rows, scored_on if job.leaked_rows is LeakedRows.DROP else None],
     }
     return Identity(*parse_json(json.dumps([run, scored_on])))
+
+
+def _latent(job: Job) -> Any:
+    """Return what is trained of latent steps, and their teacher; None where there are none."""
+    if not job.recipe.curriculum.is_latent:
+        return None
+    folder = job.rollouts if job.latent.has_teacher else None
+    return [asdict(job.latent), None if folder is None else sha256_file(folder / TEACHERS)]
 
 
 def _fixed(curriculum: Curriculum) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rim_edge.errors import CurriculumError
@@ -11,6 +11,7 @@ from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.bounds import SettingError, positive, whole
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile, LeakedRows
+from rim_edge.recipe.latent import LatentTraining
 from rim_edge.recipe.recipe import Recipe
 from rim_edge.training.gather import FileReport
 from rim_edge.training.state import Plan, StageResult
@@ -37,6 +38,10 @@ class Job:
     """Optimizer steps of all stages together; None keeps the recipe's."""
     epochs: float | None = None
     """How often all stages together go through the rows, instead of `steps`; None keeps the recipe's."""
+    rollouts: Path | None = None
+    """The folder of `rim-edge rollouts`, whose states teach latent steps; None: there is none."""
+    latent_steps: int | None = None
+    """K of latent steps; None keeps the recipe's."""
     arm: Arm = Arm.RIM
     """RiM, or one of its controls."""
     seed: int = 0
@@ -64,6 +69,17 @@ class Job:
             positive("", "epochs", self.epochs)
             if self.steps is not None:
                 raise SettingError("", "epochs", str(self.epochs), "either steps or epochs")
+
+        if self.latent_steps is not None:
+            whole("", "latent_steps", self.latent_steps, 0)
+            if not self.recipe.curriculum.is_latent:
+                raise SettingError("", "latent_steps", str(self.latent_steps), "a recipe that trains latent steps")
+
+    @property
+    def latent(self) -> LatentTraining:
+        """What is trained of latent steps, where the stages train them."""
+        told = self.recipe.latent
+        return told if self.latent_steps is None else replace(told, steps=self.latent_steps)
 
     def curriculum(self, rows: int) -> Curriculum:
         """Return the recipe's curriculum in steps, as the arm trains it on so many rows; 0 rows: on puzzles."""

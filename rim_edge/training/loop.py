@@ -23,7 +23,7 @@ from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
 from rim_edge.training.state import RECENT, RightAnswers, StageResult, TrainingState, what_learns
-from rim_edge.training.step import ReadoutNll, StepResult, TrainingSetup, is_stopped, take_step
+from rim_edge.training.step import Scorer, StepResult, TrainingSetup, is_stopped, take_step
 
 _NOBODY = Listener()
 Score = Callable[[Stage], RightAnswers]
@@ -61,7 +61,7 @@ def train(
     if setup.resources.recompute:
         setup.model.activation_checkpointing_enable({"use_reentrant": False})
     setup.model.train()
-    module = setup.processes.prepare(ReadoutNll(setup.model, setup.resources.arithmetic))
+    module = setup.processes.prepare(Scorer(setup.method.scorer(setup.model), setup.resources.arithmetic))
     run = _Run(setup, module, listener, stop, time.monotonic())
     with report_out_of_memory(setup.resources):
         for stage in setup.curriculum.stages[len(state.finished) :]:
@@ -178,6 +178,7 @@ def _step(
         loss=taken.loss,
         recent_loss=state.loss,
         nll=taken.nll,
+        distances=taken.distances,
         grad_norm=norm,
         learning_rate=learning_rate(stage, state.steps - 1),
         examples=setup.curriculum.batch_size,

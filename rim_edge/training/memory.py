@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from rim_export.checkpoint.geometry import Geometry
 
-from rim_edge.methods.rim.losses import CHUNK_LOGITS
+from rim_edge.methods.token_nll import CHUNK_LOGITS
 from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Sharding, Trains
 
 _FP32, _BF16 = 4, 2
@@ -99,13 +99,19 @@ class Shape:
         """Parameters of all adapters."""
         return self.layers * rank * sum(rows + columns for rows, columns in self.matrices)
 
+    @property
+    def projection(self) -> int:
+        """Parameters of QThink's projection head: two square matrices, their biases, and a norm."""
+        return 2 * self.width**2 + 4 * self.width
+
     def learned(self, recipe: Recipe) -> int:
         """Parameters that learn."""
+        added = self.projection if recipe.curriculum.is_latent else _RIM_TOKENS * self.width
         match recipe.trains:
             case Trains.LORA:
-                return self.adapters(recipe.lora.rank) + _RIM_TOKENS * self.width
+                return self.adapters(recipe.lora.rank) + added
             case Trains.FULL:
-                return self.body + _RIM_TOKENS * self.width
+                return self.body + added
             case Trains.EVERYTHING:
                 return self.body + self.words
 

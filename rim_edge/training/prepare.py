@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rim_export.checkpoint.folder import Checkpoint
-from rim_export.checkpoint.prompt import derive_contract
+from rim_export.checkpoint.prompt import derive_contract, derive_latent_contract
 
 from rim_edge.data.files import ReadFile, read_file
 from rim_edge.data.puzzle_source import PuzzleSource
 from rim_edge.errors import CurriculumError, DataError
 from rim_edge.evaluation.held_out import HeldOut, held_out_puzzles, hold_out
+from rim_edge.methods.encoder import TextEncoder
+from rim_edge.methods.method import Method
+from rim_edge.methods.qthink.head import add_head
+from rim_edge.methods.qthink.method import QThink
+from rim_edge.methods.qthink.teachers import NO_TEACHERS, read_teachers
 from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.rim.method import Rim
 from rim_edge.model.trainable import TrainableModel, load_trainable
 from rim_edge.recipe.arms import for_arm
 from rim_edge.recipe.curriculum import Curriculum
@@ -70,6 +77,15 @@ def check_inputs(job: Job) -> None:
         _refuse_missing(recipe.file, "eval.path", recipe.eval.path)
     if job.model is None and recipe.scratch is None:
         raise CurriculumError(f"{_named(job)} has no model of its own. Pass --model DIR.")
+    if recipe.curriculum.is_latent and job.latent.has_teacher and job.rollouts is None:
+        raise CurriculumError(
+            f"{_named(job)} learns latent steps from written rollouts, and none are given. Write them with "
+            "'rim-edge rollouts' and pass --rollouts DIR, or train without a teacher ([latent] gamma = 0)."
+        )
+    if job.rollouts is not None and not recipe.curriculum.is_latent:
+        raise CurriculumError(
+            f"--rollouts is {job.rollouts}, and {_named(job)} has no stage that learns from them."
+        )
     if job.leaked_rows is LeakedRows.DROP and job.eval_file is None:
         raise CurriculumError(
             "Got --drop-leaked and nothing that is scored, expected a file whose questions are left out of "
@@ -106,14 +122,14 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
     """Load the model, and leave out the rows that do not fit it."""
     doing(f"loading the model {job.model.name}" if job.model else "making the model")
     trainable = load_trainable(job.recipe, job.model, job.seed)
-    encoder = ExampleEncoder(trainable.tokenizer, derive_contract(trainable.tokenizer, trainable.rim))
+    method = _method(job, trainable)
     positions = inputs.base.positions if inputs.base else trainable.model.config.max_position_embeddings
     gathered = Gathered(PuzzleSource(job.seed), ())
     if inputs.files:
         drop = job.leaked_rows is LeakedRows.DROP
         gathered = gather(
             inputs.files,
-            encoder,
+            method,
             replace(job.recipe, curriculum=for_arm(job.recipe.curriculum, job.arm)),
             positions,
             job.seed,
@@ -123,20 +139,48 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
     curriculum = job.curriculum(gathered.rows)
     setup = TrainingSetup(
         model=trainable.model,
-        encoder=encoder,
+        method=method,
         source=gathered.source,
         curriculum=curriculum,
-        padding=trainable.padding,
         resources=job.recipe.resources,
         seed=job.seed,
         processes=processes,
     )
-    held_out = None if processes.is_sharded else _held_out(job, inputs, encoder, positions)
-    notes = _memory(inputs.base, job, curriculum, processes, gathered.longest)
+    held_out = None
+    if not processes.is_sharded and not curriculum.is_latent:
+        held_out = _held_out(job, inputs, method.encoder, positions)
+    notes = (*_taught(method, inputs), *_memory(inputs.base, job, curriculum, processes, gathered.longest))
     return Prepared(trainable, setup, gathered.reports, held_out, notes)
 
 
-def _held_out(job: Job, inputs: Inputs, encoder: ExampleEncoder, positions: int) -> HeldOut | None:
+def _method(job: Job, trainable: TrainableModel) -> Method[Any]:
+    """Return the recipe's method, with what the model needs for it, in place."""
+    if trainable.rim is not None:
+        contract = derive_contract(trainable.tokenizer, trainable.rim)
+        return Rim(ExampleEncoder(trainable.tokenizer, contract), trainable.padding)
+    latent, encoder = job.latent, TextEncoder(trainable.tokenizer, derive_latent_contract(trainable.tokenizer))
+    width = int(trainable.model.get_input_embeddings().weight.shape[1])
+    if latent.steps:
+        add_head(trainable.model, job.model)
+    teachers = NO_TEACHERS
+    if latent.has_teacher and job.rollouts is not None:
+        teachers = read_teachers(job.rollouts, latent, width)
+    return QThink(encoder, latent, width, trainable.padding, teachers)
+
+
+def _taught(method: Method[Any], inputs: Inputs) -> tuple[str, ...]:
+    """Return what is said of rows without a teacher."""
+    if not isinstance(method, QThink) or not method.latent.has_teacher:
+        return ()
+    examples = [example for file in inputs.files for example in file.examples]
+    taught = sum(method.teachers.of(example.question) is not None for example in examples)
+    if taught == len(examples):
+        return ()
+    untaught, rows = len(examples) - taught, len(examples)
+    return (f"{untaught:,} of {rows:,} rows have no teacher: of those, the text alone is learned",)
+
+
+def _held_out(job: Job, inputs: Inputs, encoder: TextEncoder, positions: int) -> HeldOut | None:
     """Return what is scored: the file's rows; without one, puzzles where puzzles are trained."""
     if inputs.scored is None or job.eval_file is None:
         return None if inputs.files else held_out_puzzles()

@@ -14,7 +14,8 @@ from rim_runtime.machine.storage import new_folder, refuse_existing
 from rim_edge.evaluation.held_out import HeldOut
 from rim_edge.evaluation.plot import draw_accuracy
 from rim_edge.evaluation.scores import RunScores, majority, stage_scores
-from rim_edge.model.trainable import write_trained
+from rim_edge.methods.qthink.checkpoint import write_latent
+from rim_edge.model.trainable import TrainableModel, write_trained
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.training.callbacks import Listener, Listeners, RunStart, StateSaver, records
 from rim_edge.training.identity import Continuation, Identity, go_on, identify
@@ -126,8 +127,15 @@ def _train(
     scores = _scores(prepared.held_out, stages)
     outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, start.plans)
     with new_folder(job.out) as folder:
-        write_trained(folder, prepared.trainable)
+        _write(folder, job, prepared.trainable)
         return _describe(folder, job, prepared.setup, outcome, metrics)
+
+
+def _write(folder: Path, job: Job, trainable: TrainableModel) -> None:
+    if trainable.rim is None:
+        write_latent(folder, trainable, job.latent)
+    else:
+        write_trained(folder, trainable)
 
 
 def _describe(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome, metrics: Path) -> Outcome:
@@ -158,6 +166,8 @@ def _no_picture(job: Job, setup: TrainingSetup, scores: RunScores | None) -> str
     if scores is not None:
         several = any(len(stage.by_blocks) > 1 for stage in scores.stages)
         return None if several else f"the arm {job.arm} is trained and scored with 0 blocks alone"
+    if setup.curriculum.is_latent:
+        return "not scored, because latent steps are followed by text; rim-edge eval --as latent scores it"
     if setup.processes.is_sharded:
         return "not scored, because the processes share the layers out; rim-edge eval scores the checkpoint"
     if job.files and job.eval_file is None:

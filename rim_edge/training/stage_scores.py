@@ -22,7 +22,7 @@ _WITHOUT = (Objective.DIRECT, Objective.FADING)
 def budgets(stage: Stage, blocks: int) -> range:
     """Return the numbers of blocks that a stage is scored with: those that it trains an answer for, and 0.
 
-    Empty for plain text, and for written steps, which `rim-edge eval --chain` scores.
+    Empty for plain text, and for what writes: `rim-edge eval --as chain` and `--as latent` score that.
     """
     if stage.objective in _WITH_BLOCKS:
         return range(blocks + 1)
@@ -43,7 +43,7 @@ def right_answers(
     mine = items[setup.processes.number :: setup.processes.count]
     setup.model.eval()
     found: list[tuple[int, int]] = []
-    most = setup.encoder.contract.blocks
+    most = setup.method.encoder.contract.blocks
     for blocks in budgets(stage, most):
         doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
         shares = setup.processes.gather(_right(setup, mine, blocks))
@@ -60,6 +60,6 @@ def _right(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> tuple[in
         return 0, 0
     bf16 = setup.resources.arithmetic is Arithmetic.BF16
     with torch.autocast(setup.processes.device.type, torch.bfloat16, enabled=bf16):
-        read = answers_read(setup.model, setup.encoder, items, blocks)
+        read = answers_read(setup.model, setup.method.encoder, items, blocks)
     right = [item for found, item in zip(read, items, strict=True) if found == item.answer]
     return len(right), sum(bool(item.letters) for item in right)

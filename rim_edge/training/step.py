@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from rim_edge.data.sources import ExampleSource
-from rim_edge.methods.rim.encode import ExampleEncoder, Sample
-from rim_edge.methods.rim.losses import batch_size, readout_nll, readout_weights
-from rim_edge.methods.rim.packing import PackedBatch, pack, packed_length
+from rim_edge.methods.method import Batch, Method, Place, Term
 from rim_edge.model.cpu import through_onednn
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.recipe import Arithmetic, Resources
@@ -26,14 +24,12 @@ class TrainingSetup:
 
     model: Any
     """A transformers causal language model in fp32; what requires gradients is trained in place."""
-    encoder: ExampleEncoder
-    """Encodes examples as ids."""
+    method: Method[Any]
+    """Makes batches of examples, and terms of a loss of those."""
     source: ExampleSource
     """Gives the examples."""
     curriculum: Curriculum
     """What is trained, and for how long."""
-    padding: int
-    """The id that fills rows."""
     resources: Resources = field(default_factory=Resources)
     """What the run may use."""
     seed: int = 0
@@ -42,19 +38,20 @@ class TrainingSetup:
     """The processes that train."""
 
 
-class ReadoutNll(torch.nn.Module):
-    """Gives -log p of every readout of a packed batch; the model's products go through oneDNN, in place."""
+class Scorer(torch.nn.Module):
+    """Gives the terms of a batch's loss; the model's products go through oneDNN, in place."""
 
-    def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
+    def __init__(self, terms: torch.nn.Module, arithmetic: Arithmetic) -> None:
+        """`terms` is a method's scorer."""
         super().__init__()
-        through_onednn(model)
-        self.model = model
+        through_onednn(terms)
+        self.terms = terms
         self._bf16 = arithmetic is Arithmetic.BF16
 
-    def forward(self, batch: PackedBatch, readouts: int) -> Tensor:
-        """Return float32 [readouts]."""
-        with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=self._bf16):
-            return readout_nll(self.model, batch, readouts)
+    def forward(self, batch: Batch, device: str) -> Tensor:
+        """Return float32 [terms]; `device` is torch's type of the batch's."""
+        with torch.autocast(device, torch.bfloat16, enabled=self._bf16):
+            return self.terms(batch)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,9 @@ class StepResult:
     loss: float
     """The weighted loss of the whole batch."""
     nll: tuple[float, ...]
-    """Unweighted -log p by the readouts' place t, mean over the rows that have one."""
+    """Unweighted -log p by place, mean over the rows that have one."""
+    distances: tuple[float, ...]
+    """Distances to a teacher's states, likewise."""
     tokens: int
     """Tokens of the whole batch's packed rows, over all processes."""
     padding: int
@@ -81,8 +80,8 @@ class _Passed:
     padding: int
 
 
-_Sums = dict[int, tuple[float, int]]
-"""By the readouts' place: the sum of their -log p, and their number."""
+_Sums = dict[Place, tuple[float, int]]
+"""By place: the sum of the terms, and their number."""
 
 
 def is_stopped(setup: TrainingSetup, stop: Callable[[], bool]) -> bool:
@@ -94,8 +93,8 @@ def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step:
     """Draw the batch of step `step` and add the gradients of its loss to the model's."""
     examples = setup.source.draw(setup.curriculum.batch_size, stage.objective)
     mine = setup.processes.share(examples)
-    samples = [setup.encoder.sample(example, stage, step / stage.steps) for example in mine]
-    divisor = sum(setup.processes.gather(batch_size(samples, stage.normalisation)))
+    samples = [setup.method.sample(example, stage, step / stage.steps) for example in mine]
+    divisor = sum(setup.processes.gather(setup.method.size(samples, stage)))
     parts = _parts(samples, setup)
     idle = setup.processes.passes(len(parts)) - len(parts)
     found = []
@@ -107,7 +106,8 @@ def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step:
     every = [one for process in setup.processes.gather(found) for one in process]
     return StepResult(
         loss=sum(passed.loss for passed in every),
-        nll=_means([passed.sums for passed in every]),
+        nll=_means([passed.sums for passed in every], Term.NLL),
+        distances=_means([passed.sums for passed in every], Term.DISTANCE),
         tokens=sum(passed.tokens for passed in every),
         padding=sum(passed.padding for passed in every),
     )
@@ -116,48 +116,49 @@ def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step:
 def _pass(
     setup: TrainingSetup,
     module: torch.nn.Module,
-    samples: Sequence[Sample],
+    samples: Sequence[Any],
     place: tuple[Stage, int],
     divisor: int,
 ) -> _Passed:
     """Make a forward and backward pass; the loss is scaled, because gradients are averaged over processes."""
-    device = setup.processes.device
-    batch = pack(samples, setup.encoder.contract.block, setup.padding).to(device)
-    weights = readout_weights(samples, *place).to(device)
-    nll = module(batch, len(weights))
-    loss = (weights * nll).sum() / divisor
+    device, method = setup.processes.device, setup.method
+    batch = method.batch(samples).to(device)
+    weights = method.weights(samples, *place).to(device)
+    terms = module(batch, device.type)
+    loss = (weights * terms).sum() / divisor
     (loss * setup.processes.count).backward()
-    tokens = sum(packed_length(sample, len(setup.encoder.contract.block)) for sample in samples)
-    return _Passed(loss.item(), _by_place(nll.detach(), samples), tokens, batch.ids.numel() - tokens)
+    tokens = sum(method.length(sample) for sample in samples)
+    return _Passed(loss.item(), _by_place(terms.detach(), method.places(samples)), tokens, batch.tokens - tokens)
 
 
-def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[Sample]) -> None:
+def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[Any]) -> None:
     """Make an empty pass: the other processes need this one's shards of the layers in their passes."""
-    batch = pack(samples, setup.encoder.contract.block, setup.padding).to(setup.processes.device)
-    (0.0 * module(batch, sum(len(sample.readouts) for sample in samples)).sum()).backward()
+    device = setup.processes.device
+    (0.0 * module(setup.method.batch(samples).to(device), device.type).sum()).backward()
 
 
-def _parts(samples: Sequence[Sample], setup: TrainingSetup) -> list[Sequence[Sample]]:
+def _parts(samples: Sequence[Any], setup: TrainingSetup) -> list[Sequence[Any]]:
     """Split the samples into passes, by length so that there is little padding."""
     size = setup.resources.micro_batch
     if size is None or size >= len(samples):
         return [samples]
-    block = len(setup.encoder.contract.block)
-    ordered = sorted(samples, key=lambda sample: packed_length(sample, block))
+    ordered = sorted(samples, key=setup.method.length)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-def _by_place(nll: Tensor, samples: Sequence[Sample]) -> _Sums:
-    places = [readout.step for sample in samples for readout in sample.readouts]
-    sums: dict[int, list[float]] = defaultdict(list)
-    for place, value in zip(places, nll.tolist(), strict=True):
-        sums[place].append(value)
+def _by_place(terms: Tensor, places: Sequence[Place | None]) -> _Sums:
+    sums: dict[Place, list[float]] = defaultdict(list)
+    for place, value in zip(places, terms.tolist(), strict=True):
+        if place is not None:
+            sums[place].append(value)
     return {place: (sum(values), len(values)) for place, values in sums.items()}
 
 
-def _means(parts: Sequence[_Sums]) -> tuple[float, ...]:
+def _means(parts: Sequence[_Sums], term: Term) -> tuple[float, ...]:
+    """Return the means of one kind of terms, by number."""
     totals: dict[int, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
     for part in parts:
-        for place, (value, count) in part.items():
-            totals[place] = (totals[place][0] + value, totals[place][1] + count)
-    return tuple(totals[place][0] / totals[place][1] for place in sorted(totals))
+        for (kind, number), (value, count) in part.items():
+            if kind is term:
+                totals[number] = (totals[number][0] + value, totals[number][1] + count)
+    return tuple(totals[number][0] / totals[number][1] for number in sorted(totals))

@@ -27,6 +27,7 @@ PAGE = (REPOSITORY / "docs" / "json.md").read_text(encoding="utf-8")
 ELSEWHERE = {
     "export": "test_export.py",
     "train": "test_training_path.py",
+    "rollouts": "test_qthink_path.py",
     "bundle optimum": "test_bundle_files.py",
 }
 """Verbs that take minutes or a bundle that writes text, and the test that prints their JSON."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from rich.text import Text
 
 from rim_edge.cli.output import note
 from rim_edge.cli.show.numbers import clock, percent, tenths
+from rim_edge.recipe.switches import Objective
 from rim_edge.training.callbacks import Listener, RunStart, Step
 from rim_edge.training.state import RECENT
 
@@ -188,7 +189,21 @@ def _now(progress: RunProgress) -> list[RenderableType]:
         (clock(progress.seconds_left), "bold"),
         " left",
     )
-    return [pace, _readouts(progress.nll)]
+    stage = progress.stage
+    is_latent = stage is not None and stage.objective is Objective.LATENT
+    return [pace, _tokens(progress) if is_latent else _readouts(progress.nll)]
+
+
+def _tokens(progress: RunProgress) -> RenderableType:
+    """Return -log p of a token, and how far the taught latent steps are from their teacher."""
+    told = Text.assemble("-log p a token  ", _shade(progress.nll[0]))
+    if progress.distances:
+        told.append(f"   distance to the teacher  {_numbers(progress.distances)}")
+    return told
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.2f}" for value in values)
 
 
 def _readouts(nll: list[float]) -> RenderableType:
@@ -208,7 +223,9 @@ def _shade(nll: float) -> tuple[str, str]:
 
 
 def _plain(progress: RunProgress, step: Step) -> str:
-    nll = " ".join(f"{value:.2f}" for value in progress.nll)
+    nll = _numbers(progress.nll)
+    if progress.distances:
+        nll += f", distance to the teacher {_numbers(progress.distances)}"
     pace = f"{step.tokens_per_second:,.0f} tokens/s, {clock(progress.seconds_left)} left"
     return (
         f"{step.stage}, step {step.step:,}; {step.done:,} of {progress.total:,} in all: "
@@ -288,6 +305,7 @@ class RunProgress:
         self._first: dict[str, Step] = {}
         self._last: dict[str, Step] = {}
         self._nll: deque[tuple[float, ...]] = deque(maxlen=RECENT)
+        self._distances: deque[tuple[float, ...]] = deque(maxlen=RECENT)
         self.latest: Step | None = None
         """The last step that was reported."""
 
@@ -296,7 +314,9 @@ class RunProgress:
         if step.stage not in self._first:
             self._first[step.stage] = step
             self._nll.clear()
+            self._distances.clear()
         self._nll.append(step.nll)
+        self._distances.append(step.distances)
         self._last[step.stage] = self.latest = step
 
     @property
@@ -329,9 +349,12 @@ class RunProgress:
     @property
     def nll(self) -> list[float]:
         """-log p by the readouts' place, mean over the stage's last steps, 20 at most."""
-        places = range(max(map(len, self._nll), default=0))
-        known = [[nll[place] for nll in self._nll if place < len(nll)] for place in places]
-        return [sum(values) / len(values) for values in known]
+        return _means(self._nll)
+
+    @property
+    def distances(self) -> list[float]:
+        """Distances to the teacher's states, by taught latent step, likewise."""
+        return _means(self._distances)
 
     def _of(self, stage: Stage, place: int, current: int) -> StageProgress:
         first, last = self._first.get(stage.name), self._last.get(stage.name)
@@ -341,3 +364,10 @@ class RunProgress:
         total = max(stage.steps, last.step) if place == current else last.step
         seconds = last.seconds - first.seconds + first.step_seconds
         return StageProgress(stage, last.step, total, place == current, last.recent_loss, seconds)
+
+
+def _means(steps: Collection[tuple[float, ...]]) -> list[float]:
+    """Return the means by place over those steps that have it."""
+    places = range(max(map(len, steps), default=0))
+    known = [[values[place] for values in steps if place < len(values)] for place in places]
+    return [sum(values) / len(values) for values in known]

@@ -21,11 +21,12 @@ from rim_edge.evaluation.checkpoint_answers import (
     open_checkpoint,
 )
 from rim_edge.evaluation.items import Item
+from rim_edge.evaluation.latent_model import LatentModel, read_latent_model
 from rim_edge.evaluation.readers.checkpoint_texts import CheckpointTexts
 from rim_edge.evaluation.reading import Given, Kind, Reading, Subject
 from rim_edge.evaluation.shuffled_blocks import shuffled_letters
 from rim_edge.evaluation.way import Manner, Way
-from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.encoder import TextEncoder
 
 _TOGETHER = 64
 """Items of a part; each is asked with every number of blocks before the next part begins."""
@@ -37,10 +38,12 @@ class OpenModel:
 
     model: Any
     """In the arithmetic of the subject."""
-    encoder: ExampleEncoder
+    encoder: TextEncoder
     """Its prompts."""
     subject: Subject
     """What it is."""
+    latent: LatentModel | None = None
+    """What it does before it writes, where it takes latent steps."""
 
 
 def open_model(folder: Path, arithmetic: Arithmetic) -> OpenModel:
@@ -55,7 +58,7 @@ def open_model(folder: Path, arithmetic: Arithmetic) -> OpenModel:
         engine=f"torch {torch.__version__} on {arithmetic.device_name}",
         precision=arithmetic.precision,
     )
-    return OpenModel(model, encoder, subject)
+    return OpenModel(model, encoder, subject, read_latent_model(checkpoint, encoder, model))
 
 
 class CheckpointReader:
@@ -68,15 +71,15 @@ class CheckpointReader:
         """
         self.subject, self._manner = opened.subject, manner or Manner()
         way = self._manner.way
-        if way is Way.LATENT:
+        if way is Way.LATENT and opened.latent is None:
             raise InputError(
-                f"The checkpoint {self.subject.name} is asked without latent steps here. Export it and score the "
-                "bundle, or ask in another way: --as letter, open, chain or zero-shot"
+                f"The checkpoint {self.subject.name} takes no latent steps: there is no projection head, and no "
+                'entry "latent" in its config.json. Ask in another way: --as letter, open, chain or zero-shot'
             )
         self._model, self._encoder, self._chain = opened.model, opened.encoder, chain
         self.blocks = self._encoder.contract.blocks if way is None or way.has_blocks else 0
         self.at_once = 1 if self._manner.one_by_one else _TOGETHER
-        self._texts = CheckpointTexts(self._model, self._encoder, self._manner)
+        self._texts = CheckpointTexts(self._model, self._encoder, self._manner, opened.latent)
         self._positions: int = self._model.config.max_position_embeddings
 
     def refusal(self, item: Item) -> str | None:
@@ -94,7 +97,7 @@ class CheckpointReader:
         if (least := self._encoder.least_tokens(question)) > self._positions:
             return least
         written = 0 if way is Way.LETTER else self._manner.tokens_of(way)
-        return len(self._texts.prompt(item, way, self._encoder.contract.blocks)) + written
+        return self._texts.positions(item, way, self._encoder.contract.blocks) + written
 
     def read(self, items: Sequence[Item], others: Sequence[Item | None], budgets: range) -> list[Reading]:
         """Return what is read of each item, each in its own way."""

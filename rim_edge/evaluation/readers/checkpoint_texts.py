@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from rim_edge.data.boxes import boxed_text
 from rim_edge.evaluation.checkpoint_answers import readout_prompt
-from rim_edge.evaluation.decoding import GREEDY, Decoding, decoded
+from rim_edge.evaluation.decoding import GREEDY, NO_STEPS, Chooser, Decoding, LatentSteps, decoded
 from rim_edge.evaluation.extraction import Found, anywhere, behind_prefix
 from rim_edge.evaluation.items import Item
+from rim_edge.evaluation.latent_model import LatentModel
 from rim_edge.evaluation.reading import Given
-from rim_edge.evaluation.way import Draws, Manner, Way
-from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.evaluation.way import Manner, Way
+from rim_edge.methods.encoder import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,23 @@ class CheckpointTexts:
     """Writes answers with a model."""
 
     model: Any
-    encoder: ExampleEncoder
+    encoder: TextEncoder
     manner: Manner
+    latent: LatentModel | None = None
+    """What the model does before it writes, where it takes latent steps."""
+
+    def positions(self, item: Item, way: Way, blocks: int) -> int:
+        """Return the positions that an item takes before its text."""
+        steps = self._steps(way)
+        return len(self.prompt(item, way, blocks)) + steps.count + len(steps.end)
 
     def prompt(self, item: Item, way: Way, blocks: int) -> tuple[int, ...]:
         """Return the ids of an item as it is asked."""
         question = self.manner.asked(item.question)
         if way.has_blocks:
             return readout_prompt(self.encoder, question, blocks)
+        if way is Way.LATENT and self.latent is not None:
+            return self.latent.prompt(question)
         return self.encoder.prompt(question)
 
     def write(self, items: Sequence[Item], way: Way, blocks: int) -> list[Given]:
@@ -77,12 +85,16 @@ class CheckpointTexts:
         if draws is None:
             return ()
         prompts = draws.samples * [self.prompt(item, way, blocks)]
-        written = self._decoded(prompts, way, Decoding(choose=_Chooser(draws)))
+        written = self._decoded(prompts, way, Decoding(choose=Chooser(draws)))
         return tuple(self._found(self.encoder.decode(ids), item, way).answer for ids in written)
 
     def _decoded(self, prompts: Sequence[Sequence[int]], way: Way, decoding: Decoding) -> list[list[int]]:
         ending = Decoding(decoding.choose, lambda ids: self._is_closed(ids, way), decoding.on_token)
-        return decoded(self.model, prompts, self.encoder.end_of_turn, self.manner.tokens_of(way), ending)
+        most = self.manner.tokens_of(way)
+        return decoded(self.model, prompts, self.encoder.end_of_turn, most, ending, self._steps(way))
+
+    def _steps(self, way: Way) -> LatentSteps:
+        return self.latent.steps if way is Way.LATENT and self.latent is not None else NO_STEPS
 
     def _is_closed(self, ids: Sequence[int], way: Way) -> bool:
         """Whether the box that the answer prefix opens is closed again."""
@@ -95,18 +107,3 @@ class CheckpointTexts:
         if way is Way.OPEN:
             return behind_prefix(text, item)
         return anywhere(text, item, self.encoder.contract.prefix_text)
-
-
-class _Chooser:
-    """Draws tokens; of equal seeds the same."""
-
-    def __init__(self, draws: Draws) -> None:
-        self._draws, self._random = draws, torch.Generator().manual_seed(draws.seed)
-
-    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
-        shares = (logits.float().cpu() / self._draws.temperature).softmax(-1)
-        if self._draws.top_p < 1:
-            ordered, order = shares.sort(-1, descending=True)
-            ordered[ordered.cumsum(-1) - ordered >= self._draws.top_p] = 0
-            shares = torch.zeros_like(shares).scatter(-1, order, ordered)
-        return torch.multinomial(shares, 1, generator=self._random)[:, 0].to(logits.device)

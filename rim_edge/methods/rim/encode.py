@@ -1,28 +1,22 @@
 """Encode an example as token ids: the prompt, and the readouts of a stage with their blocks.
 
-The prompt's ids come from the same contract as at inference. Prefix and answer are encoded separately and
-joined as ids, because BPE would merge `{` with the answer's first characters.
+Prefix and answer are encoded separately and joined as ids, because BPE would merge `{` with the answer's first
+characters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
 from typing import Any
 
-from rim_export.errors import CheckpointError
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.prompt.options import offered_letters
 
 from rim_edge.data.rows import Example, Span
+from rim_edge.methods.encoder import TextEncoder
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Alignment, Objective, Visibility
-
-_NFC_SHRINKS = 3
-"""The largest factor by which NFC normalisation shortens UTF-8 (UAX #15)."""
-_REMEMBERED = 4096
-"""Texts whose ids are cached: steps and answers repeat."""
 
 
 @dataclass(frozen=True)
@@ -55,45 +49,12 @@ class Sample:
     """Whether the question offers options."""
 
 
-class ExampleEncoder:
-    """Encodes examples for a stage by the prompt contract of a tokenizer."""
+class ExampleEncoder(TextEncoder):
+    """Encodes examples for a stage."""
 
     def __init__(self, tokenizer: Any, contract: PromptContract) -> None:
-        self.contract = contract
-        self._tokenizer = tokenizer
-        if tokenizer.eos_token_id is None:
-            raise CheckpointError(
-                "The tokenizer names no eos_token, expected the token that ends a turn. Write it into its "
-                "tokenizer_config.json."
-            )
-        self.end_of_turn = int(tokenizer.eos_token_id)
-        self._encoded = lru_cache(_REMEMBERED)(self._encode)
+        super().__init__(tokenizer, contract)
         self._end = (*self.encode("}"), self.end_of_turn)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Return the ids of a text that stands alone; added tokens in it stay text."""
-        return self._encoded(text)
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
-
-    def least_tokens(self, text: str) -> int:
-        """Return a number of tokens that a text has at least, without encoding it: that takes seconds per MB."""
-        return len(text.encode("utf-8", "surrogatepass")) // (_NFC_SHRINKS * self._longest_token)
-
-    @cached_property
-    def _longest_token(self) -> int:
-        """Bytes of the longest token; a character of a byte-level token is one byte."""
-        return max(map(len, self._tokenizer.get_vocab()))
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids."""
-        return str(self._tokenizer.decode(list(ids)))
-
-    def prompt(self, question: str) -> tuple[int, ...]:
-        """Return x: everything before the blocks."""
-        contract = self.contract
-        return contract.head + self.encode(contract.segment(question)) + contract.tail
 
     def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
         """Encode an example for a stage, of which `progress` (0..1) is done."""
@@ -121,6 +82,8 @@ class ExampleEncoder:
                 chain = self._text(_written(example.steps), example.answer)
                 # a model that writes its steps is not given the prefix: it has to write it too
                 return (replace(chain, labelled=len(chain.ids) * (True,)),)
+            case Objective.LATENT:
+                raise ValueError("latent steps are QThink's (methods/qthink)")
 
     def _text(self, spans: Sequence[Span], said: str) -> Readout:
         pieces = [(self.encode(span.text), span.labelled) for span in spans]

@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from rim_edge.methods.rim.encode import Sample
 from rim_edge.methods.rim.packing import PackedBatch
+from rim_edge.methods.token_nll import token_nll
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Anneal, BlockWeights, LastStep, Normalisation, Objective
-
-CHUNK_LOGITS = 2**25
-"""Logits that are held at once (128 MiB in fp32); the head is applied to more labels in several chunks."""
 
 
 def anneal_weight(step: int, total: int, place: int, count: int) -> float:
@@ -88,26 +84,11 @@ def labelled_logits(model: Any, batch: PackedBatch) -> Tensor:
     return logits.float()
 
 
-def readout_nll(model: Any, batch: PackedBatch, readouts: int) -> Tensor:
-    """Return -log p of every readout, float32 [readouts]: the sum over its labelled tokens.
-
-    The head is applied to as many labels at once as CHUNK_LOGITS allows; further chunks are computed again in the
-    backward pass instead of being kept.
-    """
-    head, wanted = model.get_output_embeddings(), labelled_states(model, batch)
-    chunk = max(1, CHUNK_LOGITS // model.config.vocab_size)
-    if len(wanted) <= chunk:
-        nll = _token_nll(head, wanted, batch.targets)
-    else:
-        parts = zip(torch.split(wanted, chunk), torch.split(batch.targets, chunk), strict=True)
-        nll = torch.cat([checkpoint(_token_nll, head, *part, use_reentrant=False) for part in parts])
-    return sum_by_readout(nll, batch, readouts)
+def readout_nll(model: Any, batch: PackedBatch) -> Tensor:
+    """Return -log p of every readout, float32 [readouts]: the sum over its labelled tokens."""
+    return sum_by_readout(token_nll(model, labelled_states(model, batch), batch.targets), batch)
 
 
-def sum_by_readout(nll: Tensor, batch: PackedBatch, readouts: int) -> Tensor:
+def sum_by_readout(nll: Tensor, batch: PackedBatch) -> Tensor:
     """Return float32 [readouts] from the labels' -log p, float32 [labels]."""
-    return torch.zeros(readouts, dtype=nll.dtype, device=nll.device).index_add(0, batch.readout, nll)
-
-
-def _token_nll(head: Any, states: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(head(states).float(), targets, reduction="none")  # (labels,)
+    return torch.zeros(batch.readouts, dtype=nll.dtype, device=nll.device).index_add(0, batch.readout, nll)

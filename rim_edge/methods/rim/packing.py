@@ -49,11 +49,19 @@ class PackedBatch:
     """int64 [labels]."""
     readout: Tensor
     """int64 [labels], 0..readouts-1, in the order of rows and of each row's readouts."""
+    readouts: int
+    """Readouts of all rows."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of its rows, padding included."""
+        return self.ids.numel()
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the same batch on a device."""
         tensors = (self.ids, self.positions, self.mask, self.predictors, self.targets, self.readout)
-        return PackedBatch(*(tensor.to(device) for tensor in tensors))
+        ids, positions, mask, predictors, targets, readout = (tensor.to(device) for tensor in tensors)
+        return PackedBatch(ids, positions, mask, predictors, targets, readout, self.readouts)
 
 
 @dataclass
@@ -80,7 +88,8 @@ def pack(samples: Sequence[Sample], block: Sequence[int], padding: int) -> Packe
     horizon = _padded([row.horizon for row in rows], width, 0)
     floor = _padded([row.floor for row in rows], width, 0)
     labels = _labels(samples, len(block), width)
-    return PackedBatch(ids, positions, attention_mask(owner, positions, horizon, floor), *labels)
+    readouts = sum(len(sample.readouts) for sample in samples)
+    return PackedBatch(ids, positions, attention_mask(owner, positions, horizon, floor), *labels, readouts)
 
 
 def attention_mask(owner: Tensor, positions: Tensor, horizon: Tensor, floor: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from rim_edge.data.rows import Example
 from rim_edge.evaluation.held_out import fits_positions
 from rim_edge.evaluation.items import items_of
 from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.recipe import Limits
 from rim_edge.recipe.switches import Objective
@@ -34,7 +35,7 @@ class Watched:
 
 def test_huge_rows_are_counted_as_too_long_without_being_encoded(tokenizer, encoder):
     watched = ExampleEncoder(Watched(tokenizer), encoder.contract)
-    found = fitting(EXAMPLES, watched, CURRICULUM, Limits(tokens=200), 512)
+    found = fitting(EXAMPLES, Rim(watched, 0), CURRICULUM, Limits(tokens=200), 512)
     assert found.examples == (EXAMPLES[-1],)
     assert found.dropped == {"more than 200 tokens": 3}
     huge, *_, small = items_of(EXAMPLES)

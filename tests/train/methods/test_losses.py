@@ -6,14 +6,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rim_edge.methods.rim import losses
+from rim_edge.methods import token_nll
 from rim_edge.methods.rim.encode import Readout, Sample
 from rim_edge.methods.rim.losses import anneal_weight, block_weight, readout_nll, readout_weights
+from rim_edge.methods.rim.method import Rim
 from rim_edge.methods.rim.packing import pack
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.recipe import Arithmetic, Resources
 from rim_edge.recipe.switches import Alignment, Anneal, BlockWeights, LastStep, Normalisation, Objective
-from rim_edge.training.step import ReadoutNll, TrainingSetup, take_step
+from rim_edge.training.step import Scorer, TrainingSetup, take_step
 
 BEGIN, MEMORY, END = BLOCK = (1, 2, 3)
 PROBABILITIES = {
@@ -80,8 +81,9 @@ class Written:
 def loss(samples, stage, step, micro_batch=None):
     model, written = Bigram(), Written(samples)
     resources = Resources(micro_batch=micro_batch)
-    run = TrainingSetup(model, written, written, Curriculum((stage,), batch_size=len(samples)), 0, resources)
-    return take_step(run, ReadoutNll(model, Arithmetic.FP32), stage, step).loss
+    method = Rim(written, 0)
+    run = TrainingSetup(model, method, written, Curriculum((stage,), batch_size=len(samples)), resources)
+    return take_step(run, Scorer(method.scorer(model), Arithmetic.FP32), stage, step).loss
 
 
 def steps_stage(**options):
@@ -180,11 +182,11 @@ def test_many_labels_meet_the_head_in_chunks_and_give_the_same_loss_and_gradient
     batch = pack([LONG, SHORT, LONG], BLOCK, 0)
     found, widest = [], []
     for size in (2**25, 16):  # all twelve labels at once; two of them
-        monkeypatch.setattr(losses, "CHUNK_LOGITS", size)
+        monkeypatch.setattr(token_nll, "CHUNK_LOGITS", size)
         model = Bigram()
         widths = []
         model.head.register_forward_hook(lambda *call, widths=widths: widths.append(len(call[2])))
-        nll = readout_nll(model, batch, 7)
+        nll = readout_nll(model, batch)
         nll.sum().backward()
         found.append((nll.detach(), model.head.weight.grad))
         widest.append(max(widths))

@@ -65,7 +65,7 @@ def test_packed_logits_equal_unpacked_runs(tiny_model, seed, memory_tokens):
     assert difference.abs().max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("objective", list(Objective))
+@pytest.mark.parametrize("objective", [one for one in Objective if one is not Objective.LATENT])
 @pytest.mark.parametrize("alignment", list(Alignment))
 @pytest.mark.parametrize("visibility", list(Visibility))
 def test_parity_holds_for_every_stage_and_number_of_steps(tiny_model, encoder, objective, alignment, visibility):
@@ -138,5 +138,5 @@ def test_nll_of_a_readout_is_the_sum_over_its_tokens():
     sample = Sample((1,), 0, (Readout(0, (2, 3), (True, True), 1), Readout(0, (1,), (True,), 2)))
     batch = pack([sample], (0,), 0)
     logits = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25], [0.7, 0.1, 0.1, 0.1]]))
-    nll = sum_by_readout(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none"), batch, 2)
+    nll = sum_by_readout(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none"), batch)
     assert nll.tolist() == pytest.approx([-(torch.tensor(0.3 * 0.25)).log().item(), 2.302585], abs=1e-6)

@@ -21,6 +21,7 @@ from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
 from rim_edge.errors import CurriculumError
 from rim_edge.methods.rim.encode import ExampleEncoder
+from rim_edge.methods.rim.method import Rim
 from rim_edge.model.trainable import add_adapters, load_trainable, set_dropout, write_trained
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from rim_edge.recipe.curriculum import Curriculum, Stage
@@ -69,7 +70,8 @@ def fitted(folder, trains, curriculum=CURRICULUM, resources=None):
     chosen = recipe(trains, resources=resources or Resources())
     student = load_trainable(chosen, folder, seed=1)
     encoder = ExampleEncoder(student.tokenizer, derive_contract(student.tokenizer, student.rim))
-    run = TrainingSetup(student.model, encoder, RowSource(ROWS, 1), curriculum, student.padding, chosen.resources)
+    method = Rim(encoder, student.padding)
+    run = TrainingSetup(student.model, method, RowSource(ROWS, 1), curriculum, chosen.resources)
     losses = []
     train(run, Hearing(step=lambda step: losses.append(step.loss)))
     return student, losses

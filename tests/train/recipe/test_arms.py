@@ -4,6 +4,7 @@ import pytest
 
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
+from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
@@ -93,7 +94,7 @@ def test_all_arms_see_the_same_examples_in_the_same_order(tiny_model, encoder):
     seen = []
     for arm in Arm:
         source = Listening(rows, 3)
-        run = TrainingSetup(tiny_model(vocabulary=1051), encoder, source, for_arm(CURRICULUM, arm), 0)
+        run = TrainingSetup(tiny_model(vocabulary=1051), Rim(encoder, 0), source, for_arm(CURRICULUM, arm))
         train(run)
         seen.append(source.seen)
     assert len(seen[0]) == 7 * 3

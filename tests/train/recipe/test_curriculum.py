@@ -5,6 +5,7 @@ import torch
 
 from rim_edge.data.puzzle_source import PuzzleSource
 from rim_edge.errors import CurriculumError, DivergedError
+from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.presets import PRESETS, preset
 from rim_edge.recipe.switches import Objective, Schedule
@@ -93,9 +94,8 @@ def test_presets_are_known_by_their_names():
 )
 def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at, expected):
     part = Stage("s", Objective.TEXT, 2, 1e-3, extension=Extension(solved_at, at_most=5))
-    run = TrainingSetup(
-        tiny_model(vocabulary=1051), encoder, PuzzleSource(0), Curriculum((part,), batch_size=2), 0
-    )
+    curriculum = Curriculum((part,), batch_size=2)
+    run = TrainingSetup(tiny_model(vocabulary=1051), Rim(encoder, 0), PuzzleSource(0), curriculum)
     reported = []
     (result,) = train(run, Hearing(step=reported.append))
     assert result.steps == len(reported) == expected
@@ -106,6 +106,6 @@ def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at
 def test_a_loss_that_is_no_number_ends_the_run(tiny_model, encoder):
     model = tiny_model(vocabulary=1051)
     torch.nn.init.constant_(model.get_input_embeddings().weight, float("inf"))
-    run = TrainingSetup(model, encoder, PuzzleSource(0), Curriculum((stage(),), batch_size=2), 0)
+    run = TrainingSetup(model, Rim(encoder, 0), PuzzleSource(0), Curriculum((stage(),), batch_size=2))
     with pytest.raises(DivergedError, match="The loss is nan"):
         train(run)

@@ -100,7 +100,7 @@ STAGE = '[[curriculum.stages]]\nname = "a"\nobjective = "steps"\nsteps = 1\nlear
     [
         ("= 1", "is no TOML"),
         ("", "there is neither a preset nor a curriculum, expected one: preset = "),
-        ('trains = "full"', "(or demo, openmed, gsm8k-aug)"),
+        ('trains = "full"', "(or demo, openmed, gsm8k-aug, qthink)"),
         ('preset = "none"', "no preset 'none', expected one of: demo, openmed, gsm8k-aug, gsm8k"),
         ("preset = 3", "preset is 3, expected one of: demo, openmed"),
         (

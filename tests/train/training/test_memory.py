@@ -10,6 +10,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
+from rim_edge.methods.rim.method import Rim
 from rim_edge.methods.rim.packing import packed_length
 from rim_edge.model.trainable import add_adapters
 from rim_edge.model.vocabulary import freeze_vocabulary
@@ -108,7 +109,7 @@ def test_the_paper_is_a_bound_that_is_not_far_from_what_torch_takes(encoder, tra
         if trains is Trains.LORA:
             add_adapters(model, told.lora)
         freeze_vocabulary(model, [1, 2, 3])
-        train(TrainingSetup(model, encoder, RowSource(examples, 0), told.curriculum, 0, resources))
+        train(TrainingSetup(model, Rim(encoder, 0), RowSource(examples, 0), told.curriculum, resources))
     taken = peak(measured)
     ratio = sum(on_paper.values()) / taken
     assert 1 < ratio < 1.6, (taken, on_paper)

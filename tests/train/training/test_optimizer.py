@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from rim_edge.errors import DivergedError
 from rim_edge.methods.rim.encode import Readout, Sample
+from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.switches import Normalisation, Objective, Schedule
 from rim_edge.training.loop import train
@@ -104,7 +105,7 @@ def setup(row):
     )
     pairs = Pairs()
     curriculum = Curriculum(stages, batch_size=2, clip_norm=row.clip_norm, betas=row.betas)
-    return TrainingSetup(OneLayer(), pairs, pairs, curriculum, 0)
+    return TrainingSetup(OneLayer(), Rim(pairs, 0), pairs, curriculum)
 
 
 def gradients(weights, batch):

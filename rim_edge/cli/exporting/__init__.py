@@ -1,0 +1,1 @@
+"""What `rim-edge export` is told."""

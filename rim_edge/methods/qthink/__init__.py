@@ -1,0 +1,1 @@
+"""QThink: latent steps before a text, taught by the states of written rollouts."""

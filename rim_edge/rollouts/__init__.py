@@ -1,0 +1,1 @@
+"""Rollouts: written solutions of a checkpoint, and the states that latent steps learn from (QThink)."""
