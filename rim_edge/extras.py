@@ -22,6 +22,7 @@ EXTRAS = {
         "optimum",
     ),
     "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock", "optimum"),
+    "serve": ("starlette", "uvicorn"),
     "tensorboard": ("torch", "tensorboard"),
     "gguf": ("torch", "transformers", "accelerate", "gguf", "safetensors"),
 }

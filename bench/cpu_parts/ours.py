@@ -82,8 +82,13 @@ def _first_rows(place: Place, file: Path, count: int) -> Path:
 def code_hash() -> str:
     """Return a hash of the code that decides what a bundle holds: the exporter and the manifest's form."""
     exporter = Path(rim_export.__file__).parent.rglob("*.py")
-    verb = (Path(rim_edge.__file__).parent / "cli").glob("export*.py")
-    return hash_files(*exporter, *verb, Path(rim_runtime.__file__).parent / "bundle" / "manifest.py")
+    cli = Path(rim_edge.__file__).parent / "cli"
+    return hash_files(
+        *exporter,
+        cli / "export.py",
+        *(cli / "exporting").glob("*.py"),
+        Path(rim_runtime.__file__).parent / "bundle" / "manifest.py",
+    )
 
 
 def our_row(place: Place, variant: Variant, layers: int, engine: str = ORT_CPU) -> Row | Missing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rim_edge.cli.bundle_files import copy, optimum, remove
+from rim_edge.cli.bundling.files import copy, optimum, remove
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.pages import Command, Group, epilog

@@ -82,6 +82,11 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
                 "rim-edge rollouts --model Qwen3-1.7B --data train.jsonl --from-steps -o rollouts",
             ),
         ),
+        "serve": Verb(
+            MACHINE,
+            "serve.serve",
+            ("rim-edge serve", "rim-edge serve --bundle mine --port 8765"),
+        ),
         "bundle": Verb(MACHINE, "bundle.bundle"),
         "doctor": Verb(MACHINE, "doctor.doctor", ("rim-edge doctor", "rim-edge doctor --json")),
     }

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rim_runtime.engines.traces.readouts import TraceEngine
     from rim_runtime.generate.generator import TextGenerator
     from rim_runtime.generate.readout import GeneratedAnswer
+    from rim_runtime.generate.scoring import ScoredToken
     from rim_runtime.generate.text import Text
     from rim_runtime.loading.decoder import OpenDecoder
     from rim_runtime.loading.trace import OpenTrace
@@ -274,6 +275,19 @@ class Engine:
         generator = self._texts()
         order = generator.order(question, blocks, max_tokens, stop, sampling)
         return write_samples(generator.author(cancel), order, as_count(count), cancel)
+
+    def score(
+        self, text: str | Sequence[int], *, more: int = 0, top: int = 0, cancel: Cancellation | None = None
+    ) -> tuple[ScoredToken, ...]:
+        """Return how probable each token of a text is, behind those before it: no prompt, no memory blocks.
+
+        `text` may be token ids; `more` of the likeliest are written behind it, and `top` likeliest tokens are told
+        of each place. It costs what writing the text would. Raises what `generate` and its iteration raise.
+        """
+        from rim_runtime.generate.scoring import score
+
+        author = self._texts().author(cancel)
+        return score(author, text, self.manifest.limits.model_positions, more=more, top=top, cancel=cancel)
 
     def generate_letter(
         self,

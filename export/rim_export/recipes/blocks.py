@@ -108,7 +108,11 @@ def round_to(blocks: torch.Tensor, steps: Steps) -> torch.Tensor:
 
 def round_matrix(matrix: torch.Tensor, form: BlockFormat) -> Blocks:
     """Return a matrix [out, in] in int4 by rounding to the nearest code, nothing compensated."""
-    steps = search_steps(matrix, form)
+    return round_to_steps(matrix, form, search_steps(matrix, form))
+
+
+def round_to_steps(matrix: torch.Tensor, form: BlockFormat, steps: Steps) -> Blocks:
+    """Return a matrix [out, in] in int4 by rounding to the nearest codes of known scales and zero points."""
     return pack(round_to(cut(matrix, form.size), steps), steps)
 
 

@@ -14,7 +14,7 @@ The embedding table is int8, as is a full output projection: four bits ruin eith
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import ml_dtypes
@@ -25,7 +25,16 @@ from rim_runtime.bundle.manifest import Dialect, Precision
 
 from rim_export.graph.convert import LM_HEAD, READOUT, UnboundGraph
 from rim_export.graph.edit import insert, lazy_initializer, static_shape
-from rim_export.recipes.blocks import MIDDLE, BlockFormat, Blocks, ZeroPoints, block_count, round_matrix
+from rim_export.recipes.blocks import (
+    MIDDLE,
+    BlockFormat,
+    Blocks,
+    Steps,
+    ZeroPoints,
+    block_count,
+    round_to_steps,
+    search_steps,
+)
 from rim_export.recipes.initializers import bind_tensor
 from rim_export.recipes.int8 import INT8
 from rim_export.recipes.matrices import INT8_ROWS, SMALLEST
@@ -46,11 +55,19 @@ class QuantizedMatrices:
     """How they are cut into blocks."""
     compensated: Mapping[str, Blocks]
     """Those that calibration gave, by their names in the graph."""
+    searched: dict[str, Steps] = field(default_factory=dict)
+    """Scales and zero points of the others, once they were needed: to find them takes most of the time, and codes,
+    scales and zero points of a matrix are written one after the other."""
 
     def blocks(self, name: str, read: Callable[[], torch.Tensor]) -> Blocks:
-        """Return a matrix as calibration gave it, or else rounded to the nearest codes, every time anew."""
+        """Return a matrix as calibration gave it, or else rounded to the nearest codes."""
         found = self.compensated.get(name)
-        return round_matrix(read(), self.form) if found is None else found
+        if found is not None:
+            return found
+        matrix = read()
+        if name not in self.searched:
+            self.searched[name] = search_steps(matrix, self.form)
+        return round_to_steps(matrix, self.form, self.searched[name])
 
 
 def int4_recipes(matrices: QuantizedMatrices) -> tuple[Recipe, ...]:

@@ -102,22 +102,28 @@ def print_scored(scored: Scored) -> None:
     out.print()
     report = scored.report
     if report.letters is None or report.open is None:
-        _print_scores(out, report, "question")
+        _print_scores(out, scored, report, "question")
     else:
-        _print_scores(out, report.letters, "question with letters", "questions with letters")
-        _print_scores(out, report.open, "open question")
+        _print_scores(out, scored, report.letters, "question with letters", "questions with letters")
+        _print_scores(out, scored, report.open, "open question")
     _print_measured(out, scored)
     _print_first_letters(out, scored)
     if scored.against is not None:
         _print_comparison(out, scored.against)
 
 
-def _print_scores(out: Console, report: Report, one: str, many: str | None = None) -> None:
+def _asked_with(scored: Scored, blocks: int) -> str:
+    """Return what the first column says: the number of blocks, or the way where it has none."""
+    way = scored.manner.way
+    return count(blocks, "block") if way is None or way.has_blocks else str(way)
+
+
+def _print_scores(out: Console, scored: Scored, report: Report, one: str, many: str | None = None) -> None:
     asked = report.majority.n
     named = f"{asked:,} {many}" if many and asked != 1 else count(asked, one)
     print_wrapped(out, f"{named}, right with 95 % Wilson intervals")
     for blocks, score in report.by_blocks.items():
-        print_wrapped(out, _line(count(blocks, "block"), score))
+        print_wrapped(out, _line(_asked_with(scored, blocks), score))
     print_wrapped(out, _line("most frequent answer", report.majority))
     if report.any_block:
         print_wrapped(out, _line("any block", report.any_block) + "   an oracle: nobody can choose like that")
@@ -138,7 +144,7 @@ def _print_measured(out: Console, scored: Scored) -> None:
     for blocks, measured in scored.measured.items():
         parts = measured_words(measured)
         if parts:
-            print_wrapped(out, f"{count(blocks, 'block'):<{_NAMES}}{' · '.join(parts)}")
+            print_wrapped(out, f"{_asked_with(scored, blocks):<{_NAMES}}{' · '.join(parts)}")
             shown = True
     if shown:
         out.print()

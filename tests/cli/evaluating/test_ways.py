@@ -124,7 +124,7 @@ def test_letters_need_no_samples_for_pass_at_k(run: Run, puzzles: Path) -> None:
     [
         (("-b", "demo", "--as", "open"), "answers with letters alone, and --as open needs one that writes text"),
         (("-b", "demo", "--as", "latent"), "takes no latent steps"),
-        (("-m", str(CHECKPOINT), "--as", "latent"), "is asked without latent steps here"),
+        (("-m", str(CHECKPOINT), "--as", "latent"), "takes no latent steps: there is no projection head"),
         (("-m", str(CHECKPOINT), "--as", "chain", "--blocks", "2"), "--as chain asks without memory blocks"),
         (("-m", str(CHECKPOINT), "--as", "open", "--pass-at", "2"), "Add --samples 2"),
         (("-b", "demo", "--as", "letters"), "Did you mean letter?"),

@@ -16,7 +16,18 @@ from rim_export.measure.compensation import compensated_blocks
 from rim_export.measure.moments import Moments
 from rim_export.measure.streamed import StreamedModel
 from rim_export.question_sets import CalibrationSet
-from rim_export.recipes.blocks import BlockFormat, Blocks, ZeroPoints, cut, pack, round_to
+from rim_export.recipes import int4
+from rim_export.recipes.blocks import (
+    BlockFormat,
+    Blocks,
+    Steps,
+    ZeroPoints,
+    cut,
+    pack,
+    round_matrix,
+    round_to,
+    search_steps,
+)
 from rim_export.recipes.floats import FP32
 from rim_export.recipes.int4 import CONTRIB, QuantizedMatrices, int4_recipes
 from rim_export.tensorrt.lint import lint
@@ -143,6 +154,23 @@ def test_tensorrt_gets_symmetric_blocks(source: Source) -> None:
     (_, for_cpus) = int4_recipes(QuantizedMatrices(FORM, {}))
     wrong = source.bound(for_cpus).model
     assert {finding.rule for finding in lint(wrong)} >= {"narrow-type", "zero-point"}
+
+
+def test_a_matrix_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes, scales and zero points are written one after the other, and the search is most of the time."""
+    torch.manual_seed(0)
+    matrix, searched = torch.randn(8, 64), []
+
+    def search(values: torch.Tensor, form: BlockFormat) -> Steps:
+        searched.append(values.shape)
+        return search_steps(values, form)
+
+    monkeypatch.setattr(int4, "search_steps", search)
+    matrices = QuantizedMatrices(FORM, {})
+    found = [matrices.blocks("a", lambda: matrix) for _ in range(3)]
+    assert len(searched) == 1
+    for one in found:
+        assert torch.equal(one.widened(64), round_matrix(matrix, FORM).widened(64))
 
 
 def test_compensation_lowers_the_errors_of_products(

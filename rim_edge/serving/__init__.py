@@ -1,0 +1,1 @@
+"""One bundle that answers over HTTP, for programs on this machine."""

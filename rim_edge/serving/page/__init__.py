@@ -1,0 +1,1 @@
+"""The page at `/`: no outside resource, no framework."""
