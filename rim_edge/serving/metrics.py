@@ -38,8 +38,8 @@ class Metrics:
 
     def _lines(self, waiting: int, writing: int) -> Iterator[str]:
         yield "# TYPE rim_requests_total counter"
-        for (route, status), count in sorted(self._requests.items()):
-            yield f'rim_requests_total{{route="{route}",status="{status}"}} {count}'
+        for (route, status), number in sorted(self._requests.items()):
+            yield f'rim_requests_total{{route="{route}",status="{status}"}} {number}'
         yield "# TYPE rim_request_seconds histogram"
         for route, (total, count) in sorted(self._seconds.items()):
             for bound, part in zip(_BOUNDS, self._parts[route], strict=True):

@@ -1,8 +1,8 @@
 """`/v1/completions`: a bare text goes on, and how probable its tokens are (`echo`, `logprobs`).
 
 Evaluation clients score an answer by `echo` with `logprobs`; a server that leaves either out in silence puts
-every score at chance. The prompt is read as it stands: no template, no memory blocks. It may be token ids, or several
-prompts.
+every score at chance. The prompt is read as it stands: no template, no memory blocks. It may be token ids, or
+several prompts.
 """
 
 from __future__ import annotations

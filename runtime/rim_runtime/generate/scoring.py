@@ -28,7 +28,7 @@ class ScoredToken:
     logprob: float | None
     """The natural logarithm of its probability; None of the first, before which there is nothing."""
     top: Mapping[int, float]
-    """The likeliest tokens in its place and their logprobs, the likeliest first; empty unless they are asked for."""
+    """The likeliest tokens in its place and their logprobs, the likeliest first; empty where none are wanted."""
     written: bool = False
     """Whether the model wrote it, the likeliest one, behind the text that was given."""
 
