@@ -48,6 +48,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
         4: "the extra `export`, or an engine, is not installed",
     },
     "train": {4: "the extra `train` is not installed"},
+    "serve": {3: _ENGINE[3], 4: "the engine cannot run here, or the extra `serve` is not installed"},
     "rollouts": {4: "the extra `train` is not installed"},
     "bundle list": {},
     "bundle use": _HASHED,

@@ -38,3 +38,7 @@ class StoppedError(RimError):
 
 class OutOfMemoryError(RimError, MemoryError):
     """A pass needs more memory than there is."""
+
+
+class BusyError(RimError):
+    """A server has as many requests waiting as it may; this one was not begun, and may be made again."""

@@ -17,7 +17,7 @@ from rim_runtime.errors import (
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rim_edge.serving.busy import BusyError
+from rim_edge.errors import BusyError
 
 
 class RequestError(Exception):

@@ -11,7 +11,7 @@ from rim_runtime.engine import Engine
 from rim_runtime.engines.awaiting import in_thread
 from rim_runtime.question import Question
 
-from rim_edge.serving.busy import BusyError
+from rim_edge.errors import BusyError
 from rim_edge.serving.limits import Limits
 from rim_edge.serving.metrics import Metrics
 

@@ -16,7 +16,7 @@ from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.generate.async_stream import AsyncTextStream
 from rim_runtime.question import Question
 
-from rim_edge.serving.busy import BusyError
+from rim_edge.errors import BusyError
 from rim_edge.serving.letters import LetterBatches
 from rim_edge.serving.limits import Limits
 from rim_edge.serving.metrics import Metrics

@@ -133,4 +133,13 @@ $("stop").addEventListener("click", () => given.abort());
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
 });
-begin().catch((error) => { $("error").textContent = `The server does not answer (${error.message}).`; show("error", true); });
+/* A link may bring the question: /?question=…&option=…&option=… */
+function linked() {
+  const link = new URLSearchParams(location.search);
+  if (!link.has("question")) return;
+  $("question").value = link.get("question");
+  $("options").value = link.getAll("option").join("\n");
+  $("form").requestSubmit();
+}
+
+begin().then(linked).catch((error) => { $("error").textContent = `The server does not answer (${error.message}).`; show("error", true); });
