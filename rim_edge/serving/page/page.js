@@ -35,13 +35,13 @@ async function post(path, asked) {
   return reply;
 }
 
-function bars(probabilities, best) {
-  const rows = Object.entries(probabilities).map(([letter, share]) => {
+function bars(probabilities, best, options = []) {
+  const rows = Object.entries(probabilities).map(([letter, share], place) => {
     const row = document.createElement("tr");
     if (letter === best) row.className = "best";
     const head = document.createElement("th");
     head.scope = "row";
-    head.textContent = letter;
+    head.textContent = options[place] && options[place] !== letter ? `${letter}   ${options[place]}` : letter;
     const bar = document.createElement("td");
     bar.className = "bar";
     const meter = document.createElement("meter");
@@ -60,8 +60,8 @@ function bars(probabilities, best) {
 
 async function letter(asked) {
   const answer = await (await post("ask", asked)).json();
-  $("headline").textContent = answer.choice ? `${answer.letter}: ${answer.choice}` : answer.letter;
-  bars(answer.probabilities, answer.letter);
+  $("headline").textContent = answer.choice && answer.choice !== answer.letter ? `${answer.letter}: ${answer.choice}` : answer.letter;
+  bars(answer.probabilities, answer.letter, asked.options);
   $("ran").textContent = `${answer.blocks} memory blocks · ${answer.engine} · ${answer.precision} · ${answer.latency_ms.toFixed(1)} ms`;
   if (model.trace) await trace(asked);
 }
@@ -116,6 +116,7 @@ async function ask(event) {
   show("result", true);
   try {
     const asked = body();
+    await ready;
     await (model.text && !hasOptions(asked) ? text(asked) : letter(asked));
   } catch (error) {
     if (error.name !== "AbortError") {
@@ -142,4 +143,5 @@ function linked() {
   $("form").requestSubmit();
 }
 
-begin().then(linked).catch((error) => { $("error").textContent = `The server does not answer (${error.message}).`; show("error", true); });
+const ready = begin();
+ready.then(linked).catch((error) => { $("error").textContent = `The server does not answer (${error.message}).`; show("error", true); });
