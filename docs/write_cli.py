@@ -30,6 +30,7 @@ BUNDLE a folder or a name from `bundle list`, NAME one of those that the option 
 | 2 | wrong usage, or an input that cannot be used |
 | 3 | a check failed: a hash, golden questions, the certificate |
 | 4 | an engine, a device or an extra is not here |
+| 5 | `ask --min-confidence` held an answer back |
 | 130, 143 | interrupted (Ctrl-C), told to end (SIGTERM) |
 """
 _ENGINE = {
@@ -43,6 +44,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "prompt": _HASHED,
     "demo": _ENGINE,
     "eval": {3: _ENGINE[3], 4: "the engine cannot run here; --model: the extra `train` is not installed"},
+    "calibrate": _ENGINE,
     "export": {
         3: "too many letters differ from the checkpoint's: nothing is written",
         4: "the extra `export`, or an engine, is not installed",

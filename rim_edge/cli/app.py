@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rim_edge.cli.pages import Command, Group, epilog
+from rim_edge.cli.show.pages import Command, Group, epilog
 from rim_edge.cli.verbs import VERBS
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rim_runtime.bundle.manifest import Manifest
+    from rim_runtime.engine import Engine
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.answering import Wanted
@@ -133,6 +134,20 @@ DrawSeedOption = Annotated[
 ]
 
 
+MinConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="N",
+        min=0,
+        max=1,
+        help="Give no letter below this confidence, and exit 5; needs 'rim-edge calibrate'.",
+        show_default="any",
+        rich_help_panel=MODEL,
+    ),
+]
+
+
 def ask(
     question: QuestionArgument = None,
     choice: ChoiceOption = None,
@@ -153,6 +168,7 @@ def ask(
     latent_steps: LatentStepsOption = None,
     readout: ReadoutOption = Readout.SINGLE_PASS,
     trace: TraceOption = False,
+    min_confidence: MinConfidenceOption = None,
 ) -> None:
     """Answer a question: by a letter, or, without options, in words where the bundle writes text.
 
@@ -190,6 +206,8 @@ def ask(
     with folder_of(place) as folder:
         wanted = _wanted(Bundle.load(folder).manifest, blocks, readout, words, asked)
         with open_engine(folder, engine, precision, Answers.ONE if asked else Answers.MANY) as opened:
+            if min_confidence is not None:
+                wanted = _sure(opened, wanted, min_confidence)
             answering = Answering(opened, folder, wanted)
             if asked is not None:
                 answering.print(asked, form)
@@ -218,6 +236,24 @@ def _wanted(
     if readout is Readout.GENERATE and not words.require(manifest):
         raise no_decoder(manifest.name)
     return Wanted(blocks, readout, words if writes else None)
+
+
+def _sure(engine: Engine, wanted: Wanted, least: float) -> Wanted:
+    """Return what is wanted with a least confidence. Raises InputError without a calibration."""
+    from dataclasses import replace
+
+    from rim_runtime.calibration import find_calibration
+    from rim_runtime.errors import InputError
+
+    blocks = engine.manifest.prompt.blocks if wanted.blocks is None else wanted.blocks
+    if wanted.readout is Readout.GENERATE:
+        raise typer.BadParameter("--min-confidence and --readout generate exclude each other: a text has none")
+    if find_calibration(engine.manifest, engine.precision, blocks) is None:
+        raise InputError(
+            f"--min-confidence needs to know how sure {engine.bundle} is, and it was not calibrated here with "
+            f"{blocks} blocks at {engine.precision}. First: rim-edge calibrate FILE"
+        )
+    return replace(wanted, least=least)
 
 
 def _refuse_together(choice: list[str] | None, no_choices: bool, readout: Readout, words: WritingOptions) -> None:

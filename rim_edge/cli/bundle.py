@@ -11,9 +11,9 @@ import typer
 from rim_edge.cli.bundling.files import copy, optimum, remove
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
-from rim_edge.cli.pages import Command, Group, epilog
 from rim_edge.cli.progress import runtime_line
 from rim_edge.cli.show.numbers import megabytes
+from rim_edge.cli.show.pages import Command, Group, epilog
 
 if TYPE_CHECKING:
     from rim_runtime.bundle.folder import Bundle

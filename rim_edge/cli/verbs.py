@@ -58,6 +58,11 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             "eval.evaluate",
             ("rim-edge eval test.jsonl", "rim-edge eval test.jsonl --model my-rim --limit 200 --json"),
         ),
+        "calibrate": Verb(
+            MODELS,
+            "calibrate.calibrate",
+            ("rim-edge calibrate dev.jsonl", "rim-edge calibrate --bundle demo --forget"),
+        ),
         "export": Verb(
             MODELS,
             "export.export",

@@ -10,6 +10,7 @@ from rim_edge.cli.asking.form import Form
 from rim_edge.cli.output import note, print_json
 from rim_edge.cli.show.lead import ClearLead
 from rim_edge.cli.show.numbers import points
+from rim_edge.cli.show.sureness import Abstained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rim_runtime.question import Question
 
     from rim_edge.cli.asking.writing_options import WritingOptions
+    from rim_edge.cli.show.sureness import Sureness
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Wanted:
     """How letters are read."""
     words: WritingOptions | None
     """How text is written where a question has no options; None: it is answered by a letter too."""
+    least: float | None = None
+    """The calibrated confidence below which no answer is given; None: all are given."""
 
 
 class Answering:
@@ -51,7 +55,10 @@ class Answering:
             from rim_edge.cli.asking.writing import written
 
             return written(self._engine, question, self._wanted.blocks, words)
-        return dataclasses.asdict(self._generated(question) if self._generates else self._letter(question))
+        if self._generates:
+            return dataclasses.asdict(self._generated(question))
+        answer = self._letter(question)
+        return dataclasses.asdict(answer) | self._calibrated(answer).body
 
     def print(self, question: Question, form: Form) -> None:
         """Answer a question and print it; a note says where the demo knows nothing of it."""
@@ -81,16 +88,28 @@ class Answering:
         return self._engine.generate_letter(question.text, question.choices, blocks=self._wanted.blocks)
 
     def _print_letter(self, question: Question, answer: Answer, form: Form) -> None:
+        sure = self._calibrated(answer)
         if form is Form.JSON:
-            print_json(dataclasses.asdict(answer))
+            print_json(dataclasses.asdict(answer) | sure.body)
         elif form is Form.RAW:
-            print(answer.letter, flush=True)
+            if not sure.is_held_back:
+                print(answer.letter, flush=True)
         else:
-            self._show(question, answer)
+            self._show(question, answer, sure)
+        if sure.is_held_back:
+            raise Abstained
         if self._is_foreign(answer):
             note(f"the demo does not know: {answer.letter} leads by {points(answer.lead)}")
 
-    def _show(self, question: Question, answer: Answer) -> None:
+    def _calibrated(self, answer: Answer) -> Sureness:
+        from rim_runtime.calibration import find_calibration
+
+        from rim_edge.cli.show.sureness import Sureness
+
+        found = find_calibration(self._engine.manifest, answer.precision, answer.blocks)
+        return Sureness(answer, found, self._wanted.least)
+
+    def _show(self, question: Question, answer: Answer, sure: Sureness) -> None:
         from rim_runtime.bundle.folder import Bundle
 
         from rim_edge.cli.show.answer import print_answer
@@ -98,7 +117,8 @@ class Answering:
 
         proofs = read_proofs(Bundle(self._folder, self._engine.manifest).certificate())
         known = None if self._is_foreign(answer) else known_accuracy(proofs, answer.precision, answer.blocks)
-        print_answer(answer, question.offered(), self._clear, known)
+        foreign = self._is_foreign(answer) and not sure.is_held_back  # no calibration holds for what it never saw
+        print_answer(answer, question.offered(), self._clear, known, None if foreign else sure)
 
     def _is_foreign(self, answer: Answer) -> bool:
         """Whether the demo was asked something that is none of its puzzles, on which alone it was certified."""

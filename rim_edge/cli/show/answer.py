@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from rim_runtime.answer import Answer
 
+    from rim_edge.cli.show.sureness import Sureness
+
 UNCALIBRATED = "percentages are not calibrated"
 BAR = 24
 """Cells of the longest bar."""
@@ -28,21 +30,31 @@ _LEAST_SHOWN = 0.005
 
 
 def print_answer(
-    answer: Answer, options: Mapping[str, str], clear: ClearLead = ClearLead.MODEL, known: str | None = None
+    answer: Answer,
+    options: Mapping[str, str],
+    clear: ClearLead = ClearLead.MODEL,
+    known: str | None = None,
+    sure: Sureness | None = None,
 ) -> None:
     """Print an answer to stdout.
 
     `options` are the question's, empty for an open one; `clear` is the lead from which the answer is called one;
-    `known` says how often the model was right before.
+    `known` says how often the model was right before, `sure` what calibration says of this answer.
     """
     out = console()
     is_clear = clear.reached(answer)
     out.print()
-    print_wrapped(out, headline(answer, is_clear=is_clear))
+    if sure is not None and sure.is_held_back:
+        print_wrapped(
+            out, Text(f"no answer: {percent(sure.confidence)} sure, {percent(sure.least or 0)} wanted", "bold")
+        )
+    else:
+        print_wrapped(out, headline(answer, is_clear=is_clear))
     out.print()
     plain = not out.encoding.lower().startswith("utf")
     cells = bar_cells(out.width) if out.is_terminal else BAR
-    for letter, probability in answer.probabilities.items():
+    shares = answer.probabilities if sure is None else sure.probabilities
+    for letter, probability in shares.items():
         if options or probability >= _LEAST_SHOWN or letter == answer.letter:
             line = _line(letter, probability, cells, best=is_clear and letter == answer.letter, plain=plain)
             line.append(f"   {options.get(letter, '')}".rstrip())
@@ -50,7 +62,8 @@ def print_answer(
     ran = f"{answer.blocks} blocks · {answer.engine} · {answer.precision} · {milliseconds(answer.latency_ms)}"
     out.print()
     print_wrapped(out, Text(f"{answer.bundle} · {ran}", "dim"))
-    print_wrapped(out, Text(f"{known}; {UNCALIBRATED}" if known else UNCALIBRATED, "dim"))
+    said = (sure.words if sure is not None else None) or UNCALIBRATED
+    print_wrapped(out, Text(f"{known}; {said}" if known else said, "dim"))
     out.print()
 
 

@@ -46,6 +46,11 @@ def trust_file() -> Path:
     return home_folder() / "trusted.json"
 
 
+def calibrations_file() -> Path:
+    """Return the file that holds the calibrations of bundles."""
+    return home_folder() / "calibrations.json"
+
+
 def plans_folder() -> Path:
     """Return the folder of TensorRT plans that were built on this machine."""
     return cache_folder() / "plans"

@@ -1,0 +1,120 @@
+"""How sure a bundle's letters are, fitted on questions with known answers: a temperature, a threshold for sets.
+
+A calibration belongs to one bundle (its manifest's hash), one precision and one number of memory blocks, and is
+kept in the home folder. It holds for questions like those that it was fitted on; other questions void it, and
+nothing tells.
+
+Sources: temperature scaling (Guo et al. 2017, arXiv 1706.04599), split conformal prediction (Angelopoulos and
+Bates 2021, arXiv 2107.07511).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rim_runtime.bundle.manifest import Manifest, Precision
+from rim_runtime.errors import InputError
+from rim_runtime.machine.folders import calibrations_file
+from rim_runtime.machine.json_files import read_json
+from rim_runtime.machine.storage import write_file
+
+_LEAST = 1e-12
+"""The smallest probability that a logarithm is taken of."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted."""
+
+    temperature: float
+    """What logits are divided by, above 0; above 1 it makes a model less sure."""
+    coverage: float
+    """How often a set of letters is to hold the right one, 0 to 1."""
+    threshold: float
+    """A letter is in the set if 1 - its calibrated probability is at most this."""
+    blocks: int
+    """Memory blocks with which it was fitted."""
+    questions: int
+    """How many it was fitted on."""
+    data: str
+    """The name of their file."""
+    data_sha256: str
+    """Its hash."""
+
+    def probabilities(self, given: Mapping[str, float]) -> dict[str, float]:
+        """Return the calibrated probabilities of letters, from an answer's own; they sum to 1."""
+        logits = {letter: math.log(max(share, _LEAST)) / self.temperature for letter, share in given.items()}
+        top = max(logits.values())
+        weights = {letter: math.exp(value - top) for letter, value in logits.items()}
+        total = sum(weights.values())
+        return {letter: weight / total for letter, weight in weights.items()}
+
+    def letters(self, given: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the letters among which the right one is, as often as `coverage` says; the likeliest always."""
+        shares = self.probabilities(given)
+        ordered = sorted(shares, key=lambda letter: -shares[letter])
+        return tuple(
+            letter for place, letter in enumerate(ordered) if not place or 1 - shares[letter] <= self.threshold
+        )
+
+
+def find_calibration(manifest: Manifest, precision: Precision, blocks: int) -> Calibration | None:
+    """Return the calibration of a bundle's answers here; None without one. Raises InputError (a damaged file)."""
+    found = _read().get(_key(manifest, precision, blocks))
+    return None if found is None else _calibration(found)
+
+
+def keep_calibration(manifest: Manifest, precision: Precision, found: Calibration) -> None:
+    """Keep a calibration from now on, in the place of an earlier one. Raises InputError and StorageError."""
+    key = _key(manifest, precision, found.blocks)
+    _write({**_read(), key: {"bundle": manifest.name, **dataclasses.asdict(found)}})
+
+
+def forget_calibrations(manifest: Manifest) -> int:
+    """Forget all calibrations of a bundle, and return how many there were. Raises InputError and StorageError."""
+    known = _read()
+    kept = {key: value for key, value in known.items() if not key.startswith(f"{manifest.sha256} ")}
+    if len(kept) < len(known):
+        _write(kept)
+    return len(known) - len(kept)
+
+
+def _key(manifest: Manifest, precision: Precision, blocks: int) -> str:
+    return f"{manifest.sha256} {precision} {blocks}"
+
+
+def _calibration(found: Mapping[str, Any]) -> Calibration:
+    try:
+        values = {field.name: found[field.name] for field in dataclasses.fields(Calibration)}
+        made = Calibration(**values)
+        if not (made.temperature > 0 and 0 < made.coverage < 1 and math.isfinite(made.threshold)):
+            raise ValueError("values that no calibration has")
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(error) from None
+    return made
+
+
+def _read() -> dict[str, Any]:
+    try:
+        return dict(read_json(calibrations_file())["calibrations"])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(error) from None
+
+
+def _write(known: Mapping[str, Any]) -> None:
+    body = json.dumps({"schema_version": 1, "calibrations": dict(known)}, indent=1)
+    write_file(calibrations_file(), body + "\n")
+
+
+def _damaged(error: Exception) -> InputError:
+    return InputError(
+        f"{calibrations_file()} cannot be read ({error!r}), expected the calibrations of bundles. Delete it and "
+        "make them again: rim-edge calibrate FILE"
+    )
