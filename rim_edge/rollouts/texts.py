@@ -60,18 +60,23 @@ class RolloutFile:
         write_file(run, json.dumps({"run": plan.name, "questions": plan.questions}, indent=1) + "\n")
         self.rollouts = _whole(self._path, each)
         """What is there, in the order of the questions."""
+        self._bytes = len(_lines(self.rollouts))
 
     def add(self, rollouts: Sequence[Rollout]) -> None:
         """Write those of some questions behind the others. Raises StorageError."""
-        kept = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in self.rollouts)
-        lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rollouts)
+        lines = _lines(rollouts)
         with storage_errors(self._path), self._path.open("r+b" if self._path.exists() else "wb") as out:
-            out.truncate(len(kept.encode()))  # without the half question of a run that was killed
-            out.seek(0, os.SEEK_END)
-            out.write(lines.encode())
+            out.truncate(self._bytes)  # without the half question of a run that was killed
+            out.seek(self._bytes)
+            out.write(lines)
             out.flush()
             os.fsync(out.fileno())
         self.rollouts += rollouts
+        self._bytes += len(lines)
+
+
+def _lines(rollouts: Sequence[Rollout]) -> bytes:
+    return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rollouts).encode()
 
 
 def _whole(path: Path, each: int) -> list[Rollout]:
