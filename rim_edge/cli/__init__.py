@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rim_edge.cli.errors.stopped import INTERRUPTED, PartlyDone, tell_stop
-from rim_edge.cli.streams import drop_unwritten, open_missing_streams, show_all_characters
+from rim_edge.cli.errors.streams import drop_unwritten, open_missing_streams, show_all_characters
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

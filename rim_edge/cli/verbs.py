@@ -87,6 +87,11 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
                 "rim-edge rollouts --model Qwen3-1.7B --data train.jsonl --from-steps -o rollouts",
             ),
         ),
+        "bench": Verb(
+            MACHINE,
+            "bench.bench",
+            ("rim-edge bench", "rim-edge bench --bundle mine --save today.json"),
+        ),
         "serve": Verb(
             MACHINE,
             "serve.serve",

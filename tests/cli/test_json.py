@@ -28,6 +28,7 @@ ELSEWHERE = {
     "export": "test_export.py",
     "train": "test_training_path.py",
     "rollouts": "test_qthink_path.py",
+    "bench": "evaluating/test_bench.py",
     "calibrate": "evaluating/test_calibrate.py",
     "serve": "../serving/test_serve.py",
     "bundle optimum": "test_bundle_files.py",

@@ -1,0 +1,1 @@
+"""How fast a bundle answers on this machine, engine by engine."""

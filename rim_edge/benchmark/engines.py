@@ -1,0 +1,121 @@
+"""Rows of a benchmark: every engine that runs a bundle here, each in a process of its own, one after the other."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rim_runtime import EngineName, engine_statuses
+
+WORKER = "rim_edge.benchmark.worker"
+
+
+@dataclass(frozen=True)
+class EngineSpeed:
+    """One engine's figures."""
+
+    engine: str
+    """Its name."""
+    precision: str
+    """The number format it ran in."""
+    blocks: int
+    """Memory blocks of each answer."""
+    first_answer_s: float
+    """From the start of its process's work to its first answer: libraries, loading, the first question."""
+    p50_ms: float
+    """Half of the answers came within it."""
+    p99_ms: float
+    """99 of 100 did."""
+    rounds: int
+    """Answers that were timed."""
+    peak_gib: float | None
+    """The most memory of its process."""
+    first_token_ms: float | None = None
+    """Of a text, the median; None where it writes none."""
+    tokens_a_second: float | None = None
+    """Of a text after its first token."""
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """An engine that has no figures."""
+
+    engine: str
+    """Its name."""
+    reason: str
+    """Why."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured."""
+
+    folder: Path
+    """The bundle."""
+    engines: tuple[EngineName, ...]
+    """None named: all that can run here."""
+    precision: str | None
+    """None: each engine's first."""
+    rounds: int
+    """Answers of each engine."""
+    tokens: int
+    """Of each text."""
+
+
+def measure(wanted: Wanted, doing: Callable[[str], None]) -> tuple[list[EngineSpeed], list[NotRun]]:
+    """Measure each engine; what cannot run says why."""
+    found: list[EngineSpeed] = []
+    missing: list[NotRun] = []
+    for status in engine_statuses():
+        if wanted.engines and status.name not in wanted.engines:
+            continue
+        if not status.available:
+            missing.append(NotRun(status.name, status.reason))
+            continue
+        doing(f"measuring {status.name}")
+        told = _run(wanted, status.name)
+        if "error" in told:
+            missing.append(NotRun(status.name, str(told["error"])))
+        else:
+            found.append(_speed(told))
+    return found, missing
+
+
+def _run(wanted: Wanted, engine: EngineName) -> Mapping[str, Any]:
+    command = [sys.executable, "-m", WORKER, str(wanted.folder), engine, wanted.precision or ""]
+    done = subprocess.run([*command, str(wanted.rounds), str(wanted.tokens)], capture_output=True, text=True)
+    try:
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+    except (ValueError, IndexError):
+        return {"error": f"its process ended with {done.returncode}: {done.stderr.strip()[-300:] or 'no word'}"}
+
+
+def _speed(told: Mapping[str, Any]) -> EngineSpeed:
+    letters, texts = sorted(told["letters_s"]), told["texts"]
+    peak = told["peak_bytes"]
+    return EngineSpeed(
+        engine=told["engine"],
+        precision=told["precision"],
+        blocks=told["blocks"],
+        first_answer_s=round(told["first_s"], 3),
+        p50_ms=round(1000 * statistics.median(letters), 3),
+        p99_ms=round(1000 * _at(letters, 0.99), 3),
+        rounds=len(letters),
+        peak_gib=None if peak is None else round(peak / 2**30, 3),
+        first_token_ms=round(statistics.median(one["first_ms"] for one in texts), 2) if texts else None,
+        tokens_a_second=round(_pace(texts), 2) if texts else None,
+    )
+
+
+def _pace(texts: Sequence[Mapping[str, float]]) -> float:
+    return statistics.median(one["tokens"] / one["rest_s"] for one in texts)
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

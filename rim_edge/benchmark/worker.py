@@ -1,0 +1,86 @@
+"""One engine in a process of its own: from its start to the first answer, then answers and texts one by one.
+
+    python -m rim_edge.benchmark.worker FOLDER ENGINE PRECISION ROUNDS TOKENS
+
+Writes one line of JSON: the times that `engines.py` turns into a row, or an error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rim_runtime import Engine, Question, RimError
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.bundle.roles import Ability, abilities
+from rim_runtime.prompt.contract import TextForm
+
+_WARM_UP = 3
+"""Answers before those that are timed."""
+
+
+def main(folder: str, engine: str, precision: str, rounds: str, tokens: str) -> None:
+    """Measure, and write what was found."""
+    began = time.perf_counter()
+    try:
+        found = _measured(Path(folder), engine, precision or None, int(rounds), int(tokens), began)
+    except RimError as error:
+        found = {"error": str(error)}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+def _measured(
+    folder: Path, name: str, precision: str | None, rounds: int, tokens: int, began: float
+) -> dict[str, Any]:
+    questions = [one.question for one in Bundle.load(folder).golden_questions()]
+    with Engine.load(folder, engine=name, precision=precision) as engine:
+        engine.ask(questions[0])
+        first_s = time.perf_counter() - began
+        for place in range(_WARM_UP):
+            engine.ask(questions[place % len(questions)])
+        letters = [_timed(lambda at=at: engine.ask(questions[at % len(questions)])) for at in range(rounds)]
+        texts = _texts(engine, questions, tokens) if Ability.TEXT in abilities(engine.manifest) else []
+        return {
+            "engine": engine.name,
+            "precision": engine.precision,
+            "blocks": engine.manifest.prompt.blocks,
+            "first_s": first_s,
+            "letters_s": letters,
+            "texts": texts,
+            "peak_bytes": _peak(),
+        }
+
+
+def _timed(work: Any) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _texts(engine: Engine, questions: list[str], tokens: int) -> list[dict[str, float]]:
+    """Return the first token's time and the rest's pace of a text for some questions, the first one apart."""
+    found = []
+    for question in questions[:4]:
+        text = engine.generate(Question(question, form=TextForm.CHAT), max_tokens=tokens).result()
+        written = len(text.tokens) - 1
+        if written > 0:
+            rest_s = (text.latency_ms - text.first_token_ms) / 1000
+            found.append({"first_ms": text.first_token_ms, "tokens": written, "rest_s": rest_s})
+    return found[1:] or found
+
+
+def _peak() -> int | None:
+    """Return the most memory that this process had, in bytes; None where that cannot be asked."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

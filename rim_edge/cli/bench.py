@@ -1,0 +1,155 @@
+"""`rim-edge bench`: how fast a bundle answers on this machine, with every engine that runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rim_runtime.engines.names import EngineName
+
+from rim_edge.cli.options import BundleOption, JsonOption, PrecisionOption, listed, new_path
+from rim_edge.cli.output import print_json, progress_line
+
+if TYPE_CHECKING:
+    from rim_runtime.bundle.manifest import Manifest
+
+    from rim_edge.benchmark.against import Change
+    from rim_edge.benchmark.engines import EngineSpeed, NotRun
+
+ENGINES = tuple(name for name in EngineName if name is not EngineName.AUTO)
+
+EnginesOption = Annotated[
+    list[EngineName] | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help=f"{listed(EngineName)}; repeat it for more.",
+        show_default="all that run here",
+    ),
+]
+RoundsOption = Annotated[
+    int, typer.Option("--rounds", metavar="N", min=5, max=10_000, help="Answers of each engine that are timed.")
+]
+TokensOption = Annotated[
+    int, typer.Option("--max-tokens", metavar="N", min=2, help="Tokens of each text, where the bundle writes.")
+]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option("--save", metavar="FILE", parser=new_path, help="Write the figures as JSON.", show_default=False),
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        metavar="FILE",
+        help="Compare with an earlier benchmark; what became slower exits 3.",
+        show_default=False,
+    ),
+]
+AllowedOption = Annotated[
+    float,
+    typer.Option("--allowed", metavar="N", min=1.0, help="How many times as slow as before something may be."),
+]
+
+
+def bench(
+    bundle: BundleOption = None,
+    engine: EnginesOption = None,
+    precision: PrecisionOption = None,
+    rounds: RoundsOption = 100,
+    max_tokens: TokensOption = 32,
+    save: SaveOption = None,
+    against: AgainstOption = None,
+    allowed: AllowedOption = 1.25,
+    as_json: JsonOption = False,
+) -> None:
+    """Time a bundle's answers on this machine: the first one, half of them, 99 of 100, texts, memory.
+
+    Each engine runs in a process of its own, on the bundle's golden questions. Let the machine do nothing else.
+    """
+    from rim_runtime.bundle.folder import Bundle
+    from rim_runtime.bundle.names import resolve_bundle
+    from rim_runtime.machine.storage import refuse_existing, require_writable
+
+    from rim_edge.benchmark.against import compare, read_benchmark
+    from rim_edge.benchmark.engines import Wanted, measure
+    from rim_edge.cli.opening import folder_of
+
+    then = None if against is None else read_benchmark(against)
+    if save is not None:
+        refuse_existing(save)
+        require_writable(save)
+    chosen = tuple(one for one in engine or () if one is not EngineName.AUTO)
+    with folder_of(resolve_bundle(bundle).path) as folder, progress_line() as progress:
+        manifest = Bundle.load(folder).manifest
+        found, missing = measure(Wanted(folder, chosen, precision, rounds, max_tokens), progress)
+    _require_some(found, missing)
+    changes = () if then is None else compare(found, then, manifest.sha256, allowed)
+    body = _body(manifest, found, missing, changes)
+    _report(body, found, missing, changes, save, as_json)
+    _refuse_slower(changes, allowed)
+
+
+def _require_some(found: list[EngineSpeed], missing: list[NotRun]) -> None:
+    from rim_runtime.errors import UnavailableError
+
+    if not found:
+        reasons = "; ".join(f"{one.engine}: {one.reason}" for one in missing)
+        raise UnavailableError(f"No engine answered ({reasons}). rim-edge doctor says what is missing.")
+
+
+def _body(
+    manifest: Manifest, found: list[EngineSpeed], missing: list[NotRun], changes: tuple[Change, ...]
+) -> dict[str, Any]:
+    import platform
+    from dataclasses import asdict
+
+    from rim_runtime.machine.cpu import this_cpu
+    from rim_runtime.version import __version__
+
+    return {
+        "bundle": manifest.name,
+        "manifest_sha256": manifest.sha256,
+        "processor": this_cpu().name,
+        "system": f"{platform.system()} {platform.machine()}",
+        "version": __version__,
+        "engines": [asdict(one) for one in found],
+        "not_run": [asdict(one) for one in missing],
+        "changes": [asdict(one) for one in changes],
+    }
+
+
+def _report(
+    body: dict[str, Any],
+    found: list[EngineSpeed],
+    missing: list[NotRun],
+    changes: tuple[Change, ...],
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    import json
+
+    from rim_runtime.machine.storage import write_file
+
+    from rim_edge.cli.show.benchmark import print_benchmark
+
+    if save is not None:
+        write_file(save, json.dumps(body, indent=1) + "\n")
+    if as_json:
+        print_json(body)
+    else:
+        print_benchmark(body, found, missing, changes)
+
+
+def _refuse_slower(changes: tuple[Change, ...], allowed: float) -> None:
+    from rim_runtime.errors import CheckError
+
+    slower = [one for one in changes if one.is_regression]
+    if slower:
+        worst = max(slower, key=lambda one: one.slower)
+        raise CheckError(
+            f"{len(slower)} figures are slower than before, the worst {worst.figure} of {worst.engine}: "
+            f"{worst.then:g} then, {worst.now:g} now, {worst.slower:.2f} × (allowed {allowed:g}). Measure again on "
+            "a quiet machine."
+        )

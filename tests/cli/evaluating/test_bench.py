@@ -1,0 +1,79 @@
+"""`rim-edge bench`: every engine that runs, in a process of its own; what became slower exits 3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rim_edge.benchmark.against import compare
+from rim_edge.benchmark.engines import EngineSpeed
+from rim_edge.errors import DataError
+
+Run = Callable[..., Any]
+DEMO = ("bench", "--bundle", "demo", "--engine", "ort-cpu", "--rounds", "10")
+
+
+def test_figures_are_saved_shown_and_compared(run: Run, tmp_path: Path) -> None:
+    saved = tmp_path / "then.json"
+    done = run(*DEMO, "--save", str(saved), "--json")
+    assert done.code == 0, done.err
+    (row,) = done.json["engines"]
+    assert (row["engine"], row["precision"], row["rounds"], row["tokens_a_second"]) == (
+        "ort-cpu",
+        "int8",
+        10,
+        None,
+    )
+    assert 0 < row["p50_ms"] <= row["p99_ms"]
+    assert row["p50_ms"] / 1000 < row["first_answer_s"]
+    assert row["peak_gib"] > 0.01
+    shown = run(*DEMO, "--against", str(saved), "--allowed", "1000")
+    assert shown.code == 0, shown.err
+    assert "p50_ms" in shown.out and "× as slow" in shown.out
+    then = json.loads(saved.read_text())
+    then["engines"][0]["p50_ms"] /= 1e6
+    saved.write_text(json.dumps(then))
+    slower = run(*DEMO, "--against", str(saved), "--allowed", "100", "--json")
+    assert slower.code == 3
+    lines = [json.loads(line) for line in slower.out.splitlines()]
+    assert [change["figure"] for change in lines[0]["changes"] if change["is_regression"]] == ["p50_ms"]
+    assert "the worst p50_ms of ort-cpu" in lines[1]["error"]["message"]
+
+
+def test_an_engine_that_is_not_here_says_why(run: Run) -> None:
+    done = run("bench", "--bundle", "demo", "--engine", "ort-cuda", "--json")
+    assert done.code == 4
+    assert "No engine answered (ort-cuda: " in done.err
+
+
+def test_what_is_no_benchmark_is_refused_before_anything_is_measured(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    done = run(*DEMO, "--against", str(other))
+    assert done.code == 2
+    assert "is no benchmark" in done.err
+    assert run(*DEMO, "--save", str(other)).code == 2, "it is there"
+
+
+def speed(**changed: Any) -> EngineSpeed:
+    values = {"engine": "ort-cpu", "precision": "int8", "blocks": 4, "first_answer_s": 1.0, "p50_ms": 10.0}
+    rest = {"p99_ms": 20.0, "rounds": 10, "peak_gib": None, "first_token_ms": 50.0, "tokens_a_second": 100.0}
+    return EngineSpeed(**{**values, **rest, **changed})
+
+
+def test_ratios_by_hand() -> None:
+    then = {"bundle": "b", "manifest_sha256": "x", "engines": [vars(speed())]}
+    changes = compare([speed(p50_ms=12.0, tokens_a_second=50.0, first_token_ms=None)], then, "x", 1.25)
+    assert {one.figure: (one.slower, one.is_regression) for one in changes} == {
+        "first_answer_s": (1.0, False),
+        "p50_ms": (pytest.approx(1.2), False),
+        "tokens_a_second": (2.0, True),
+    }
+    with pytest.raises(DataError, match="expected this very one"):
+        compare([speed()], then, "y", 1.25)
+    with pytest.raises(DataError, match="none of these engines"):
+        compare([speed(engine="openvino")], then, "x", 1.25)
