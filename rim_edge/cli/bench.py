@@ -150,6 +150,6 @@ def _refuse_slower(changes: tuple[Change, ...], allowed: float) -> None:
         worst = max(slower, key=lambda one: one.slower)
         raise CheckError(
             f"{len(slower)} figures are slower than before, the worst {worst.figure} of {worst.engine}: "
-            f"{worst.then:g} then, {worst.now:g} now, {worst.slower:.2f} × (allowed {allowed:g}). Measure again on "
-            "a quiet machine."
+            f"{worst.then:g} then, {worst.now:g} now, {worst.slower:.2f} × (allowed {allowed:g}). Measure again "
+            "on a quiet machine."
         )

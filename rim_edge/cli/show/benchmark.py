@@ -37,19 +37,20 @@ def print_benchmark(
 
 
 def _table(found: Sequence[EngineSpeed]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
-    table.add_column("engine")
-    for name in ("precision", "first answer", "p50", "p99", "first token", "tokens/s", "GiB"):
-        table.add_column(name, justify="right")
+    """Return the figures; those of texts only where some engine writes."""
+    writes = any(one.tokens_a_second is not None for one in found)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("  engine", no_wrap=True)
+    texts = ("first token", "tokens/s") if writes else ()
+    for name in ("precision", "first answer", "p50", "p99", *texts, "GiB"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        table.add_row(
-            one.engine,
-            one.precision,
-            f"{one.first_answer_s:.2f} s",
-            f"{one.p50_ms:.2f} ms",
-            f"{one.p99_ms:.2f} ms",
-            "" if one.first_token_ms is None else f"{one.first_token_ms:.0f} ms",
-            "" if one.tokens_a_second is None else f"{one.tokens_a_second:.1f}",
-            "" if one.peak_gib is None else f"{one.peak_gib:.2f}",
-        )
+        cells = [one.precision, f"{one.first_answer_s:.2f} s", f"{one.p50_ms:.2f} ms", f"{one.p99_ms:.2f} ms"]
+        if writes:
+            cells += [_shown(one.first_token_ms, "{:.0f} ms"), _shown(one.tokens_a_second, "{:.1f}")]
+        table.add_row(f"  {one.engine}", *cells, _shown(one.peak_gib, "{:.2f}"))
     return table
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
