@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rim_edge.cli.output import console
+from rim_edge.cli.show.numbers import milliseconds
 from rim_edge.cli.show.wrap import print_wrapped
 
 if TYPE_CHECKING:
@@ -37,15 +38,15 @@ def print_benchmark(
 
 
 def _table(found: Sequence[EngineSpeed]) -> Table:
-    """Return the figures; those of texts only where some engine writes."""
+    """Return the figures; those of texts only where some engine writes. `start` goes up to the first answer."""
     writes = any(one.tokens_a_second is not None for one in found)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("  engine", no_wrap=True)
     texts = ("first token", "tokens/s") if writes else ()
-    for name in ("precision", "first answer", "p50", "p99", *texts, "GiB"):
+    for name in ("precision", "start", "p50", "p99", *texts, "GiB"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        cells = [one.precision, f"{one.first_answer_s:.2f} s", f"{one.p50_ms:.2f} ms", f"{one.p99_ms:.2f} ms"]
+        cells = [one.precision, f"{one.first_answer_s:.2f} s", milliseconds(one.p50_ms), milliseconds(one.p99_ms)]
         if writes:
             cells += [_shown(one.first_token_ms, "{:.0f} ms"), _shown(one.tokens_a_second, "{:.1f}")]
         table.add_row(f"  {one.engine}", *cells, _shown(one.peak_gib, "{:.2f}"))
