@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rim_runtime.bundle.manifest import Manifest, Precision
-from rim_runtime.errors import InputError
+from rim_runtime.errors import InputError, StorageError
 from rim_runtime.machine.folders import calibrations_file
 from rim_runtime.machine.json_files import read_json
 from rim_runtime.machine.storage import write_file
@@ -64,8 +64,14 @@ class Calibration:
 
 
 def find_calibration(manifest: Manifest, precision: Precision, blocks: int) -> Calibration | None:
-    """Return the calibration of a bundle's answers here; None without one. Raises InputError (a damaged file)."""
-    found = _read().get(_key(manifest, precision, blocks))
+    """Return the calibration of a bundle's answers here; None without one, or where there is no home folder.
+
+    Raises InputError for a damaged file.
+    """
+    try:
+        found = _read().get(_key(manifest, precision, blocks))
+    except StorageError:  # nothing can be kept here, so nothing is
+        return None
     return None if found is None else _calibration(found)
 
 
@@ -102,9 +108,11 @@ def _calibration(found: Mapping[str, Any]) -> Calibration:
 def _read() -> dict[str, Any]:
     try:
         return dict(read_json(calibrations_file())["calibrations"])
-    except FileNotFoundError:
+    except StorageError:
+        raise
+    except OSError:  # there is none, or it cannot be reached
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise _damaged(error) from None
 
 

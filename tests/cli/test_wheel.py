@@ -25,6 +25,9 @@ NOT_RUN = {
     r"pip install|hf download": "needs the network",
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
+    r"rim-edge rollouts": "needs a checkpoint: tests/cli/test_qthink_path.py",
+    r"rim-edge serve": "runs until it is told to end: tests/serving/test_serve.py",
+    r"^curl": "needs a server: tests/serving",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
     r"rim-edge eval gsm8k": "needs a bundle that writes text: tests/cli/evaluating",
     r"rim-edge bundle optimum": "needs a decoder: tests/cli/test_bundle_files.py",
@@ -106,6 +109,8 @@ def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
     (empty / "test.jsonl").write_text(text)
     (empty / "test.jsonl.gz").write_bytes(gzip.compress(text.encode()))
     (empty / "card.toml").write_text(CARD)
+    labelled = [puzzle.row() for puzzle in fresh_puzzles(60, 7)]
+    (empty / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
     home = tmp_path / "home"
     first = [
         f"rim-edge bundle copy demo {target}"
