@@ -134,6 +134,14 @@ DrawSeedOption = Annotated[
 ]
 
 
+PermuteOption = Annotated[
+    bool,
+    typer.Option(
+        "--permute",
+        help="Ask with the options in every order of a rotation; the letter is that of their mean.",
+        rich_help_panel=MODEL,
+    ),
+]
 MinConfidenceOption = Annotated[
     float | None,
     typer.Option(
@@ -168,6 +176,7 @@ def ask(
     latent_steps: LatentStepsOption = None,
     readout: ReadoutOption = Readout.SINGLE_PASS,
     trace: TraceOption = False,
+    permute: PermuteOption = False,
     min_confidence: MinConfidenceOption = None,
 ) -> None:
     """Answer a question: by a letter, or, without options, in words where the bundle writes text.
@@ -206,6 +215,8 @@ def ask(
     with folder_of(place) as folder:
         wanted = _wanted(Bundle.load(folder).manifest, blocks, readout, words, asked)
         with open_engine(folder, engine, precision, Answers.ONE if asked else Answers.MANY) as opened:
+            if permute:
+                wanted = _permuted(wanted)
             if min_confidence is not None:
                 wanted = _sure(opened, wanted, min_confidence)
             answering = Answering(opened, folder, wanted)
@@ -238,6 +249,16 @@ def _wanted(
     return Wanted(blocks, readout, words if writes else None)
 
 
+def _permuted(wanted: Wanted) -> Wanted:
+    from dataclasses import replace
+
+    if wanted.readout is Readout.GENERATE:
+        raise typer.BadParameter(
+            "--permute and --readout generate exclude each other: it reads letters"
+        )
+    return replace(wanted, permute=True)
+
+
 def _sure(engine: Engine, wanted: Wanted, least: float) -> Wanted:
     """Return what is wanted with a least confidence. Raises InputError without a calibration."""
     from dataclasses import replace
@@ -248,6 +269,8 @@ def _sure(engine: Engine, wanted: Wanted, least: float) -> Wanted:
     blocks = engine.manifest.prompt.blocks if wanted.blocks is None else wanted.blocks
     if wanted.readout is Readout.GENERATE:
         raise typer.BadParameter("--min-confidence and --readout generate exclude each other: a text has none")
+    if wanted.permute:
+        raise typer.BadParameter("--min-confidence and --permute exclude each other: a mean was not calibrated")
     if find_calibration(engine.manifest, engine.precision, blocks) is None:
         raise InputError(
             f"--min-confidence needs to know how sure {engine.bundle} is, and it was not calibrated here with "

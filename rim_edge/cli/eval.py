@@ -22,6 +22,7 @@ from rim_edge.cli.evaluating.options import (
     MaxTokensOption,
     OneByOneOption,
     PassAtOption,
+    PermuteOption,
     PrecisionOption,
     SamplesOption,
     SaveOption,
@@ -63,6 +64,7 @@ def evaluate(
     samples: SamplesOption = None,
     temperature: TemperatureOption = 0.8,
     pass_at: PassAtOption = None,
+    permute: PermuteOption = False,
     save: SaveOption = None,
     against: AgainstOption = None,
     card: CardOption = None,
@@ -97,6 +99,7 @@ def evaluate(
                 "--chain": chain,
                 "--samples": samples,
                 "--pass-at": pass_at,
+                "--permute": permute or None,
                 "--save": save,
                 "--against": against,
             }
@@ -108,7 +111,7 @@ def evaluate(
     if html is not None:
         raise typer.BadParameter("--html needs --card")
     draws = None if samples is None else Draws(samples, temperature, seed=seed)
-    manner = Manner(way, max_tokens, instruction, one_by_one, draws)
+    manner = Manner(way, max_tokens, instruction, one_by_one, draws, permute)
     chosen = Chosen(bundle, engine, precision, model, device, chain)
     ks = tuple(dict.fromkeys(pass_at or ([samples] if samples else [])))
     rows = read_rows(file, skip_bad, limit)

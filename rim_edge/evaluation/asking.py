@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -125,6 +126,19 @@ class Asked:
         """Of how many questions the likeliest first token is a letter by itself; None where nobody looked."""
         looked = [one.first_is_letter for one in self.readings.values() if one.first_is_letter is not None]
         return Score(sum(looked), len(looked)) if looked else None
+
+    @property
+    def position_bias(self) -> float | None:
+        """How far the answered letters are from the right ones, as distributions: total variation, 0 to 1.
+
+        0: each letter is answered as often as it is right. None where no letter was read.
+        """
+        places = [place for place in self.readings if self.rows[place].item.letters]
+        if not places or any(self.readings[place].last.text is not None for place in places):
+            return None
+        given = Counter(self.readings[place].last.answer for place in places)
+        right = Counter(self.rows[place].item.answer for place in places)
+        return sum(abs(given[letter] - right[letter]) for letter in {*given, *right}) / (2 * len(places))
 
     def measured(self, pass_at: Sequence[int]) -> dict[int, Measured]:
         """Return by the number of blocks what the answers took, and their pass@k for each k of `pass_at`."""

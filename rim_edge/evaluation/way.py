@@ -60,6 +60,8 @@ class Manner:
     """Whether each question is asked alone, so that its times are those that a user waits."""
     draws: Draws | None = None
     """Texts that are drawn for pass@k; None: none."""
+    permute: bool = False
+    """Whether a letter is the mean over all orders of a rotation of its options."""
 
     def way_of(self, item: Item) -> Way:
         """Return the way in which one item is asked."""

@@ -34,6 +34,8 @@ class Wanted:
     """How letters are read."""
     words: WritingOptions | None
     """How text is written where a question has no options; None: it is answered by a letter too."""
+    permute: bool = False
+    """Whether a letter is the mean over all orders of a rotation of its options."""
     least: float | None = None
     """The calibrated confidence below which no answer is given; None: all are given."""
 
@@ -57,8 +59,8 @@ class Answering:
             return written(self._engine, question, self._wanted.blocks, words)
         if self._generates:
             return dataclasses.asdict(self._generated(question))
-        answer = self._letter(question)
-        return dataclasses.asdict(answer) | self._calibrated(answer).body
+        answer, orders = self._letter(question)
+        return dataclasses.asdict(answer) | orders | self._calibrated(answer).body
 
     def print(self, question: Question, form: Form) -> None:
         """Answer a question and print it; a note says where the demo knows nothing of it."""
@@ -72,7 +74,7 @@ class Answering:
 
             print_generated(self._generated(question), question.offered(), form)
         else:
-            self._print_letter(question, self._letter(question), form)
+            self._print_letter(question, *self._letter(question), form)
 
     @property
     def _generates(self) -> bool:
@@ -81,16 +83,22 @@ class Answering:
     def _words(self, question: Question) -> WritingOptions | None:
         return None if self._generates or question.offered() else self._wanted.words
 
-    def _letter(self, question: Question) -> Answer:
-        return self._engine.ask(question.text, question.choices, blocks=self._wanted.blocks)
+    def _letter(self, question: Question) -> tuple[Answer, dict[str, Any]]:
+        """Return an answer, and what JSON has besides of the orders that it was asked in."""
+        if not self._wanted.permute:
+            return self._engine.ask(question.text, question.choices, blocks=self._wanted.blocks), {}
+        from rim_runtime.permuted import ask_permuted
+
+        found = ask_permuted(self._engine, question, blocks=self._wanted.blocks)
+        return found.answer, {"permuted": {"orders": list(found.orders), "agreement": found.agreement}}
 
     def _generated(self, question: Question) -> Any:
         return self._engine.generate_letter(question.text, question.choices, blocks=self._wanted.blocks)
 
-    def _print_letter(self, question: Question, answer: Answer, form: Form) -> None:
+    def _print_letter(self, question: Question, answer: Answer, orders: dict[str, Any], form: Form) -> None:
         sure = self._calibrated(answer)
         if form is Form.JSON:
-            print_json(dataclasses.asdict(answer) | sure.body)
+            print_json(dataclasses.asdict(answer) | orders | sure.body)
         elif form is Form.RAW:
             if not sure.is_held_back:
                 print(answer.letter, flush=True)
@@ -106,7 +114,9 @@ class Answering:
 
         from rim_edge.cli.show.sureness import Sureness
 
-        found = find_calibration(self._engine.manifest, answer.precision, answer.blocks)
+        found = None  # a mean over orders was not what was calibrated
+        if not self._wanted.permute:
+            found = find_calibration(self._engine.manifest, answer.precision, answer.blocks)
         return Sureness(answer, found, self._wanted.least)
 
     def _show(self, question: Question, answer: Answer, sure: Sureness) -> None:

@@ -114,6 +114,13 @@ PassAtOption = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+PermuteOption = Annotated[
+    bool,
+    typer.Option(
+        "--permute",
+        help="Ask each question with its options in every order of a rotation; the letter is that of their mean.",
+    ),
+]
 SaveOption = Annotated[
     Path | None,
     typer.Option(

@@ -79,6 +79,7 @@ class Scored:
             "rim_edge": __version__,
             **self.report.to_json(),
             "measured": {str(blocks): measured.to_json() for blocks, measured in self.measured.items()},
+            "position_bias": self.asked.position_bias,
             "first_token_is_letter": None if first is None else first.to_json(),
             "against": None if self.against is None else self.against.to_json(),
         }
@@ -107,6 +108,7 @@ def print_scored(scored: Scored) -> None:
         _print_scores(out, scored, report.letters, "question with letters", "questions with letters")
         _print_scores(out, scored, report.open, "open question")
     _print_measured(out, scored)
+    _print_positions(out, scored)
     _print_first_letters(out, scored)
     if scored.against is not None:
         _print_comparison(out, scored.against)
@@ -159,6 +161,19 @@ def measured_words(measured: Measured) -> list[str]:
     if measured.first_ms is not None and measured.full_ms is not None:
         parts.append(f"first token {milliseconds(measured.first_ms)}, all {milliseconds(measured.full_ms)}")
     return parts
+
+
+def _print_positions(out: Console, scored: Scored) -> None:
+    bias = scored.asked.position_bias
+    if bias is None:
+        return
+    orders = ", each option in every place" if scored.manner.permute else ""
+    print_wrapped(
+        out,
+        f"position bias {tenths(bias)}{orders}: so many answers would have to be another letter for each to be "
+        "answered as often as it is right",
+    )
+    out.print()
 
 
 def _print_first_letters(out: Console, scored: Scored) -> None:

@@ -10,6 +10,7 @@ from rim_runtime.bundle.roles import Ability, abilities
 from rim_runtime.engine import Engine
 from rim_runtime.errors import InputError, QuestionError, QuestionTooLongError
 from rim_runtime.generate.readout import bare_letter
+from rim_runtime.permuted import ask_permuted, separated
 from rim_runtime.prompt.contract import TextForm
 from rim_runtime.prompt.options import offered_letters
 from rim_runtime.question import Question
@@ -65,6 +66,8 @@ class BundleReader:
                 f"The bundle {name} takes no latent steps, expected one of a model that was trained to. Ask it in "
                 "another way: --as letter, open, chain or zero-shot"
             )
+        if self._manner.permute and way not in (None, Way.LETTER):
+            raise InputError(f"--permute is for letters, and --as {way} writes a text. Leave one of them out.")
         if way not in (None, Way.LETTER) and not self._writes:
             raise InputError(
                 f"The bundle {name} answers with letters alone, and --as {way} needs one that writes text. Export "
@@ -82,6 +85,8 @@ class BundleReader:
             question = self._question(item)
             if way is Way.LETTER:
                 self._engine.check(question)
+                if self._manner.permute and not _has_options(question):
+                    return "without options that can be put in another order (--permute)"
             elif not self._texts.has_room(question, way):
                 tokens = self._manner.tokens_of(way)
                 return f"so long that an answer of {tokens:,} tokens (--max-tokens) does not fit behind it"
@@ -113,6 +118,8 @@ class BundleReader:
     def _ask(self, items: Sequence[Item], blocks: int) -> list[Answer]:
         """Return the letters of some items, each asked alone where its time is wanted."""
         questions = [self._question(item) for item in items]
+        if self._manner.permute:
+            return [ask_permuted(self._engine, one, blocks=blocks).answer for one in questions]
         parts = [[one] for one in questions] if self._manner.one_by_one else [questions]
         return [answer for part in parts if part for answer in self._engine.ask_many(part, blocks=blocks)]
 
@@ -125,3 +132,11 @@ class BundleReader:
         text = self._manner.asked(item.question)
         choices = None if item.letters == offered_letters(text) else ()
         return Question(text, choices, _FORMS[self._manner.way_of(item)])
+
+
+def _has_options(question: Question) -> bool:
+    """Whether a question's options are known one by one."""
+    try:
+        return bool(separated(question))
+    except QuestionError:
+        return False

@@ -76,6 +76,8 @@ class CheckpointReader:
                 f"The checkpoint {self.subject.name} takes no latent steps: there is no projection head, and no "
                 'entry "latent" in its config.json. Ask in another way: --as letter, open, chain or zero-shot'
             )
+        if self._manner.permute:
+            raise InputError("--permute asks a bundle. Export the checkpoint, and score its bundle.")
         self._model, self._encoder, self._chain = opened.model, opened.encoder, chain
         self.blocks = self._encoder.contract.blocks if way is None or way.has_blocks else 0
         self.at_once = 1 if self._manner.one_by_one else _TOGETHER
