@@ -253,9 +253,7 @@ def _permuted(wanted: Wanted) -> Wanted:
     from dataclasses import replace
 
     if wanted.readout is Readout.GENERATE:
-        raise typer.BadParameter(
-            "--permute and --readout generate exclude each other: it reads letters"
-        )
+        raise typer.BadParameter("--permute and --readout generate exclude each other: it reads letters")
     return replace(wanted, permute=True)
 
 

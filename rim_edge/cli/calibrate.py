@@ -18,6 +18,7 @@ from rim_edge.cli.options import (
     PrecisionOption,
     SeedOption,
     SkipBadOption,
+    new_path,
 )
 from rim_edge.cli.output import note, print_json
 
@@ -42,6 +43,16 @@ CoverageOption = Annotated[
         help="How often the letters that 'ask' names together are to hold the right one.",
     ),
 ]
+SvgOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--svg",
+        metavar="FILE",
+        parser=new_path,
+        help="Write a reliability diagram to this new file.",
+        show_default="none",
+    ),
+]
 ForgetOption = Annotated[bool, typer.Option("--forget", help="Forget the bundle's calibrations here.")]
 
 
@@ -55,6 +66,7 @@ def calibrate(
     skip_bad: SkipBadOption = False,
     coverage: CoverageOption = 0.9,
     seed: SeedOption = 0,
+    svg: SvgOption = None,
     forget: ForgetOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,6 +75,7 @@ def calibrate(
     It is kept on this machine for this bundle, and `ask` uses it. It holds for questions like these alone.
     """
     from rim_runtime.bundle.names import resolve_bundle
+    from rim_runtime.machine.storage import refuse_existing, require_writable
 
     from rim_edge.cli.opening import folder_of, open_engine
 
@@ -72,6 +85,9 @@ def calibrate(
         return
     if file is None:
         raise typer.BadParameter("a FILE of rows is missing, or --forget")
+    if svg is not None:
+        refuse_existing(svg)
+        require_writable(svg)
     rows = _rows(file, skip_bad, limit)
     with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
         found, kept = _fit(opened, file, rows, blocks, coverage, seed)
@@ -79,6 +95,8 @@ def calibrate(
             print_json(_body(found, kept, opened))
         else:
             _print(found, kept, opened)
+        if svg is not None:
+            _draw(svg, found, kept, opened)
 
 
 def _fit(
@@ -169,3 +187,12 @@ def _print(found: Calibrated, kept: Calibration, engine: Engine) -> None:
     from rim_edge.cli.show.calibration import print_calibrated
 
     print_calibrated(found, kept, engine.bundle, engine.precision)
+
+
+def _draw(svg: Path, found: Calibrated, kept: Calibration, engine: Engine) -> None:
+    from rim_runtime.machine.storage import write_file
+
+    from rim_edge.cli.show.calibration_picture import picture
+
+    write_file(svg, picture(found, kept, engine.bundle, engine.precision))
+    note(f"the picture is in {svg}")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from rim_runtime import Engine
@@ -57,6 +58,16 @@ def test_it_is_fitted_kept_used_and_forgotten(run: Run, rows: Path) -> None:
     assert "calibrated" not in run(*ASK, "--blocks", "1", "--json").json
     assert run("calibrate", "--bundle", "demo", "--forget", "--json").json["forgotten"] == 1
     assert "calibrated" not in run(*ASK, "--json").json
+
+
+def test_the_picture_is_whole_and_needs_nothing(run: Run, rows: Path, tmp_path: Path) -> None:
+    file = tmp_path / "reliability.svg"
+    found = calibrated(run, rows, "--svg", str(file))
+    drawn = file.read_text(encoding="utf-8")
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert drawn.count("<circle") == len(found["before"]["bins"]) + len(found["after"]["bins"]) + 2
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
+    assert run("calibrate", str(rows), *ASK[2:], "--svg", str(file)).code == 2, "it is there"
 
 
 def test_an_answer_that_is_not_sure_enough_is_held_back(run: Run, rows: Path) -> None:
