@@ -61,6 +61,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "bundle info": _HASHED,
     "bundle copy": _HASHED,
     "bundle optimum": _HASHED,
+    "bundle compare": _ENGINE,
     "bundle remove": {},
     "doctor": {4: "no engine answers here"},
 }

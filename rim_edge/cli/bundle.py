@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rim_edge.cli.bundling.compare import compare
 from rim_edge.cli.bundling.files import copy, optimum, remove
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
@@ -153,6 +154,11 @@ bundle.command(
     cls=Command,
     epilog=epilog("rim-edge bundle optimum mine path/to/folder", "rim-edge bundle optimum mine folder --json"),
 )(optimum)
+bundle.command(
+    "compare",
+    cls=Command,
+    epilog=epilog("rim-edge bundle compare demo mine", "rim-edge bundle compare demo mine --rows test.jsonl"),
+)(compare)
 bundle.command(
     cls=Command, epilog=epilog("rim-edge bundle remove mine", "rim-edge bundle remove path/to/copy --yes --json")
 )(remove)

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "train": "test_training_path.py",
     "rollouts": "test_qthink_path.py",
     "bench": "evaluating/test_bench.py",
+    "bundle compare": "evaluating/test_compare.py",
     "calibrate": "evaluating/test_calibrate.py",
     "serve": "../serving/test_serve.py",
     "bundle optimum": "test_bundle_files.py",
