@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rim_edge.evaluation.calibrating import Calibrated, Reliability
 
+_NEARLY_THE_MOST = 19.9
 VOID = "It holds for questions like these. Other questions void it, and nothing tells."
 
 
@@ -28,6 +29,9 @@ def print_calibrated(found: Calibrated, kept: Calibration, bundle: str, precisio
     out.print()
     print_wrapped(out, f"right                      {tenths(found.accuracy):>8}")
     print_wrapped(out, f"temperature                {found.temperature:>8.3f}")
+    if found.temperature > _NEARLY_THE_MOST:
+        words = "what this bundle says of its letters means next to nothing here"
+        print_wrapped(out, f"That is the largest that is tried: {words}.")
     for name, one in (("before", found.before), ("after, on the other half", found.after)):
         print_wrapped(out, f"calibration error {name}: {_error(one)}; -log p {one.nll:.3f}")
     out.print()
