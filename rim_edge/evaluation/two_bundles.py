@@ -11,7 +11,7 @@ from rim_runtime.answer import Answer
 
 _LEAST = 1e-12
 NEAR = 0.1
-"""Two letters are nearly alike to a bundle if their probabilities differ by less."""
+"""Two letters are nearly alike to a bundle if their logits differ by less, as in a certificate."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def compare_answers(
 
 
 def _is_near(answer: Answer, letter: str) -> bool:
-    return answer.probabilities[answer.letter] - answer.probabilities.get(letter, 0.0) < NEAR
+    return answer.letter_logits[answer.letter] - answer.letter_logits[letter] < NEAR
 
 
 def _kl(first: Mapping[str, float], second: Mapping[str, float]) -> float:
