@@ -63,7 +63,7 @@ class Service:
 
     async def work(self, work: Callable[[Cancellation], Result]) -> Result:
         """Do what takes the decoder for a while, in its turn. Raises what it does, BusyError and TimeoutError."""
-        async with self._turn(), asyncio.timeout(self.limits.seconds):
+        async with asyncio.timeout(self.limits.seconds), self._turn():
             return await in_thread(work)
 
     async def write(self, question: Question, wish: Wish) -> AsyncIterator[str | AsyncTextStream]:
@@ -90,7 +90,7 @@ class Service:
         self, question: Question, wish: Wish, pieces: asyncio.Queue[str | AsyncTextStream | Exception]
     ) -> None:
         try:
-            async with self._turn(), asyncio.timeout(self.limits.seconds):
+            async with asyncio.timeout(self.limits.seconds), self._turn():
                 stream = self.engine.generate_async(question, **wish.values)
                 async for piece in stream:
                     pieces.put_nowait(piece)

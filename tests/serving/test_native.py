@@ -39,6 +39,15 @@ class SlowBackend(FakeBackend):
         return super().run(*arguments, **named)
 
 
+class SlowDecoder(FakeDecoder):
+    """Takes its time for each token."""
+
+    def step(self, *arguments: Any, **named: Any) -> Any:
+        """Wait, then step."""
+        time.sleep(0.1)
+        return super().step(*arguments, **named)
+
+
 def slow_engine(backend: SlowBackend) -> Engine:
     return fake_engine(backend)
 
@@ -147,6 +156,17 @@ def test_more_than_may_wait_are_turned_away_and_nobody_waits_for_ever() -> None:
             assert one.result().status == 504
         backend.may_go_on.set()
         assert server.post("/ask", {"question": "And now?"}).status == 200
+
+
+def test_a_text_waits_no_longer_than_is_allowed() -> None:
+    """The time in the queue counts: two texts at once, one place."""
+    decoder = SlowDecoder("x" * 50)
+    limits = Limits(texts=1, seconds=1.0)
+    with running(fake_engine(decoder=decoder), limits) as server, ThreadPoolExecutor(2) as pool:
+        began = time.monotonic()
+        asked = [pool.submit(server.post, "/generate", {"question": "Where?", "max_tokens": 50}) for _ in range(2)]
+        assert [one.result().status for one in asked] == [504, 504]
+        assert time.monotonic() - began < 1.9, "not one after the other"
 
 
 def test_a_client_that_leaves_or_does_not_read_holds_nobody_up() -> None:
