@@ -109,10 +109,6 @@ def _head_file(checkpoint: Checkpoint, chosen: LatentSettings, options: ExportOp
         return options.projection_head
     if chosen.head is None:
         return find_projection_head(checkpoint.path)
-    if Path(chosen.head).name != chosen.head:
-        raise CheckpointError(
-            f"config.json names the projection head {chosen.head!r}, expected a plain name of a file beside it."
-        )
     return checkpoint.path / chosen.head
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rim_runtime.calibration import at_temperature as scaled
+from rim_runtime.calibration import likely_letters
 
 from rim_edge.errors import DataError
 
@@ -113,7 +115,7 @@ def calibrate(rows: Sequence[Labelled], coverage: float, seed: int = 0) -> Calib
         for place in measured:
             one = at_temperature(rows[place], temperature)
             after[place] = one.shares
-            letters = _set(one.shares, threshold)
+            letters = likely_letters(one.shares, threshold)
             sets[place] = len(letters)
             covered += one.right in letters
     scaled = [Labelled(after[place], rows[place].right) for place in range(len(rows))]
@@ -137,10 +139,7 @@ def fit_temperature(rows: Sequence[Labelled]) -> float:
 
 def at_temperature(row: Labelled, temperature: float) -> Labelled:
     """Return a question's probabilities at a temperature."""
-    logs = np.log(np.maximum([*row.shares.values()], _LEAST_SHARE)) / temperature
-    weights = np.exp(logs - logs.max())
-    shares = (weights / weights.sum()).tolist()
-    return Labelled(dict(zip(row.shares, shares, strict=True)), row.right)
+    return Labelled(scaled(row.shares, temperature), row.right)
 
 
 def set_threshold(rows: Sequence[Labelled], coverage: float) -> float:
@@ -179,11 +178,6 @@ def _nll(rows: Sequence[Labelled]) -> float:
 
 def _is_right(row: Labelled) -> bool:
     return max(row.shares, key=row.shares.__getitem__) == row.right
-
-
-def _set(shares: Mapping[str, float], threshold: float) -> list[str]:
-    ordered = sorted(shares, key=lambda letter: -shares[letter])
-    return [letter for place, letter in enumerate(ordered) if not place or 1 - shares[letter] <= threshold]
 
 
 def _abstention(rows: Sequence[Labelled], least: float) -> Abstention:

@@ -41,8 +41,8 @@ class TextEncoder:
                 "tokenizer_config.json."
             )
         self.end_of_turn = int(tokenizer.eos_token_id)
-        self._encoded = lru_cache(_REMEMBERED)(self._encode)
         """Id of the token that ends a turn."""
+        self._encoded = lru_cache(_REMEMBERED)(self._encode)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Return the ids of a text that stands alone; added tokens in it stay text."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from rim_edge.serving.exchange import kind_of, read_json, refusal, words_of
-from rim_edge.serving.service import Service, Wish
+from rim_edge.serving.service import Service
 
 STREAM = "text/event-stream"
 _OPTIONS = ("blocks", "max_tokens", "stop", "temperature", "top_p", "seed", "latent_steps", "stream")
@@ -122,11 +122,11 @@ def _blocks(options: Mapping[str, Any]) -> int | None:
     return blocks
 
 
-def _wish(options: Mapping[str, Any]) -> Wish:
+def _wish(options: Mapping[str, Any]) -> dict[str, Any]:
     drawn = {key: options[key] for key in ("temperature", "top_p", "seed") if options.get(key) is not None}
     named = ("blocks", "max_tokens", "stop", "latent_steps")
     values = {key: options[key] for key in named if options.get(key) is not None}
-    return Wish({**values, "sampling": Sampling(**drawn)})
+    return {**values, "sampling": Sampling(**drawn)}
 
 
 async def _last(pieces: AsyncIterator[str | AsyncTextStream]) -> AsyncTextStream:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rim_runtime.answer import Answer
@@ -22,14 +21,6 @@ from rim_edge.serving.limits import Limits
 from rim_edge.serving.metrics import Metrics
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How a text is to be written: what `Engine.generate` takes."""
-
-    values: dict[str, Any]
-    """Its options by name."""
 
 
 class Service:
@@ -66,11 +57,11 @@ class Service:
         async with asyncio.timeout(self.limits.seconds), self._turn():
             return await in_thread(work)
 
-    async def write(self, question: Question, wish: Wish) -> AsyncIterator[str | AsyncTextStream]:
+    async def write(self, question: Question, wish: Mapping[str, Any]) -> AsyncIterator[str | AsyncTextStream]:
         """Give a text piece by piece as it comes, then its stream, which has the result.
 
-        A reader that is slow does not hold it up: it is written as fast as it can be. Raises what
-        `Engine.generate` and its iteration do, BusyError and TimeoutError.
+        `wish` has the options of `Engine.generate`. A reader that is slow does not hold it up: it is written as fast
+        as it can be. Raises what `Engine.generate` and its iteration do, BusyError and TimeoutError.
         """
         pieces: asyncio.Queue[str | AsyncTextStream | Exception] = asyncio.Queue()
         writing = asyncio.create_task(self._write(question, wish, pieces))
@@ -87,11 +78,11 @@ class Service:
             await asyncio.wait([writing])
 
     async def _write(
-        self, question: Question, wish: Wish, pieces: asyncio.Queue[str | AsyncTextStream | Exception]
+        self, question: Question, wish: Mapping[str, Any], pieces: asyncio.Queue[str | AsyncTextStream | Exception]
     ) -> None:
         try:
             async with asyncio.timeout(self.limits.seconds), self._turn():
-                stream = self.engine.generate_async(question, **wish.values)
+                stream = self.engine.generate_async(question, **wish)
                 async for piece in stream:
                     pieces.put_nowait(piece)
                 self.metrics.tokens += len((await stream.result()).tokens)

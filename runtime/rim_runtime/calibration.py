@@ -48,19 +48,26 @@ class Calibration:
 
     def probabilities(self, given: Mapping[str, float]) -> dict[str, float]:
         """Return the calibrated probabilities of letters, from an answer's own; they sum to 1."""
-        logits = {letter: math.log(max(share, _LEAST)) / self.temperature for letter, share in given.items()}
-        top = max(logits.values())
-        weights = {letter: math.exp(value - top) for letter, value in logits.items()}
-        total = sum(weights.values())
-        return {letter: weight / total for letter, weight in weights.items()}
+        return at_temperature(given, self.temperature)
 
     def letters(self, given: Mapping[str, float]) -> tuple[str, ...]:
         """Return the letters among which the right one is, as often as `coverage` says; the likeliest always."""
-        shares = self.probabilities(given)
-        ordered = sorted(shares, key=lambda letter: -shares[letter])
-        return tuple(
-            letter for place, letter in enumerate(ordered) if not place or 1 - shares[letter] <= self.threshold
-        )
+        return likely_letters(self.probabilities(given), self.threshold)
+
+
+def at_temperature(given: Mapping[str, float], temperature: float) -> dict[str, float]:
+    """Return probabilities whose logits were divided by a temperature; they sum to 1."""
+    logits = {letter: math.log(max(share, _LEAST)) / temperature for letter, share in given.items()}
+    top = max(logits.values())
+    weights = {letter: math.exp(value - top) for letter, value in logits.items()}
+    total = sum(weights.values())
+    return {letter: weight / total for letter, weight in weights.items()}
+
+
+def likely_letters(shares: Mapping[str, float], threshold: float) -> tuple[str, ...]:
+    """Return the letters with 1 - p of at most the threshold, the likeliest first and always among them."""
+    first, *others = sorted(shares, key=lambda letter: -shares[letter])
+    return (first, *(letter for letter in others if 1 - shares[letter] <= threshold))
 
 
 def find_calibration(manifest: Manifest, precision: Precision, blocks: int) -> Calibration | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ def test_a_checkpoint_without_latent_steps_cannot_be_asked_for_them(run: Run, ro
     done = run("eval", str(rows), "--as", "latent", "--model", str(BASE))
     assert done.code == 2
     assert "takes no latent steps: there is no projection head" in done.err
+
+
+def test_a_head_outside_the_checkpoint_is_not_read(run: Run, tmp_path: Path, rows: Path) -> None:
+    folder = Path(shutil.copytree(BASE, tmp_path / "base"))
+    config = json.loads((folder / "config.json").read_text())
+    config["latent"] = {"steps": 2, "head": "../projection_head.safetensors"}
+    (folder / "config.json").write_text(json.dumps(config))
+    done = run("eval", str(rows), "--as", "latent", "--model", str(folder))
+    assert done.code == 2
+    assert "expected a plain name of a file beside it" in done.err
 
 
 def test_rollouts_that_nothing_learns_from_are_refused(run: Run, tmp_path: Path, rows: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from rim_export.errors import CheckpointError
@@ -46,6 +47,10 @@ class LatentSettings:
             raise CheckpointError(f"latent.instruction is {self.instruction!r}, expected a text.")
         if self.head is not None and not isinstance(self.head, str):
             raise CheckpointError(f"latent.head is {self.head!r}, expected a file in the checkpoint's folder.")
+        if self.head is not None and Path(self.head).name != self.head:
+            raise CheckpointError(
+                f"config.json names the projection head {self.head!r}, expected a plain name of a file beside it."
+            )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> LatentSettings | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rim_runtime.engines.names import EngineName
 
-from rim_edge.cli.options import BundleArgument, EngineOption, JsonOption, LimitOption, bundle_names
+from rim_edge.cli.options import BundleArgument, EngineOption, JsonOption, LimitOption, SkipBadOption, bundle_names
 from rim_edge.cli.output import console, print_json
 from rim_edge.cli.show.numbers import megabytes, milliseconds, percent
 from rim_edge.cli.show.wrap import print_wrapped
@@ -40,6 +40,7 @@ def compare(
     other: OtherArgument,
     rows: RowsOption = None,
     limit: LimitOption = None,
+    skip_bad: SkipBadOption = False,
     engine: EngineOption = EngineName.AUTO,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +50,7 @@ def compare(
     from rim_edge.cli.opening import folder_of, load_engine
     from rim_edge.evaluation.two_bundles import compare_answers
 
-    texts, right = _questions(rows, limit)
+    texts, right = _questions(rows, skip_bad, limit)
     with ExitStack() as stack:
         folders = [stack.enter_context(folder_of(find_bundle(one))) for one in (name, other)]
         engines = [stack.enter_context(load_engine(folder, engine)) for folder in folders]
@@ -63,7 +64,7 @@ def compare(
         _print(found, body)
 
 
-def _questions(rows: Path | None, limit: int | None) -> tuple[list[str], list[str | None]]:
+def _questions(rows: Path | None, skip_bad: bool, limit: int | None) -> tuple[list[str], list[str | None]]:
     """Return the questions' texts, and the right letters where rows have some."""
     if rows is None:
         from rim_export.questions import CERTIFICATE_SET, read_questions
@@ -72,7 +73,7 @@ def _questions(rows: Path | None, limit: int | None) -> tuple[list[str], list[st
         return [one.text for one in asked], [one.answer for one in asked]
     from rim_edge.cli.evaluating.scoring import read_rows
 
-    read = read_rows(rows, skip_bad=False, limit=limit)
+    read = read_rows(rows, skip_bad, limit)
     return [row.item.question for row in read], [row.item.answer if row.item.letters else None for row in read]
 
 

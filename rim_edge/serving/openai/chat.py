@@ -29,7 +29,7 @@ from rim_edge.serving.openai.fields import (
     read_options,
     whole_or_none,
 )
-from rim_edge.serving.service import Service, Wish
+from rim_edge.serving.service import Service
 
 _MOST_TOP = 20
 """OpenAI's own limit of top_logprobs."""
@@ -86,7 +86,7 @@ class ChatRoute:
         values |= {key: wish[key] for key in ("blocks", "latent_steps") if key in wish}
         if options.count > 1:
             return await self._several(question, options, values)
-        pieces = self._service.write(question, Wish(values))
+        pieces = self._service.write(question, values)
         first = await anext(pieces)
         if options.streams:
             return StreamingResponse(_chunks(self._service.engine.bundle, first, pieces), media_type=STREAM)

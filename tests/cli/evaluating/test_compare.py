@@ -32,6 +32,9 @@ def test_a_bundle_beside_itself_and_beside_another(run: Run, tiny_bundle: Path, 
     assert other.json["different"] and other.json["mean_kl"] > 0
     shown = run("bundle", "compare", "demo", str(tiny_bundle), *options)
     count = len(other.json["different"])
+    rows.write_text(rows.read_text() + "no JSON\n")
+    assert run("bundle", "compare", "demo", "demo", *options).code == 2
+    assert run("bundle", "compare", "demo", "demo", *options, "--skip-bad", "--json").json["questions"] == 12
     assert f"{count} of {other.json['questions']} letters differ" in shown.out
 
 
