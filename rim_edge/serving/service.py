@@ -60,8 +60,8 @@ class Service:
     async def write(self, question: Question, wish: Mapping[str, Any]) -> AsyncIterator[str | AsyncTextStream]:
         """Give a text piece by piece as it comes, then its stream, which has the result.
 
-        `wish` has the options of `Engine.generate`. A reader that is slow does not hold it up: it is written as fast
-        as it can be. Raises what `Engine.generate` and its iteration do, BusyError and TimeoutError.
+        `wish` has the options of `Engine.generate`. A reader that is slow does not hold it up: it is written as
+        fast as it can be. Raises what `Engine.generate` and its iteration do, BusyError and TimeoutError.
         """
         pieces: asyncio.Queue[str | AsyncTextStream | Exception] = asyncio.Queue()
         writing = asyncio.create_task(self._write(question, wish, pieces))
