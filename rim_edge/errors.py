@@ -5,6 +5,8 @@ InputError
 └── CurriculumError                     a stage, preset or setting of a run cannot be used
 CheckError
 └── DamagedStateError                   a saved training state is not what was written
+UnavailableError
+└── DeviceError                         there is no such device to train on here
 RimError
 ├── DivergedError (ArithmeticError)     a loss, gradient or weight is infinite or not a number
 ├── OutOfMemoryError (MemoryError)      a pass needs more memory than there is
@@ -13,7 +15,7 @@ RimError
 
 from __future__ import annotations
 
-from rim_runtime.errors import CheckError, InputError, RimError
+from rim_runtime.errors import CheckError, InputError, RimError, UnavailableError
 
 
 class DataError(InputError):
@@ -26,6 +28,10 @@ class CurriculumError(InputError):
 
 class DamagedStateError(CheckError):
     """A saved training state is not what was written."""
+
+
+class DeviceError(UnavailableError):
+    """There is no such device to train on here."""
 
 
 class DivergedError(RimError, ArithmeticError):

@@ -16,6 +16,7 @@ from typing import Any
 from rim_runtime import Engine, Question, RimError
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.roles import Ability, abilities
+from rim_runtime.machine.peak_memory import peak_memory
 from rim_runtime.prompt.contract import TextForm
 
 _WARM_UP = 3
@@ -50,7 +51,7 @@ def _measured(
             "first_s": first_s,
             "letters_s": letters,
             "texts": texts,
-            "peak_bytes": _peak(),
+            "peak_bytes": peak_memory(),
         }
 
 
@@ -70,16 +71,6 @@ def _texts(engine: Engine, questions: list[str], tokens: int) -> list[dict[str, 
             rest_s = (text.latency_ms - text.first_token_ms) / 1000
             found.append({"first_ms": text.first_token_ms, "tokens": written, "rest_s": rest_s})
     return found[1:] or found
-
-
-def _peak() -> int | None:
-    """Return the most memory that this process had, in bytes; None where that cannot be asked."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
 
 
 if __name__ == "__main__":

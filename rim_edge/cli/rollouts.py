@@ -9,7 +9,7 @@ import typer
 
 from rim_edge.cli.options import JsonOption, LimitOption, SeedOption, SkipBadOption, new_path
 from rim_edge.cli.output import print_json, progress_line
-from rim_edge.cli.train import ConfigOption, DataOption
+from rim_edge.cli.training.options import ConfigOption, DataOption
 from rim_edge.recipe.presets import Preset
 
 if TYPE_CHECKING:

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from rim_edge.cli.options import JsonOption, SeedOption, SkipBadOption, listed, new_path
+from rim_edge.cli.options import JsonOption, SeedOption, SkipBadOption
 from rim_edge.cli.output import note, print_json
+from rim_edge.cli.training.options import (
+    ArmOption,
+    BatchSizeOption,
+    ConfigOption,
+    DataOption,
+    DeviceOption,
+    DropLeakedOption,
+    DryRunOption,
+    EpochsOption,
+    EvalOption,
+    LatentStepsOption,
+    LearningRateOption,
+    LoraRankOption,
+    MicroBatchOption,
+    ModelOption,
+    OutputOption,
+    PresetOption,
+    PrintRecipeOption,
+    ResumeOption,
+    RolloutsOption,
+    StepsOption,
+    TensorboardOption,
+    ThreadsOption,
+    micro_batch_of,
+)
 from rim_edge.recipe.arms import Arm
+from rim_edge.recipe.changes import Changes
 from rim_edge.recipe.presets import Preset
 
 if TYPE_CHECKING:
@@ -18,172 +44,51 @@ if TYPE_CHECKING:
     from rim_edge.training.job import Job
 
 
-DATA, LENGTH, RUN = "Data", "What is trained", "The run"
-"""Panels of the help page."""
-
-OutputOption = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="DIR", parser=new_path, help="The checkpoint's folder; must not exist."
-    ),
-]
-PresetOption = Annotated[
-    Preset | None, typer.Option("--preset", metavar="NAME", help=f"{listed(Preset)}.", show_default="demo")
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A recipe of your own (TOML, docs/training.md).")
-]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="DIR",
-        help="A transformers folder to start from.",
-        show_default="from scratch",
-    ),
-]
-DataOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data",
-        metavar="FILE[=WEIGHT]",
-        help="Rows (.jsonl, .json or .txt); repeat it for each file.",
-        show_default="generated puzzles",
-        rich_help_panel=DATA,
-    ),
-]
-EvalOption = Annotated[
-    str | None,
-    typer.Option(
-        "--eval",
-        metavar="FILE[=ROWS]",
-        help="Rows to score after each stage, the first ROWS (1,000) of them.",
-        show_default="generated puzzles",
-        rich_help_panel=DATA,
-    ),
-]
-DropLeakedOption = Annotated[
-    bool,
-    typer.Option(
-        "--drop-leaked",
-        help="Leave out training rows whose question is in the --eval file; count them.",
-        rich_help_panel=DATA,
-    ),
-]
-StepsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--steps",
-        metavar="N",
-        min=1,
-        help="Steps of all stages together.",
-        show_default="the recipe's",
-        rich_help_panel=LENGTH,
-    ),
-]
-EpochsOption = Annotated[
-    float | None,
-    typer.Option(
-        "--epochs",
-        metavar="N",
-        help="Passes of all stages together through the rows, instead of --steps.",
-        rich_help_panel=LENGTH,
-    ),
-]
-RolloutsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--rollouts",
-        metavar="DIR",
-        help="What latent steps learn from: the folder of `rim-edge rollouts` (QThink).",
-        rich_help_panel=DATA,
-    ),
-]
-LatentStepsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--latent-steps",
-        metavar="N",
-        min=0,
-        help="Latent steps before the text (QThink); 0 is the control without any.",
-        show_default="the recipe's",
-        rich_help_panel=LENGTH,
-    ),
-]
-ArmOption = Annotated[
-    Arm,
-    typer.Option("--arm", metavar="NAME", help=f"{listed(Arm)}: RiM, and its controls.", rich_help_panel=LENGTH),
-]
-LoraRankOption = Annotated[
-    int | None,
-    typer.Option(
-        "--lora-rank",
-        metavar="N",
-        min=0,
-        help="Train adapters of this rank; 0 trains whole layers.",
-        show_default="the recipe's",
-        rich_help_panel=LENGTH,
-    ),
-]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        min=1,
-        help="CPU threads.",
-        show_default="all cores",
-        rich_help_panel=RUN,
-    ),
-]
-TensorboardOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--tensorboard",
-        metavar="DIR",
-        parser=new_path,
-        help="Write TensorBoard's events too, into DIR and the output's name.",
-        rich_help_panel=RUN,
-    ),
-]
-ResumeOption = Annotated[
-    bool,
-    typer.Option("--resume", help="Go on with an interrupted run, where there is one.", rich_help_panel=RUN),
-]
-
-
 def train(
-    output: OutputOption,
+    output: OutputOption = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
+    print_recipe: PrintRecipeOption = False,
     model: ModelOption = None,
     data: DataOption = None,
     eval_file: EvalOption = None,
     skip_bad: SkipBadOption = False,
     drop_leaked: DropLeakedOption = False,
+    rollouts: RolloutsOption = None,
     steps: StepsOption = None,
     epochs: EpochsOption = None,
-    rollouts: RolloutsOption = None,
+    learning_rate: LearningRateOption = None,
+    batch_size: BatchSizeOption = None,
     latent_steps: LatentStepsOption = None,
     arm: ArmOption = Arm.RIM,
     lora_rank: LoraRankOption = None,
     seed: SeedOption = 0,
+    micro_batch: MicroBatchOption = None,
+    device: DeviceOption = None,
     threads: ThreadsOption = None,
     tensorboard: TensorboardOption = None,
+    dry_run: DryRunOption = False,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a RiM or QThink model: a curriculum of stages, then a checkpoint that `rim-edge export` takes."""
     try:
-        recipe = _recipe(preset, config, lora_rank)  # as all that can be checked, before the heavy imports
+        passes = None if micro_batch is None else micro_batch_of(micro_batch)
+        recipe = _recipe(preset, config, Changes(learning_rate, batch_size, passes, lora_rank))
         if config is None and model is None and recipe.scratch is not None:
             _refuse_own_rows(recipe.name, data, eval_file)
         if steps is not None and epochs is not None:
             raise typer.BadParameter("--steps and --epochs exclude each other")
+        if print_recipe or dry_run:  # neither writes anything
+            output = output or Path("unused")
+        if output is None:
+            raise typer.BadParameter("expected a folder for the checkpoint: --output DIR")
         from rim_edge.extras import require_extra
 
         require_extra("train", "Training")
+        if print_recipe:
+            _print_recipe(recipe, as_json=as_json)
+            return
         if tensorboard is not None:
             require_extra("tensorboard", "--tensorboard")
         from rim_edge.recipe.inputs import BadRows, LeakedRows, parse_data_option, parse_eval_option
@@ -201,16 +106,45 @@ def train(
             arm=arm,
             seed=seed,
             threads=threads,
+            device=device,
             bad_rows=BadRows.SKIP if skip_bad else BadRows.REFUSE,
             leaked_rows=LeakedRows.DROP if drop_leaked else LeakedRows.KEEP,
             eval=None if eval_file is None else parse_eval_option(eval_file),
             tensorboard=tensorboard,
             resume=resume,
         )
-        _run(job, as_json=as_json)
+        (_dry_run if dry_run else _run)(job, as_json=as_json)
     except KeyboardInterrupt:  # while training the first one is heard between two steps
         note(f"interrupted: what was not saved is lost; if there is {output}.progress, go on with --resume")
         raise
+
+
+def _print_recipe(recipe: Recipe, *, as_json: bool) -> None:
+    """Print a recipe as TOML; in JSON, that text."""
+    from rim_edge.recipe.toml_text import recipe_text
+
+    text = recipe_text(recipe)
+    if as_json:
+        print_json({"recipe": recipe.name, "toml": text})
+    else:
+        print(text, end="")
+
+
+def _dry_run(job: Job, *, as_json: bool) -> None:
+    """Say what a run would take."""
+    from rich.console import Console
+
+    from rim_edge.cli.show.training import training_view
+    from rim_edge.cli.training.dry_run import measured, show
+    from rim_edge.training.dry_run import dry_run
+
+    console = Console(stderr=True)
+    with training_view(console) as view:
+        found = dry_run(job, view)
+    if as_json:
+        print_json(measured(found))
+    else:
+        show(console, found)
 
 
 def _run(job: Job, *, as_json: bool) -> None:
@@ -263,12 +197,11 @@ def _refuse_own_rows(preset: str, data: list[str] | None, eval_file: str | None)
         )
 
 
-def _recipe(preset: Preset | None, config: Path | None, lora_rank: int | None) -> Recipe:
+def _recipe(preset: Preset | None, config: Path | None, changes: Changes) -> Recipe:
     """Return the recipe that the options name. Raises CurriculumError."""
     from rim_edge.recipe.presets import preset as find_preset
     from rim_edge.recipe.toml import read_recipe
 
     if preset is not None and config is not None:
         raise typer.BadParameter('--preset and --config exclude each other; a file may say preset = "…" itself')
-    recipe = find_preset(preset or Preset.DEMO) if config is None else read_recipe(config)
-    return recipe if lora_rank is None else recipe.with_rank(lora_rank)
+    return changes.of(find_preset(preset or Preset.DEMO) if config is None else read_recipe(config))

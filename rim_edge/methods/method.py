@@ -75,8 +75,14 @@ class Method(Protocol[Sample]):
     def weights(self, samples: Sequence[Sample], stage: Stage, step: int) -> Tensor:
         """Return the weight of each term at a step of a stage: float32 [terms]."""
 
-    def size(self, samples: Sequence[Sample], stage: Stage) -> int:
-        """Return these samples' share of what the batch's weighted sum is divided by."""
+    def size(self, samples: Sequence[Sample], stage: Stage, step: int) -> float:
+        """Return these samples' share of what the batch's weighted sum is divided by, at a step of a stage."""
+
+    def answer_nll(self, terms: Tensor, samples: Sequence[Sample]) -> tuple[float, int]:
+        """Return the sum of -log p over the tokens of the rows' answers, not weighted, and how many they are.
+
+        A row's answer is the last text that it learns.
+        """
 
 
 def utf8(text: str) -> int:

@@ -17,7 +17,9 @@ from rim_edge.recipe.switches import (
     LastStep,
     Normalisation,
     Objective,
+    Reduction,
     Schedule,
+    StepEnd,
     Visibility,
 )
 
@@ -68,8 +70,12 @@ class Stage:
     """Factor of the loss of multiple-choice examples; the card's v2 raises it in stage 2 (inferred)."""
     visibility: Visibility = Visibility.QUESTION
     """What a readout may attend to."""
-    normalisation: Normalisation = Normalisation.TOKENS
-    """What a batch's loss is divided by; the sources do not say."""
+    normalisation: Normalisation = Normalisation.ROWS
+    """What a batch's loss is divided by."""
+    reduction: Reduction = Reduction.SUM
+    """What becomes of the tokens of one readout."""
+    step_end: StepEnd = StepEnd.NONE
+    """Stage 1: how a written step ends behind its block."""
     extension: Extension | None = None
     """Whether the stage goes on when its steps are done but its task is not."""
     epochs: float | None = None

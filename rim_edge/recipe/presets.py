@@ -139,7 +139,16 @@ The passes are for a 1.7B model on GPUs of 80 GB, one or eight, on paper: no GPU
 QTHINK = Recipe(
     name="qthink",
     curriculum=Curriculum(
-        (Stage("latent", Objective.LATENT, steps=0, epochs=3.0, learning_rate=2e-4),),
+        (
+            Stage(
+                "latent",
+                Objective.LATENT,
+                steps=0,
+                epochs=3.0,
+                learning_rate=2e-4,
+                normalisation=Normalisation.TOKENS,
+            ),
+        ),
         batch_size=128,
     ),
     trains=Trains.LORA,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -70,11 +70,18 @@ class Limits:
         whole("limits", "steps", self.steps, 0)
 
 
+class MicroBatch(StrEnum):
+    """How many examples go through one pass, where no number says it."""
+
+    AUTO = "auto"
+    """As many as fit the memory on paper; half as many whenever it runs out. One process only."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a run may use; none of it changes what is learned beyond rounding."""
 
-    micro_batch: int | None = None
+    micro_batch: int | MicroBatch | None = None
     """Examples in one pass of one process; their gradients add up to the batch's. None: all of its share."""
     arithmetic: Arithmetic = Arithmetic.FP32
     """Number format of the forward pass."""
@@ -84,11 +91,14 @@ class Resources:
     """How several processes hold the model; one process holds it whole."""
     save_every: int = 200
     """Optimizer steps between two saved states that a run can be resumed from."""
+    save_minutes: float = 15.0
+    """Minutes after which a state is saved in any case, for steps that take long."""
 
     def __post_init__(self) -> None:
-        if self.micro_batch is not None:
+        if isinstance(self.micro_batch, int):
             whole("resources", "micro_batch", self.micro_batch, 1)
         whole("resources", "save_every", self.save_every, 1)
+        positive("resources", "save_minutes", self.save_minutes)
 
 
 @dataclass(frozen=True)
@@ -142,9 +152,3 @@ class Recipe:
             raise SettingError(
                 "resources", "sharding", self.resources.sharding, f"{Sharding.NONE} with latent steps"
             )
-
-    def with_rank(self, rank: int) -> Recipe:
-        """Return the recipe with adapters of this rank; 0 means whole layers."""
-        if rank == 0:
-            return replace(self, trains=Trains.FULL)
-        return replace(self, trains=Trains.LORA, lora=replace(self.lora, rank=rank))

@@ -113,14 +113,34 @@ class Visibility(StrEnum):
 
 
 class Normalisation(StrEnum):
-    """What the weighted sum of a batch's losses is divided by."""
+    """What the weighted sum of a batch's losses is divided by; the batch is that of all processes."""
 
-    TOKENS = "tokens"
-    """The labelled tokens of the whole batch, over all processes."""
     ROWS = "rows"
-    """The examples of the whole batch: the loss as it is printed."""
+    """The examples of the batch: the loss as it is printed."""
+    TOKENS = "tokens"
+    """The labelled tokens of the batch, each counted with its readout's weight: a weighted mean over tokens."""
     READOUTS = "readouts"
     """The examples, each divided by its own number of readouts besides (mean over T)."""
+
+
+class Reduction(StrEnum):
+    """What becomes of the tokens of one readout."""
+
+    SUM = "sum"
+    """-log p of the readout: the sum over its labelled tokens."""
+    MEAN = "mean"
+    """The mean over them: a letter and a long answer count alike."""
+
+
+class StepEnd(StrEnum):
+    """How a written step ends behind its block; the sources do not say."""
+
+    NONE = "none"
+    """With its own last token."""
+    NEWLINE = "newline"
+    """With a line break, which is learned too: where a step ends, and not only how it begins."""
+    TURN = "turn"
+    """With the token that ends a turn, as an answer does."""
 
 
 class Schedule(StrEnum):

@@ -160,8 +160,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _value(hint: Any, value: object, place: str, base: Any) -> Any:
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    hint = _chosen(kinds_of(hint), value)
     if dataclasses.is_dataclass(hint):
         return from_table(typing.cast(type, hint), value, place, base)
     if typing.get_origin(hint) is tuple:
@@ -169,6 +168,19 @@ def _value(hint: Any, value: object, place: str, base: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _member(hint, value, place)
     return _plain(hint, value, place)
+
+
+def kinds_of(hint: Any) -> list[Any]:
+    """Return the kinds that a field's value may be of, besides None."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return [part for part in typing.get_args(hint) if part is not type(None)]
+    return [hint]
+
+
+def _chosen(kinds: list[Any], value: object) -> Any:
+    """Return the kind that a value is of: of a number or a word, the word for text."""
+    words = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum)]
+    return words[0] if words and isinstance(value, str) else kinds[0]
 
 
 def _items(kinds: tuple[Any, ...], value: object, place: str) -> tuple[Any, ...]:

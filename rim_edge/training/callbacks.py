@@ -56,6 +56,8 @@ class Step:
     """Its mean over the stage's last steps, 20 at most."""
     nll: tuple[float, ...]
     """Unweighted -log p: RiM's by the readouts' place t, mean over the rows that have one; QThink's a token."""
+    answer_nll: float
+    """Unweighted -log p a token of the answers: the last text that each row learns."""
     grad_norm: float
     """The norm of all gradients, before they are clipped."""
     learning_rate: float
@@ -72,6 +74,8 @@ class Step:
     """Mean time of those steps."""
     seconds: float
     """Time since this process began to train."""
+    micro_batch: int
+    """Examples of one pass of one process, at most."""
     distances: tuple[float, ...] = ()
     """QThink's mean distance to the teacher's state, by latent step that has one; empty elsewhere."""
 
@@ -184,6 +188,7 @@ class TensorBoard(Listener):
         if not _is_recorded(step):
             return
         self._add(f"loss/{step.stage}", step.loss, step.done)
+        self._add(f"answer nll/{step.stage}", step.answer_nll, step.done)
         for place, value in enumerate(step.nll, start=1):
             self._add(f"nll of {step.stage}/readout {place}", value, step.done)
         for place, value in enumerate(step.distances, start=1):

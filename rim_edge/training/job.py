@@ -48,6 +48,8 @@ class Job:
     """Seed of weights, order, puzzles and dropout."""
     threads: int | None = None
     """CPU threads; None leaves torch's choice."""
+    device: str | None = None
+    """Torch's name of the device to train on; None: the first GPU, else the CPU."""
     bad_rows: BadRows = BadRows.REFUSE
     """What happens to rows that cannot be used."""
     leaked_rows: LeakedRows = LeakedRows.KEEP

@@ -92,21 +92,31 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
     optimizer = _optimizer(setup.model, stage, setup.curriculum.betas)
     _restore(optimizer, state)
     set_dropout(setup.model, stage.dropout)
+    micro_batch, saved = setup.micro_batch, time.monotonic()
     while state.goes_on(stage):
         rate, at = learning_rate(stage, state.steps), time.monotonic()
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
-        taken = take_step(setup, run.module, stage, state.steps)
+        taken = take_step(setup, run.module, stage, state.steps, micro_batch)
+        micro_batch = taken.micro_batch
         norm = _update(setup, optimizer, taken.loss, rate)
         state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
         listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - run.began))
         stops = is_stopped(setup, run.stop)
-        if stops or state.done % setup.resources.save_every == 0 or not state.goes_on(stage):
+        if stops or _is_due(setup, state, saved) or not state.goes_on(stage):
             _save(setup, listener, state, optimizer)
+            saved = time.monotonic()
         if stops:
             raise StoppedError(f"Stopped after step {state.done:,}.")
     return state.finish_stage(stage.name, time.monotonic() - started), optimizer
+
+
+def _is_due(setup: TrainingSetup, state: TrainingState, saved: float) -> bool:
+    """Whether a state is to be saved, by steps or by the first process's clock. Every process must call this."""
+    minutes = (time.monotonic() - saved) / 60
+    late = setup.processes.gather(minutes >= setup.resources.save_minutes)[0]
+    return late or state.done % setup.resources.save_every == 0
 
 
 def _draw_again(setup: TrainingSetup, state: TrainingState) -> None:
@@ -178,12 +188,14 @@ def _step(
         loss=taken.loss,
         recent_loss=state.loss,
         nll=taken.nll,
+        answer_nll=taken.answer_nll,
         distances=taken.distances,
         grad_norm=norm,
         learning_rate=learning_rate(stage, state.steps - 1),
         examples=setup.curriculum.batch_size,
         tokens=taken.tokens,
         padding=taken.padding,
+        micro_batch=taken.micro_batch,
         tokens_per_second=pace.tokens_per_second,
         step_seconds=pace.step_seconds,
         seconds=seconds,

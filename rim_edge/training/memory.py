@@ -16,7 +16,8 @@ import torch
 from rim_export.checkpoint.geometry import Geometry
 
 from rim_edge.methods.token_nll import CHUNK_LOGITS
-from rim_edge.recipe.recipe import Arithmetic, Recipe, Resources, Sharding, Trains
+from rim_edge.recipe.changes import Changes
+from rim_edge.recipe.recipe import Arithmetic, MicroBatch, Recipe, Resources, Sharding, Trains
 
 _FP32, _BF16 = 4, 2
 _RIM_TOKENS = 3
@@ -151,7 +152,7 @@ def _exchange(shape: Shape, learn: int, processes: int, sharded: bool) -> float:
 def _activations(shape: Shape, recipe: Recipe, processes: int, longest: int, device: str) -> dict[str, float]:
     resources = recipe.resources
     share = -(-recipe.curriculum.batch_size // processes)
-    rows = min(resources.micro_batch or share, share)
+    rows = min(resources.micro_batch, share) if isinstance(resources.micro_batch, int) else share
     tokens = rows * longest
     trains = Trains.LORA if recipe.trains is Trains.LORA else Trains.FULL
     one = _KEPT_A_TOKEN[trains, resources.arithmetic] * shape.width * tokens
@@ -186,6 +187,28 @@ def device_memory(device: torch.device) -> int | None:
         return None
 
 
+def fitting_micro_batch(shape: Shape, recipe: Recipe, longest: int | None, device: torch.device) -> int | None:
+    """Return how many examples one pass of one process has room for, on paper: a power of two, at least 1.
+
+    None where the device does not say how much memory it has.
+    """
+    there = device_memory(device)
+    if there is None:
+        return None
+    room = there - (_RESERVE if device.type == "cuda" else 0)
+    sizes = [1]
+    while sizes[-1] < recipe.curriculum.batch_size:
+        sizes.append(2 * sizes[-1])
+    fit = [
+        size for size in sizes if _total(shape, Changes(micro_batch=size).of(recipe), longest, device.type) <= room
+    ]
+    return max(fit, default=1)
+
+
+def _total(shape: Shape, recipe: Recipe, longest: int | None, device: str) -> float:
+    return sum(memory(shape, recipe, longest=longest, device=device).values())
+
+
 def memory_notes(parts: Mapping[str, float], device: torch.device, resources: Resources) -> tuple[str, ...]:
     """Return what is said of memory before training: what it takes and, where that is too much, remedies."""
     there, total = device_memory(device), sum(parts.values())
@@ -201,8 +224,9 @@ def memory_notes(parts: Mapping[str, float], device: torch.device, resources: Re
 
 def remedies(resources: Resources) -> str:
     """Return the settings that lower what a pass needs, the best first."""
-    passes = f"micro_batch = {max(1, resources.micro_batch // 2)}" if resources.micro_batch else "micro_batch = 4"
-    named = [] if resources.micro_batch == 1 else [f"[resources] {passes}"]
+    told = resources.micro_batch
+    passes = f"micro_batch = {max(1, told // 2)}" if isinstance(told, int) else "micro_batch = 4"
+    named = [] if told in (1, MicroBatch.AUTO) else [f"[resources] {passes}"]
     if not resources.recompute:
         named.append("[resources] recompute = true")
     named.append("[limits] fewer tokens")

@@ -12,6 +12,11 @@ from rim_edge.recipe.recipe import Resources
 from rim_edge.training.memory import remedies
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of a GPU's memory, or the machine's."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 @contextmanager
 def report_out_of_memory(resources: Resources) -> Iterator[None]:
     """Turn torch's out-of-memory error, a GPU's or the machine's, into one that names the remedies.
@@ -21,7 +26,7 @@ def report_out_of_memory(resources: Resources) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         reason = str(error).strip().split("\n")[0]
         raise OutOfMemoryError(

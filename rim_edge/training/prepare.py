@@ -23,11 +23,13 @@ from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.methods.rim.method import Rim
 from rim_edge.model.trainable import TrainableModel, load_trainable
 from rim_edge.recipe.arms import for_arm
+from rim_edge.recipe.changes import Changes
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import DataFile, LeakedRows
+from rim_edge.recipe.recipe import MicroBatch
 from rim_edge.training.gather import FileReport, Gathered, gather
 from rim_edge.training.job import Job
-from rim_edge.training.memory import Shape, memory, memory_notes
+from rim_edge.training.memory import Shape, fitting_micro_batch, memory, memory_notes
 from rim_edge.training.processes import Processes
 from rim_edge.training.step import TrainingSetup
 
@@ -137,6 +139,7 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
             doing=doing,
         )
     curriculum = job.curriculum(gathered.rows)
+    fitting = _fitting(inputs.base, job, curriculum, processes, gathered.longest)
     setup = TrainingSetup(
         model=trainable.model,
         method=method,
@@ -145,11 +148,12 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
         resources=job.recipe.resources,
         seed=job.seed,
         processes=processes,
+        fitting=fitting,
     )
     held_out = None
     if not processes.is_sharded and not curriculum.is_latent:
         held_out = _held_out(job, inputs, method.encoder, positions)
-    notes = (*_taught(method, inputs), *_memory(inputs.base, job, curriculum, processes, gathered.longest))
+    notes = (*_taught(method, inputs), *_memory(inputs.base, job, setup, gathered.longest))
     return Prepared(trainable, setup, gathered.reports, held_out, notes)
 
 
@@ -189,13 +193,35 @@ def _held_out(job: Job, inputs: Inputs, encoder: TextEncoder, positions: int) ->
     return hold_out(first, encoder, trained_on, positions)
 
 
-def _memory(
+def _fitting(
     base: Checkpoint | None, job: Job, curriculum: Curriculum, processes: Processes, longest: int
-) -> tuple[str, ...]:
+) -> int | None:
+    """Return how many examples of a pass fit the memory, where the recipe leaves it open; None for a toy.
+
+    Raises CurriculumError for several processes: one that runs out of memory would leave the others waiting.
+    """
+    if job.recipe.resources.micro_batch is not MicroBatch.AUTO:
+        return None
+    if processes.count > 1:
+        raise CurriculumError(
+            f'micro_batch is "auto", and there are {processes.count} processes, expected a number: one that runs '
+            "out of memory would leave the others waiting. Find it with --dry-run in one process, then pass "
+            "--micro-batch N."
+        )
+    if base is None:
+        return None
+    recipe = replace(job.recipe, curriculum=curriculum)
+    return fitting_micro_batch(Shape.of(base.config), recipe, longest or None, processes.device)
+
+
+def _memory(base: Checkpoint | None, job: Job, setup: TrainingSetup, longest: int) -> tuple[str, ...]:
     """Return what is said of memory; nothing of a toy from scratch."""
     if base is None:
         return ()
-    recipe = replace(job.recipe, curriculum=curriculum)
-    device = processes.device.type
-    parts = memory(Shape.of(base.config), recipe, processes.count, longest or None, device)
-    return memory_notes(parts, processes.device, recipe.resources)
+    recipe = Changes(micro_batch=setup.micro_batch).of(replace(job.recipe, curriculum=setup.curriculum))
+    processes = setup.processes
+    parts = memory(Shape.of(base.config), recipe, processes.count, longest or None, processes.device.type)
+    notes = memory_notes(parts, processes.device, recipe.resources)
+    if setup.fitting is None:
+        return notes
+    return (*notes, f"passes of {setup.micro_batch} examples fit, on paper; half as many if memory runs out")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from rim_edge.errors import CurriculumError
+from rim_edge.errors import CurriculumError, DeviceError
 from rim_edge.recipe.recipe import Sharding
 
 T = TypeVar("T")
@@ -23,12 +23,26 @@ T = TypeVar("T")
 class Processes:
     """One of the processes of a run, through accelerate."""
 
-    def __init__(self, sharding: Sharding = Sharding.NONE) -> None:
-        from accelerate import Accelerator, DistributedType
+    def __init__(self, sharding: Sharding = Sharding.NONE, device: str | None = None) -> None:
+        """`device` is torch's name of one; None: the first GPU, else the CPU.
 
-        # without cpu=True accelerate finds no other processes on a machine without a GPU; the recipe sets the
-        # precision, not the launcher
-        self._accelerator: Any = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision="no")
+        Several processes have their devices from what started them, and take `cpu` alone. Raises DeviceError and
+        CurriculumError.
+        """
+        from accelerate import Accelerator, DistributedType
+        from accelerate.utils import patch_environment
+
+        chosen = None if device is None else usable_device(device)
+        on_cpu = not torch.accelerator.is_available() if chosen is None else chosen.type == "cpu"
+        with patch_environment(**({} if chosen is None else {"accelerate_torch_device": str(chosen)})):
+            # without cpu=True accelerate finds no other processes on a machine without a GPU; the recipe sets the
+            # precision, not the launcher
+            self._accelerator: Any = Accelerator(cpu=on_cpu, mixed_precision="no")
+        if chosen is not None and not on_cpu and self.count > 1:
+            raise CurriculumError(
+                f"Got the device {device} for {self.count} processes, expected none: what starts them gives each "
+                "its own. Leave --device out."
+            )
         asked = self._accelerator.distributed_type == DistributedType.FSDP
         self._sharded = self.count > 1 and (asked or sharding is Sharding.LAYERS)
 
@@ -102,6 +116,19 @@ class Processes:
         if self.count > 1:
             self._accelerator.wait_for_everyone()
             self._accelerator.end_training()
+
+
+def usable_device(name: str) -> torch.device:
+    """Return the device of this name. Raises DeviceError where torch has none here."""
+    kinds = ["cpu", *([str(torch.accelerator.current_accelerator())] if torch.accelerator.is_available() else [])]
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    count = 1 if device is None or device.type == "cpu" else torch.accelerator.device_count()
+    if device is None or device.type not in kinds or (device.index or 0) >= count:
+        raise DeviceError(f"There is no device {name} here, expected one of: {', '.join(kinds)}.")
+    return device
 
 
 def shard(module: nn.Module, device: torch.device, processes: int) -> nn.Module:

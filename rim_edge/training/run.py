@@ -45,7 +45,7 @@ def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = N
     saved = SavedStates.beside(job.out)
     if not job.resume:
         saved.refuse_unfinished()
-    processes = Processes(job.recipe.resources.sharding)
+    processes = Processes(job.recipe.resources.sharding, job.device)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     outcome = None

@@ -14,7 +14,8 @@ from rim_edge.data.sources import ExampleSource
 from rim_edge.methods.method import Batch, Method, Place, Term
 from rim_edge.model.cpu import through_onednn
 from rim_edge.recipe.curriculum import Curriculum, Stage
-from rim_edge.recipe.recipe import Arithmetic, Resources
+from rim_edge.recipe.recipe import Arithmetic, MicroBatch, Resources
+from rim_edge.training.out_of_memory import is_out_of_memory
 from rim_edge.training.processes import Processes
 
 
@@ -36,6 +37,14 @@ class TrainingSetup:
     """Seed of dropout."""
     processes: Processes = field(default_factory=Processes)
     """The processes that train."""
+    fitting: int | None = None
+    """Examples of a pass that fit the memory, on paper, where the recipe leaves it open; None: unknown."""
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples of a run's first passes."""
+        told, share = self.resources.micro_batch, -(-self.curriculum.batch_size // self.processes.count)
+        return min(share, (told if isinstance(told, int) else self.fitting) or share)
 
 
 class Scorer(torch.nn.Module):
@@ -62,12 +71,16 @@ class StepResult:
     """The weighted loss of the whole batch."""
     nll: tuple[float, ...]
     """Unweighted -log p by place, mean over the rows that have one."""
+    answer_nll: float
+    """Unweighted -log p a token of the answers: the last text that each row learns."""
     distances: tuple[float, ...]
     """Distances to a teacher's states, likewise."""
     tokens: int
     """Tokens of the whole batch's packed rows, over all processes."""
     padding: int
     """Padding of those rows, in tokens."""
+    micro_batch: int
+    """Examples of one pass, at most."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class _Passed:
 
     loss: float
     sums: _Sums
+    answers: tuple[float, int]
     tokens: int
     padding: int
 
@@ -89,27 +103,56 @@ def is_stopped(setup: TrainingSetup, stop: Callable[[], bool]) -> bool:
     return any(setup.processes.gather(stop()))
 
 
-def take_step(setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int) -> StepResult:
-    """Draw the batch of step `step` and add the gradients of its loss to the model's."""
+def take_step(
+    setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int, micro_batch: int
+) -> StepResult:
+    """Draw the batch of step `step` and add the gradients of its loss to the model's, which are zero.
+
+    A pass has `micro_batch` examples; if the recipe leaves that open and memory runs out, half as many, again and
+    again.
+    """
     examples = setup.source.draw(setup.curriculum.batch_size, stage.objective)
     mine = setup.processes.share(examples)
     samples = [setup.method.sample(example, stage, step / stage.steps) for example in mine]
-    divisor = sum(setup.processes.gather(setup.method.size(samples, stage)))
-    parts = _parts(samples, setup)
+    while setup.resources.micro_batch is MicroBatch.AUTO and micro_batch > 1:
+        try:
+            return _passes(setup, module, samples, (stage, step), micro_batch)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # outside the handler, whose traceback would keep what the pass had made
+        module.zero_grad()
+        micro_batch //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return _passes(setup, module, samples, (stage, step), micro_batch)
+
+
+def _passes(
+    setup: TrainingSetup,
+    module: torch.nn.Module,
+    samples: Sequence[Any],
+    place: tuple[Stage, int],
+    micro_batch: int,
+) -> StepResult:
+    divisor = sum(setup.processes.gather(setup.method.size(samples, *place)))
+    parts = _parts(samples, setup, micro_batch)
     idle = setup.processes.passes(len(parts)) - len(parts)
     found = []
     for number, part in enumerate(parts, start=1):
         with setup.processes.backward(module, last=number == len(parts)):
-            found.append(_pass(setup, module, part, (stage, step), divisor))
+            found.append(_pass(setup, module, part, place, divisor))
     for _ in range(idle):
         _idle_pass(setup, module, parts[0])
     every = [one for process in setup.processes.gather(found) for one in process]
     return StepResult(
         loss=sum(passed.loss for passed in every),
         nll=_means([passed.sums for passed in every], Term.NLL),
+        answer_nll=sum(passed.answers[0] for passed in every) / sum(passed.answers[1] for passed in every),
         distances=_means([passed.sums for passed in every], Term.DISTANCE),
         tokens=sum(passed.tokens for passed in every),
         padding=sum(passed.padding for passed in every),
+        micro_batch=micro_batch,
     )
 
 
@@ -118,7 +161,7 @@ def _pass(
     module: torch.nn.Module,
     samples: Sequence[Any],
     place: tuple[Stage, int],
-    divisor: int,
+    divisor: float,
 ) -> _Passed:
     """Make a forward and backward pass; the loss is scaled, because gradients are averaged over processes."""
     device, method = setup.processes.device, setup.method
@@ -128,7 +171,14 @@ def _pass(
     loss = (weights * terms).sum() / divisor
     (loss * setup.processes.count).backward()
     tokens = sum(method.length(sample) for sample in samples)
-    return _Passed(loss.item(), _by_place(terms.detach(), method.places(samples)), tokens, batch.tokens - tokens)
+    values = terms.detach()
+    return _Passed(
+        loss=loss.item(),
+        sums=_by_place(values, method.places(samples)),
+        answers=method.answer_nll(values, samples),
+        tokens=tokens,
+        padding=batch.tokens - tokens,
+    )
 
 
 def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[Any]) -> None:
@@ -137,10 +187,9 @@ def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[
     (0.0 * module(setup.method.batch(samples).to(device), device.type).sum()).backward()
 
 
-def _parts(samples: Sequence[Any], setup: TrainingSetup) -> list[Sequence[Any]]:
+def _parts(samples: Sequence[Any], setup: TrainingSetup, size: int) -> list[Sequence[Any]]:
     """Split the samples into passes, by length so that there is little padding."""
-    size = setup.resources.micro_batch
-    if size is None or size >= len(samples):
+    if size >= len(samples):
         return [samples]
     ordered = sorted(samples, key=setup.method.length)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]

@@ -185,18 +185,20 @@ def _now(progress: RunProgress) -> list[RenderableType]:
         return []
     pace = Text.assemble(
         (f"{step.tokens_per_second:,.0f}", "bold"),
-        f" tokens/s ({_padding(step)} padding)   rate {step.learning_rate:.2e}   ",
+        f" tokens/s ({_padding(step)} padding)   rate {step.learning_rate:.2e}   gradient {step.grad_norm:.2f}   ",
         (clock(progress.seconds_left), "bold"),
         " left",
     )
     stage = progress.stage
     is_latent = stage is not None and stage.objective is Objective.LATENT
-    return [pace, _tokens(progress) if is_latent else _readouts(progress.nll)]
+    if is_latent:
+        return [pace, _tokens(progress)]
+    return [pace, _readouts(progress.nll), Text.assemble("-log p an answer token  ", _shade(progress.answer_nll))]
 
 
 def _tokens(progress: RunProgress) -> RenderableType:
     """Return -log p of a token, and how far the taught latent steps are from their teacher."""
-    told = Text.assemble("-log p a token  ", _shade(progress.nll[0]))
+    told = Text.assemble("-log p a token  ", _shade(progress.answer_nll))
     if progress.distances:
         told.append(f"   distance to the teacher  {_numbers(progress.distances)}")
     return told
@@ -223,7 +225,7 @@ def _shade(nll: float) -> tuple[str, str]:
 
 
 def _plain(progress: RunProgress, step: Step) -> str:
-    nll = _numbers(progress.nll)
+    nll = f"{_numbers(progress.nll)} ({progress.answer_nll:.3f} an answer token)"
     if progress.distances:
         nll += f", distance to the teacher {_numbers(progress.distances)}"
     pace = f"{step.tokens_per_second:,.0f} tokens/s, {clock(progress.seconds_left)} left"
@@ -305,6 +307,7 @@ class RunProgress:
         self._first: dict[str, Step] = {}
         self._last: dict[str, Step] = {}
         self._nll: deque[tuple[float, ...]] = deque(maxlen=RECENT)
+        self._answer_nll: deque[float] = deque(maxlen=RECENT)
         self._distances: deque[tuple[float, ...]] = deque(maxlen=RECENT)
         self.latest: Step | None = None
         """The last step that was reported."""
@@ -314,8 +317,10 @@ class RunProgress:
         if step.stage not in self._first:
             self._first[step.stage] = step
             self._nll.clear()
+            self._answer_nll.clear()
             self._distances.clear()
         self._nll.append(step.nll)
+        self._answer_nll.append(step.answer_nll)
         self._distances.append(step.distances)
         self._last[step.stage] = self.latest = step
 
@@ -350,6 +355,11 @@ class RunProgress:
     def nll(self) -> list[float]:
         """-log p by the readouts' place, mean over the stage's last steps, 20 at most."""
         return _means(self._nll)
+
+    @property
+    def answer_nll(self) -> float:
+        """-log p a token of the answers, likewise; there must be a step."""
+        return sum(self._answer_nll) / len(self._answer_nll)
 
     @property
     def distances(self) -> list[float]:

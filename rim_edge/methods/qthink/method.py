@@ -92,9 +92,16 @@ class QThink:
         shares = torch.tensor([float(self._share(sample, stage)) for sample in samples])
         return (torch.tensor(rows) * shares[:, None]).flatten()
 
-    def size(self, samples: Sequence[LatentSample], stage: Stage) -> int:
+    def size(self, samples: Sequence[LatentSample], stage: Stage, step: int) -> float:
         """Return the texts' tokens or the rows, as the stage's normalisation says."""
+        del step
         return sum(self._share(sample, stage) for sample in samples)
+
+    def answer_nll(self, terms: Tensor, samples: Sequence[LatentSample]) -> tuple[float, int]:
+        """Return the sum of -log p of the rows' texts, and their tokens."""
+        means = terms.reshape(len(samples), -1)[:, 0].tolist()
+        tokens = [len(sample.text) for sample in samples]
+        return sum(mean * count for mean, count in zip(means, tokens, strict=True)), sum(tokens)
 
     @property
     def _numbers(self) -> range:

@@ -6,7 +6,7 @@ characters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from rim_runtime.prompt.options import offered_letters
 from rim_edge.data.rows import Example, Span
 from rim_edge.methods.encoder import TextEncoder
 from rim_edge.recipe.curriculum import Stage
-from rim_edge.recipe.switches import Alignment, Objective, Visibility
+from rim_edge.recipe.switches import Alignment, Objective, StepEnd, Visibility
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class ExampleEncoder(TextEncoder):
     def __init__(self, tokenizer: Any, contract: PromptContract) -> None:
         super().__init__(tokenizer, contract)
         self._end = (*self.encode("}"), self.end_of_turn)
+        self._step_end: Mapping[StepEnd, tuple[int, ...]] = {
+            StepEnd.NONE: (),
+            StepEnd.NEWLINE: tuple(self.encode("\n")),
+            StepEnd.TURN: (self.end_of_turn,),
+        }
 
     def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
         """Encode an example for a stage, of which `progress` (0..1) is done."""
@@ -68,7 +73,7 @@ class ExampleEncoder(TextEncoder):
             case Objective.TEXT:
                 return (self._text(example.spans or _written(example.steps), example.answer),)
             case Objective.STEPS:
-                return self._steps(example, stage.alignment)
+                return self._steps(example, stage)
             case Objective.ANSWER:
                 first = self._answer(example.answer, 1)
                 blocks = range(1, self.contract.blocks + 1)
@@ -92,10 +97,10 @@ class ExampleEncoder(TextEncoder):
         labelled = [flag for piece, flag in pieces for _ in piece]
         return Readout(0, (*ids, *answer.ids), (*labelled, *answer.labelled), 1)
 
-    def _steps(self, example: Example, alignment: Alignment) -> tuple[Readout, ...]:
+    def _steps(self, example: Example, stage: Stage) -> tuple[Readout, ...]:
         """Return one readout per block. Without steps there is one block, which says the answer."""
-        told = example.steps[1:] if alignment is Alignment.NEXT_STEP else example.steps
-        encoded = [self.encode(step) for step in told]
+        told = example.steps[1:] if stage.alignment is Alignment.NEXT_STEP else example.steps
+        encoded = [(*self.encode(step), *self._step_end[stage.step_end]) for step in told]
         steps = [_whole(ids, after) for after, ids in enumerate(encoded, start=1)]
         return (*steps, self._answer(example.answer, len(steps) + 1))
 

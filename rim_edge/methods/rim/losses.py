@@ -2,23 +2,24 @@
 
 Stage 1: L1(s) = -Σ_t λ_t(s) · log p(r_t), λ_t(s) = max(0, 1 - s / (S·t/T)), with this sample's own T.
 Stage 2: L2 = -Σ_k α_k · log p(y | k blocks), α_k = 2k / (K(K+1)).
-log p of a readout is the sum over its labelled tokens. A batch's loss is the weighted sum over its readouts,
-divided by what `Stage.normalisation` says of the whole batch, however processes and passes share its rows.
+log p of a readout is the sum over its labelled tokens, or their mean (`Stage.reduction`). A batch's loss is the
+weighted sum over its readouts, divided by what `Stage.normalisation` says of the whole batch, however processes
+and passes share its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rim_edge.methods.rim.encode import Sample
+from rim_edge.methods.rim.encode import Readout, Sample
 from rim_edge.methods.rim.packing import PackedBatch
 from rim_edge.methods.token_nll import token_nll
 from rim_edge.recipe.curriculum import Stage
-from rim_edge.recipe.switches import Anneal, BlockWeights, LastStep, Normalisation, Objective
+from rim_edge.recipe.switches import Anneal, BlockWeights, LastStep, Normalisation, Objective, Reduction
 
 
 def anneal_weight(step: int, total: int, place: int, count: int) -> float:
@@ -39,19 +40,27 @@ def block_weight(kind: BlockWeights, place: int, count: int) -> float:
 
 def readout_weights(samples: Sequence[Sample], stage: Stage, step: int) -> Tensor:
     """Return the loss weight of every readout of a batch: float32 [readouts]."""
-    weights = [
-        _weight(stage, step, readout.step, len(sample.readouts)) * _sample_weight(sample, stage)
-        for sample in samples
-        for readout in sample.readouts
-    ]
-    return torch.tensor(weights)
+    return torch.tensor([weight for _, weight in _weighted(samples, stage, step)])
 
 
-def batch_size(samples: Sequence[Sample], normalisation: Normalisation) -> int:
+def batch_size(samples: Sequence[Sample], stage: Stage, step: int) -> float:
     """Return these samples' share of the number that the batch's loss is divided by."""
-    if normalisation is Normalisation.TOKENS:
-        return sum(sum(readout.labelled) for sample in samples for readout in sample.readouts)
+    if stage.normalisation is Normalisation.TOKENS:
+        return sum(weight * labelled(readout) for readout, weight in _weighted(samples, stage, step))
     return len(samples)
+
+
+def labelled(readout: Readout) -> int:
+    """Return the number of a readout's labelled tokens."""
+    return sum(readout.labelled)
+
+
+def _weighted(samples: Sequence[Sample], stage: Stage, step: int) -> Iterator[tuple[Readout, float]]:
+    """Give every readout of a batch with its weight, which multiplies the sum over its tokens."""
+    for sample in samples:
+        for readout in sample.readouts:
+            weight = _weight(stage, step, readout.step, len(sample.readouts)) * _sample_weight(sample, stage)
+            yield readout, weight / labelled(readout) if stage.reduction is Reduction.MEAN else weight
 
 
 def _weight(stage: Stage, step: int, place: int, count: int) -> float:

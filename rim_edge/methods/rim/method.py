@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rim_edge.data.rows import Example
 from rim_edge.methods.method import Place, Term, utf8
 from rim_edge.methods.rim.encode import ExampleEncoder, Sample
-from rim_edge.methods.rim.losses import batch_size, readout_nll, readout_weights
+from rim_edge.methods.rim.losses import batch_size, labelled, readout_nll, readout_weights
 from rim_edge.methods.rim.packing import PackedBatch, pack, packed_length
 from rim_edge.recipe.curriculum import Stage
 
@@ -80,9 +80,15 @@ class Rim:
         """Return each readout's λ or α."""
         return readout_weights(samples, stage, step)
 
-    def size(self, samples: Sequence[Sample], stage: Stage) -> int:
-        """Return the labelled tokens or rows, as the stage's normalisation says."""
-        return batch_size(samples, stage.normalisation)
+    def size(self, samples: Sequence[Sample], stage: Stage, step: int) -> float:
+        """Return the weighted labelled tokens or the rows, as the stage's normalisation says."""
+        return batch_size(samples, stage, step)
+
+    def answer_nll(self, terms: Tensor, samples: Sequence[Sample]) -> tuple[float, int]:
+        """Return the sum of -log p of the rows' last readouts, and their labelled tokens."""
+        values = iter(terms.tolist())
+        answers = [([next(values) for _ in sample.readouts][-1], sample.readouts[-1]) for sample in samples]
+        return sum(nll for nll, _ in answers), sum(labelled(readout) for _, readout in answers)
 
     @property
     def _block(self) -> int:

@@ -5,7 +5,7 @@ from rim_export.checkpoint.prompt import template_ids
 from rim_edge.data.rows import Example, Span
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.recipe.curriculum import Stage
-from rim_edge.recipe.switches import Alignment, Objective
+from rim_edge.recipe.switches import Alignment, Objective, StepEnd
 
 EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
 
@@ -35,6 +35,13 @@ def test_same_step_has_one_more_block_for_the_answer(encoder, tokenizer):
         4,
         [(1, "one"), (2, "two"), (3, "three"), (4, "B}<|im_end|>")],
     )
+
+
+def test_a_step_may_have_an_end_that_is_learned(encoder, tokenizer):
+    ends = {StepEnd.NONE: "", StepEnd.NEWLINE: "\n", StepEnd.TURN: "<|im_end|>"}
+    for end, text in ends.items():
+        told = [(1, f"two{text}"), (2, f"three{text}"), (3, "B}<|im_end|>")]
+        assert readouts(encoder, tokenizer, step_end=end) == (3, told)
 
 
 def test_a_row_without_steps_says_its_answer_behind_one_block(encoder, tokenizer):

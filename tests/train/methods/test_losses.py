@@ -13,7 +13,7 @@ from rim_edge.methods.rim.method import Rim
 from rim_edge.methods.rim.packing import pack
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.recipe import Arithmetic, Resources
-from rim_edge.recipe.switches import Alignment, Anneal, BlockWeights, LastStep, Normalisation, Objective
+from rim_edge.recipe.switches import Alignment, Anneal, BlockWeights, LastStep, Normalisation, Objective, Reduction
 from rim_edge.training.step import Scorer, TrainingSetup, take_step
 
 BEGIN, MEMORY, END = BLOCK = (1, 2, 3)
@@ -79,11 +79,15 @@ class Written:
 
 
 def loss(samples, stage, step, micro_batch=None):
+    return step_taken(samples, stage, step, micro_batch).loss
+
+
+def step_taken(samples, stage, step, micro_batch=None):
     model, written = Bigram(), Written(samples)
     resources = Resources(micro_batch=micro_batch)
     method = Rim(written, 0)
     run = TrainingSetup(model, method, written, Curriculum((stage,), batch_size=len(samples)), resources)
-    return take_step(run, Scorer(method.scorer(model), Arithmetic.FP32), stage, step).loss
+    return take_step(run, Scorer(method.scorer(model), Arithmetic.FP32), stage, step, run.micro_batch)
 
 
 def steps_stage(**options):
@@ -148,6 +152,37 @@ def test_multiple_choice_weighs_more_where_the_stage_says_so():
 def test_normalisation_by_hand_however_the_batch_is_cut(normalisation, expected, micro_batch):
     stage = steps_stage(anneal=Anneal.UNIFORM, normalisation=normalisation)
     assert loss([LONG, SHORT, HALF], stage, 0, micro_batch) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # weights 1/6, 2/6, 3/6 of readouts of 2, 1 and 2 tokens: their mean over 2/6 + 2/6 + 6/6 weighted tokens
+        ({"normalisation": Normalisation.TOKENS}, (NLL_1 / 6 + NLL_2 / 3 + NLL_ANSWER / 2) / (5 / 3)),
+        ({"reduction": Reduction.MEAN}, NLL_1 / 2 / 6 + NLL_2 / 3 + NLL_ANSWER / 2 / 2),
+        (
+            {"normalisation": Normalisation.TOKENS, "reduction": Reduction.MEAN},
+            NLL_1 / 2 / 6 + NLL_2 / 3 + NLL_ANSWER / 2 / 2,  # the weights sum to 1
+        ),
+        ({"normalisation": Normalisation.READOUTS}, (NLL_1 / 6 + NLL_2 / 3 + NLL_ANSWER / 2) / 3),
+    ],
+)
+def test_tokens_count_with_their_weight(options, expected):
+    assert loss([LONG], answer_stage(**options), 0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_letter_weighs_as_much_as_a_long_answer_where_readouts_are_means():
+    stage = answer_stage(reduction=Reduction.MEAN, choice_weight=4.0)
+    assert loss([SHORT, ANYTIME], stage, 0) == pytest.approx((1 + 4) / 2 * NLL_ANSWER / 2, abs=1e-6)
+    weighted = answer_stage(reduction=Reduction.MEAN, choice_weight=4.0, normalisation=Normalisation.TOKENS)
+    assert loss([LONG, ANYTIME], weighted, 0) == pytest.approx(
+        (NLL_1 / 12 + NLL_2 / 3 + NLL_ANSWER / 4 + 4 * NLL_ANSWER / 2) / 5, abs=1e-6
+    )
+
+
+def test_the_answers_nll_is_a_mean_over_their_tokens_not_weighted():
+    taken = step_taken([LONG, SHORT, HALF], steps_stage(), 99, micro_batch=1)
+    assert taken.answer_nll == pytest.approx((2 * NLL_ANSWER + NLL_HALF) / 5, abs=1e-6)
 
 
 def test_text_and_controls_weigh_their_tokens_alike():

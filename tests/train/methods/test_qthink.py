@@ -20,7 +20,7 @@ from rim_edge.recipe.switches import Match, Normalisation, Objective, Supervisio
 from rim_edge.rollouts.states import places, thought
 
 STEPS, WIDTH = 3, 32
-STAGE = Stage("latent", Objective.LATENT, 1, 1e-3)
+STAGE = Stage("latent", Objective.LATENT, 1, 1e-3, normalisation=Normalisation.TOKENS)
 ROWS = Stage("latent", Objective.LATENT, 1, 1e-3, normalisation=Normalisation.ROWS)
 
 
@@ -116,12 +116,12 @@ def test_weights_by_hand(tokenizer):
     rows = samples()
     final, every = make(tokenizer, gamma=2.0), make(tokenizer, gamma=2.0, supervision=Supervision.EVERY_STEP)
     assert final.weights(rows, ROWS, 0).tolist() == [1, 0, 0, 2, 1, 0, 0, 0, 1, 0, 0, 2]
-    assert final.size(rows, ROWS) == 3
+    assert final.size(rows, ROWS, 0) == 3
     third = pytest.approx(2 / 3)
     assert every.weights(rows, ROWS, 0).tolist() == [1, third, third, third, 1, 0, 0, 0, 1, third, third, third]
     # by tokens, a row counts as often as its text has tokens: 3, 1 and 6
     assert final.weights(rows, STAGE, 0).tolist() == [3, 0, 0, 6, 1, 0, 0, 0, 6, 0, 0, 12]
-    assert final.size(rows, STAGE) == 10
+    assert final.size(rows, STAGE, 0) == 10
     assert final.places(rows[:2]) == [
         (Term.NLL, 1),
         None,

@@ -7,6 +7,7 @@ import pytest
 
 from rim_edge.errors import CurriculumError
 from rim_edge.recipe.arms import Arm
+from rim_edge.recipe.changes import Changes
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.inputs import DataFile, StepForm
 from rim_edge.recipe.presets import GSM8K, PRESETS
@@ -267,9 +268,9 @@ def test_the_presets_are_the_sources():
 
 
 def test_ranks():
-    assert GSM8K.with_rank(0).trains is Trains.FULL
-    assert PRESETS["openmed"].with_rank(16).lora == Lora(rank=16)
-    assert PRESETS["openmed"].with_rank(16).trains is Trains.LORA
+    assert Changes(lora_rank=0).of(GSM8K).trains is Trains.FULL
+    assert Changes(lora_rank=16).of(PRESETS["openmed"]).lora == Lora(rank=16)
+    assert Changes(lora_rank=16).of(PRESETS["openmed"]).trains is Trains.LORA
     assert isinstance(DataFile(Path("x")).path, Path)
 
 

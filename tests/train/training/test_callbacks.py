@@ -171,7 +171,8 @@ def test_elsewhere_than_on_a_terminal_there_are_ten_lines_and_the_table(base, tm
     steps = [line for line in lines if "tokens/s" in line]
     assert len(steps) == 10
     pattern = (
-        r"stage 1, step 6; 6 of 14 in all: loss \d+\.\d+, -log p( \d+\.\d\d)+, [\d,]+ tokens/s, 0:00:\d\d left"
+        r"stage 1, step 6; 6 of 14 in all: loss \d+\.\d+, -log p( \d+\.\d\d)+ \(\d+\.\d{3} an answer token\), "
+        r"[\d,]+ tokens/s, 0:00:\d\d left"
     )
     assert re.fullmatch(pattern, steps[3])
     scored = [line for line in lines if line.startswith("stage 1: right with 0, 1, … blocks, of 9 questions: ")]
@@ -278,8 +279,15 @@ CURRICULUM = Curriculum(
 
 
 def step(stage, number, done, nll):
-    pace = {"examples": 4, "tokens": 900, "padding": 100, "tokens_per_second": 12_345.0, "step_seconds": 2.0}
-    return Step(stage, number, done, 1.0, 0.4321, nll, 0.7, 5e-4, **pace, seconds=2.0 * done)
+    pace = {
+        "examples": 4,
+        "tokens": 900,
+        "padding": 100,
+        "tokens_per_second": 12_345.0,
+        "micro_batch": 4,
+        "step_seconds": 2.0,
+    }
+    return Step(stage, number, done, 1.0, 0.4321, nll, 0.25, 0.7, 5e-4, **pace, seconds=2.0 * done)
 
 
 def frame(view, width):
@@ -306,8 +314,9 @@ def test_the_live_view_fits_and_says_where_the_run_stands(terminal, width):
         assert re.fullmatch(r"✓ warm-up ━+ +12/12 +loss 0\.432 +0:00:02 *", lines[0]), "longer than it was to be"
         assert re.fullmatch(r"● stage 1 ━\S* *━* +2/20 +loss 0\.432 +0:00:04 *", lines[1])
         assert re.fullmatch(r"  all +━+\S* *━* +14/42 *", lines[3])
-        assert lines[4].strip() == "12,345 tokens/s (10 % padding)   rate 5.00e-04   0:00:56 left"
+        assert lines[4].strip() == "12,345 tokens/s (10 % padding)   rate 5.00e-04   gradient 0.70   0:00:56 left"
         assert lines[5].strip() == "-log p by readout  1 1.50  2 0.52  3 0.50"
+        assert lines[6].strip() == "-log p an answer token  0.25"
         view.scored(stage_scores("stage 1", (1, 97), 100))
         view.doing("scoring")
         assert "right 97.0 % of 100" in frame(view, width)[1]

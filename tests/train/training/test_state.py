@@ -13,6 +13,7 @@ from rim_runtime.errors import TargetExistsError
 from safetensors.torch import load_file
 
 from rim_edge.errors import CurriculumError
+from rim_edge.recipe.changes import Changes
 from rim_edge.recipe.inputs import DataFile
 from rim_edge.recipe.recipe import Trains
 from rim_edge.recipe.toml import read_recipe
@@ -64,7 +65,7 @@ def test_a_run_that_was_interrupted_is_not_overwritten_by_accident(base, tmp_pat
     for other, name in (
         (replace(given, seed=4), "seed"),
         (replace(given, recipe=replace(given.recipe, curriculum=replace(CURRICULUM, batch_size=3))), "curriculum"),
-        (replace(given, recipe=given.recipe.with_rank(3)), "trains"),
+        (replace(given, recipe=Changes(lora_rank=3).of(given.recipe)), "trains"),
     ):
         with pytest.raises(CurriculumError, match=f"saved by a run with another {name}"):
             run_job(replace(other, resume=True))
