@@ -70,6 +70,34 @@ class Limits:
         whole("limits", "steps", self.steps, 0)
 
 
+class Keep(StrEnum):
+    """Which weights a run ends with."""
+
+    LAST = "last"
+    """Those of its last step."""
+    BEST = "best"
+    """Those of the last stage that answered most held-out rows right, with all blocks; of equals the first."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a run is scored while it goes on, besides after each stage."""
+
+    every: int | None = None
+    """Optimizer steps of a stage between two scores, with all blocks; None: none within a stage."""
+    keep: Keep = Keep.LAST
+    """Which weights the run ends with."""
+    patience: int | None = None
+    """Scores in a row that may be no better than the best, before the last stage ends; None: any number."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("every", self.every), ("patience", self.patience)):
+            if value is not None:
+                whole("scoring", name, value, 1)
+        if self.patience is not None and self.every is None:
+            raise SettingError("scoring", "patience", str(self.patience), "a number for scoring.every too")
+
+
 class MicroBatch(StrEnum):
     """How many examples go through one pass, where no number says it."""
 
@@ -131,6 +159,8 @@ class Recipe:
     """Which examples are too long."""
     resources: Resources = field(default_factory=Resources)
     """What the run may use."""
+    scoring: Scoring = field(default_factory=Scoring)
+    """How it is scored while it goes on."""
     latent: LatentTraining = field(default_factory=LatentTraining)
     """Latent steps, where the stages train them."""
     data: tuple[DataFile, ...] = ()

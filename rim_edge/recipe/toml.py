@@ -3,7 +3,7 @@
 preset = "gsm8k"              gives what the file leaves out; without it the file must be complete
 trains = "lora"
 
-[curriculum]                  and [rim], [latent], [lora], [limits], [resources]: the fields of the dataclasses
+[curriculum]                  and [rim], [latent], [lora], [limits], [resources], [scoring]: fields of dataclasses
 batch_size = 64
 
 [[curriculum.stages]]         if given, they replace the preset's
@@ -41,7 +41,7 @@ from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import DataFile, EvalFile
 from rim_edge.recipe.latent import LatentTraining
 from rim_edge.recipe.presets import PRESETS, preset
-from rim_edge.recipe.recipe import Limits, Lora, Recipe, Resources
+from rim_edge.recipe.recipe import Limits, Lora, Recipe, Resources, Scoring
 
 _PRESET = "preset"
 
@@ -97,6 +97,7 @@ _TABLES: Mapping[str, type] = types.MappingProxyType(
         "[lora]": Lora,
         "[limits]": Limits,
         "[resources]": Resources,
+        "[scoring]": Scoring,
         "[[data]]": DataFile,
         "[eval]": EvalFile,
     }

@@ -80,6 +80,22 @@ class Step:
     """QThink's mean distance to the teacher's state, by latent step that has one; empty elsewhere."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A score within a stage, with all blocks."""
+
+    stage: str
+    """The stage's name."""
+    step: int
+    """Steps done in this stage."""
+    done: int
+    """Steps done in all stages."""
+    right: int
+    """Right answers."""
+    asked: int
+    """Questions."""
+
+
 class Listener:
     """Is called as a run goes on; subclasses override the methods they need.
 
@@ -97,6 +113,9 @@ class Listener:
 
     def doing(self, text: str) -> None:
         """Take a short text on what takes time besides steps."""
+
+    def measured(self, measured: Measured) -> None:
+        """Take a score within a stage."""
 
     def scored(self, scores: StageScores) -> None:
         """Take the scores of a stage that is finished."""
@@ -128,6 +147,11 @@ class Listeners(Listener):
         for listener in self._listeners:
             listener.doing(text)
 
+    def measured(self, measured: Measured) -> None:
+        """Call each listener."""
+        for listener in self._listeners:
+            listener.measured(measured)
+
     def scored(self, scores: StageScores) -> None:
         """Call each listener."""
         for listener in self._listeners:
@@ -143,8 +167,15 @@ class MetricsFile(Listener):
     def step(self, step: Step) -> None:
         """Write a row, every METRICS_EVERY steps."""
         if _is_recorded(step):
-            self._rows.write(json.dumps(asdict(step)) + "\n")
-            self._rows.flush()
+            self._write(asdict(step))
+
+    def measured(self, measured: Measured) -> None:
+        """Write a row with the score."""
+        self._write(asdict(measured))
+
+    def _write(self, row: Mapping[str, object]) -> None:
+        self._rows.write(json.dumps(row) + "\n")
+        self._rows.flush()
 
 
 class StateSaver(Listener):
@@ -196,6 +227,10 @@ class TensorBoard(Listener):
         self._add("run/gradient norm", step.grad_norm, step.done)
         self._add("run/learning rate", step.learning_rate, step.done)
         self._add("run/tokens per second", step.tokens_per_second, step.done)
+
+    def measured(self, measured: Measured) -> None:
+        """Add a score within a stage."""
+        self._add(f"accuracy/{measured.stage}", measured.right / measured.asked, measured.done)
 
     def scored(self, scores: StageScores) -> None:
         """Add a stage's accuracies."""

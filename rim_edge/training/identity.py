@@ -99,7 +99,7 @@ def go_on(saved: str, then: Identity, state: TrainingState, now: Identity, curri
         if not state.steps:  # the weights are still those after the last stage
             state = state.reopened()
         finished = tuple(replace(result, right=(), right_letters=()) for result in state.finished)
-        state = replace(state, finished=finished)
+        state = replace(state, finished=finished, best=None)
     elif state.finished and not state.steps:
         reopened = state.reopened()
         state = reopened if reopened.goes_on(curriculum.stages[len(reopened.finished)]) else state

@@ -14,7 +14,7 @@ from rim_edge.recipe.inputs import BadRows, DataFile, EvalFile, LeakedRows
 from rim_edge.recipe.latent import LatentTraining
 from rim_edge.recipe.recipe import Recipe
 from rim_edge.training.gather import FileReport
-from rim_edge.training.state import Plan, StageResult
+from rim_edge.training.state import Best, Plan, StageResult
 
 PICTURE = "accuracy.svg"
 """The run's scores, drawn."""
@@ -121,6 +121,8 @@ class Outcome:
     """Scores after the stages, with the weights as they were trained; None if the run was not scored."""
     plans: tuple[Plan, ...]
     """Rates and lengths of the stages, one entry whenever they were changed."""
+    best: Best | None = None
+    """The score by which the weights were chosen; None where they are the last ones anyway."""
     no_picture: str | None = None
     """Why the scores are not drawn; None where they are."""
     notes: tuple[str, ...] = ()

@@ -18,16 +18,19 @@ from rim_edge.errors import DivergedError, StoppedError
 from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import set_dropout
 from rim_edge.recipe.curriculum import Stage
+from rim_edge.recipe.recipe import Keep
 from rim_edge.recipe.switches import Schedule
 from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
-from rim_edge.training.state import RECENT, RightAnswers, StageResult, TrainingState, what_learns
+from rim_edge.training.state import RECENT, RightAnswers, TrainingState, what_learns
 from rim_edge.training.step import Scorer, StepResult, TrainingSetup, is_stopped, take_step
 
 _NOBODY = Listener()
 Score = Callable[[Stage], RightAnswers]
 """Returns the right answers after a stage; none where it is not scored."""
+Measure = Callable[[Stage, TrainingState], int | None]
+"""Returns the right answers with all blocks, within a stage; None where it is not scored."""
 Stop = Callable[[], bool]
 """Whether the run is to stop; asked after every step, in every process."""
 
@@ -37,6 +40,7 @@ class _Run:
     setup: TrainingSetup
     module: torch.nn.Module
     listener: Listener
+    measure: Measure
     stop: Stop
     began: float
 
@@ -47,13 +51,16 @@ def train(
     *,
     start: TrainingState | None = None,
     score: Score = lambda stage: RightAnswers(),
+    measure: Measure = lambda stage, state: None,
     stop: Stop = lambda: False,
-) -> tuple[StageResult, ...]:
+) -> TrainingState:
     """Train all stages in place, from the beginning or from a state whose weights the model has.
 
-    `score` is called after every stage, in every process of a run. The listener saves a state every so many steps,
-    after each stage, after it is scored, and before the run stops. If layers are sharded, only the first process
-    has a whole model afterwards. Raises DivergedError, OutOfMemoryError and StoppedError.
+    `score` is called after every stage, `measure` within them as `setup.scoring` says, both in every process of a
+    run. The listener saves a state every so many steps, after each stage, after it is scored, with the best score
+    so far, and before the run stops. If layers are sharded, only the first process has a whole model afterwards.
+    The model has the last weights, also where the best are kept. Returns the last state. Raises DivergedError,
+    OutOfMemoryError and StoppedError.
     """
     keep_freed_memory()
     state = start or TrainingState()
@@ -62,16 +69,16 @@ def train(
         setup.model.activation_checkpointing_enable({"use_reentrant": False})
     setup.model.train()
     module = setup.processes.prepare(Scorer(setup.method.scorer(setup.model), setup.resources.arithmetic))
-    run = _Run(setup, module, listener, stop, time.monotonic())
+    run = _Run(setup, module, listener, measure, stop, time.monotonic())
     with report_out_of_memory(setup.resources):
         for stage in setup.curriculum.stages[len(state.finished) :]:
             state, optimizer = _train_stage(run, state)
             if (right := score(stage)).counts:
-                state = state.scored(right)
+                state = _kept(setup, state.scored(right), right.counts[-1])
                 _save(setup, listener, state, optimizer)
     unshard(setup.model, keep=setup.processes.is_first)
     setup.model.eval()
-    return state.finished
+    return state
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -93,7 +100,7 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
     _restore(optimizer, state)
     set_dropout(setup.model, stage.dropout)
     micro_batch, saved = setup.micro_batch, time.monotonic()
-    while state.goes_on(stage):
+    while state.goes_on(stage) and not _has_waited(setup, state):
         rate, at = learning_rate(stage, state.steps), time.monotonic()
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
@@ -103,13 +110,37 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
         state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
         listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - run.began))
+        state, is_best = _measured(run, stage, state)
         stops = is_stopped(setup, run.stop)
-        if stops or _is_due(setup, state, saved) or not state.goes_on(stage):
+        if stops or is_best or _is_due(setup, state, saved) or not state.goes_on(stage):
             _save(setup, listener, state, optimizer)
             saved = time.monotonic()
         if stops:
             raise StoppedError(f"Stopped after step {state.done:,}.")
     return state.finish_stage(stage.name, time.monotonic() - started), optimizer
+
+
+def _measured(run: _Run, stage: Stage, state: TrainingState) -> tuple[TrainingState, bool]:
+    """Score within a stage, where that is due; return the state with the score, and whether it is the best."""
+    every = run.setup.scoring.every
+    if every is None or state.steps % every or not state.goes_on(stage):  # after the last step it is scored anyway
+        return state, False
+    right = run.measure(stage, state)
+    after = state if right is None else _kept(run.setup, state, right)
+    return after, after.best is not None and after.best.done == after.done
+
+
+def _kept(setup: TrainingSetup, state: TrainingState, right: int) -> TrainingState:
+    """Return the state with a score that the best weights are chosen by: those of the last stage alone are."""
+    stages = len(setup.curriculum.stages)
+    is_last = len(state.finished) + bool(state.steps) == stages
+    return state.measured(right) if setup.scoring.keep is Keep.BEST and is_last else state
+
+
+def _has_waited(setup: TrainingSetup, state: TrainingState) -> bool:
+    """Whether the last stage has had so many scores without a better one that it ends."""
+    patience, best = setup.scoring.patience, state.best
+    return patience is not None and best is not None and best.since >= patience
 
 
 def _is_due(setup: TrainingSetup, state: TrainingState, saved: float) -> bool:

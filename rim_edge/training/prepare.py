@@ -26,11 +26,12 @@ from rim_edge.recipe.arms import for_arm
 from rim_edge.recipe.changes import Changes
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.inputs import DataFile, LeakedRows
-from rim_edge.recipe.recipe import MicroBatch
+from rim_edge.recipe.recipe import Keep, MicroBatch, Scoring
 from rim_edge.training.gather import FileReport, Gathered, gather
 from rim_edge.training.job import Job
 from rim_edge.training.memory import Shape, fitting_micro_batch, memory, memory_notes
 from rim_edge.training.processes import Processes
+from rim_edge.training.stage_scores import budgets
 from rim_edge.training.step import TrainingSetup
 
 Doing = Callable[[str], None]
@@ -148,13 +149,31 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
         resources=job.recipe.resources,
         seed=job.seed,
         processes=processes,
+        scoring=job.recipe.scoring,
         fitting=fitting,
     )
     held_out = None
     if not processes.is_sharded and not curriculum.is_latent:
         held_out = _held_out(job, inputs, method.encoder, positions)
+    if job.recipe.scoring != Scoring():
+        _require_scores(job, curriculum, held_out)
     notes = (*_taught(method, inputs), *_memory(inputs.base, job, setup, gathered.longest))
     return Prepared(trainable, setup, gathered.reports, held_out, notes)
+
+
+def _require_scores(job: Job, curriculum: Curriculum, held_out: HeldOut | None) -> None:
+    """Raise CurriculumError where the recipe says how the run is scored, and it is not."""
+    if held_out is None:
+        raise CurriculumError(
+            f"{_named(job)} says how it is scored ([scoring]), and nothing is. Pass --eval FILE, rows that are "
+            "not trained on; latent steps and sharded layers are scored by rim-edge eval alone."
+        )
+    last = curriculum.stages[-1]
+    if job.recipe.scoring.keep is Keep.BEST and not budgets(last, 1):
+        raise CurriculumError(
+            f'keep is "best" in [scoring], and {last.name} trains {last.objective}, whose answers are not scored '
+            'while it is trained. Take keep = "last".'
+        )
 
 
 def _method(job: Job, trainable: TrainableModel) -> Method[Any]:

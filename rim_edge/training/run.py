@@ -17,14 +17,15 @@ from rim_edge.evaluation.scores import RunScores, majority, stage_scores
 from rim_edge.methods.qthink.checkpoint import write_latent
 from rim_edge.model.trainable import TrainableModel, write_trained
 from rim_edge.recipe.curriculum import Stage
-from rim_edge.training.callbacks import Listener, Listeners, RunStart, StateSaver, records
+from rim_edge.recipe.recipe import Keep
+from rim_edge.training.callbacks import Listener, Listeners, Measured, RunStart, StateSaver, records
 from rim_edge.training.identity import Continuation, Identity, go_on, identify
 from rim_edge.training.job import PICTURE, Job, Outcome
-from rim_edge.training.loop import Score, train
+from rim_edge.training.loop import Measure, Score, train
 from rim_edge.training.prepare import Inputs, Prepared, check_inputs, prepare, read_inputs
 from rim_edge.training.processes import Processes
-from rim_edge.training.saved_states import METRICS, FoundState, SavedStates, restore
-from rim_edge.training.stage_scores import right_answers
+from rim_edge.training.saved_states import METRICS, FoundState, SavedStates, restore, restore_best
+from rim_edge.training.stage_scores import right_answers, right_with_all
 from rim_edge.training.state import RightAnswers, StageResult, TrainingState
 from rim_edge.training.step import TrainingSetup
 from rim_edge.training.stopping import StopRequest
@@ -93,7 +94,13 @@ def _follow(job: Job, inputs: Inputs, processes: Processes, saved: SavedStates, 
     prepared = prepare(job, inputs, processes, _NOBODY.doing)
     begun = _begin(found, identify(job, prepared.setup.curriculum), prepared)
     with stop:
-        train(prepared.setup, start=begun.state, score=_scorer(prepared, _NOBODY, stop), stop=lambda: stop.is_made)
+        train(
+            prepared.setup,
+            start=begun.state,
+            score=_scorer(prepared, _NOBODY, stop),
+            measure=_measurer(prepared, _NOBODY),
+            stop=lambda: stop.is_made,
+        )
 
 
 def _find(job: Job, saved: SavedStates, doing: Callable[[str], None]) -> FoundState | None:
@@ -111,7 +118,8 @@ def _begin(found: FoundState | None, identity: Identity, prepared: Prepared) -> 
         return Continuation(TrainingState().planned(curriculum))
     begun = go_on(str(found.folder), found.identity, found.state, identity, curriculum)
     optimizer = restore(found, prepared.trainable.model)
-    return replace(begun, state=replace(begun.state, optimizer=optimizer))
+    best = begun.state.best if prepared.setup.scoring.keep is Keep.BEST else None
+    return replace(begun, state=replace(begun.state, optimizer=optimizer, best=best))
 
 
 def _train(
@@ -122,10 +130,15 @@ def _train(
     with records(metrics, events, start.done) as written, stop:
         everyone = Listeners((*written, listener, saver))
         score = _scorer(prepared, everyone, stop)
-        stages = train(prepared.setup, everyone, start=start, score=score, stop=lambda: stop.is_made)
+        measure = _measurer(prepared, everyone)
+        state = train(
+            prepared.setup, everyone, start=start, score=score, measure=measure, stop=lambda: stop.is_made
+        )
     listener.doing("writing the checkpoint")
-    scores = _scores(prepared.held_out, stages)
-    outcome = Outcome(job.out, stages, prepared.reports, start.done, scores, start.plans)
+    if state.best is not None and state.best.done != state.done:
+        restore_best(saver.saved, state, prepared.trainable.model)
+    scores = _scores(prepared.held_out, state.finished)
+    outcome = Outcome(job.out, state.finished, prepared.reports, start.done, scores, start.plans, state.best)
     with new_folder(job.out) as folder:
         _write(folder, job, prepared.trainable)
         return _describe(folder, job, prepared.setup, outcome, metrics)
@@ -188,6 +201,21 @@ def _scorer(prepared: Prepared, listener: Listener, stop: StopRequest) -> Score:
         return right
 
     return score
+
+
+def _measurer(prepared: Prepared, listener: Listener) -> Measure:
+    """Return the function that scores within a stage and reports the score."""
+
+    def measure(stage: Stage, state: TrainingState) -> int | None:
+        held_out = prepared.held_out
+        if held_out is None:
+            return None
+        right = right_with_all(prepared.setup, held_out.items, stage, listener.doing)
+        if right is not None:
+            listener.measured(Measured(stage.name, state.steps, state.done, right, len(held_out.items)))
+        return right
+
+    return measure
 
 
 def _scores(held_out: HeldOut | None, stages: Sequence[StageResult]) -> RunScores | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ from rim_edge.errors import DamagedStateError, DivergedError, StoppedError
 from rim_edge.model.checkpoint import require_finite, write_tensors
 from rim_edge.training.identity import Identity
 from rim_edge.training.lock import locked, refuse_locked
-from rim_edge.training.state import Plan, StageResult, TrainingState, what_learns
+from rim_edge.training.state import Best, Plan, StageResult, TrainingState, what_learns
 
 METRICS = "metrics.jsonl"
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
-_SCHEMA = 1
+_BEST = "best.safetensors"
+"""The weights with the best score so far, which may be those of an earlier state."""
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,9 @@ class SavedStates:
         with new_folder(target) as work:
             write_tensors(work / _WEIGHTS, weights)
             write_tensors(work / _OPTIMIZER, _flat(state.optimizer))
+            if state.best is not None:
+                is_this = state.best.done == state.done
+                _link(work / _WEIGHTS if is_this else _best_of(before, state.best), work / _BEST)
             shutil.copyfile(self.metrics, work / METRICS)
             (work / _STATE).write_text(_to_json(state, identity, work), encoding="utf-8")
         for folder in before:
@@ -167,22 +173,53 @@ class SavedStates:
 
 def restore(found: FoundState, model: torch.nn.Module) -> Mapping[int, Mapping[str, Tensor]]:
     """Give the model the saved weights, and return the optimizer's state. Raises DamagedStateError."""
-    weights, learning = _tensors(found.folder / _WEIGHTS), what_learns(model)
+    _give(model, found.folder / _WEIGHTS)
+    return _nested(_tensors(found.folder / _OPTIMIZER))
+
+
+def restore_best(saved: SavedStates, state: TrainingState, model: torch.nn.Module) -> None:
+    """Give the model the weights of the best score, which was saved. Raises DamagedStateError."""
+    assert state.best is not None
+    _give(model, _best_of(saved.folder.glob("step-*"), state.best))
+
+
+def _give(model: torch.nn.Module, path: Path) -> None:
+    weights, learning = _tensors(path), what_learns(model)
     for name, parameter in learning.items():
         if name not in weights or weights[name].shape != parameter.shape:
             raise DamagedStateError(
-                f"{found.folder / _WEIGHTS} has no {name} of the shape {list(parameter.shape)}, which this model "
+                f"{path} has no {name} of the shape {list(parameter.shape)}, which this model "
                 "learns: another release wrote it. Resume with that one, or begin anew."
             )
     with torch.no_grad():
         for name, parameter in learning.items():
             parameter.copy_(weights[name])
-    return _nested(_tensors(found.folder / _OPTIMIZER))
+
+
+def _best_of(folders: Iterable[Path], best: Best) -> Path:
+    """Return the file of the best weights, in the folder of any state that knows the same best score."""
+    for folder in sorted(folders, reverse=True):
+        with suppress(DamagedStateError):
+            told = _body(folder / _STATE)
+            if told["best"] is not None and told["best"]["done"] == best.done:
+                return folder / _BEST
+    raise DamagedStateError(
+        f"The weights of the best score, after step {best.done:,}, are gone. Begin anew, or go on with keep = "
+        '"last" in [scoring].'
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the disk has no such names."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _to_json(state: TrainingState, identity: Identity, folder: Path) -> str:
     """Return state.json: the state, the run, the files beside it, and the hash of all that."""
-    files = (_WEIGHTS, _OPTIMIZER, METRICS)
+    files = (_WEIGHTS, _OPTIMIZER, METRICS, *([] if state.best is None else [_BEST]))
     body = {
         "schema": _SCHEMA,
         "run": identity.run,
@@ -191,6 +228,7 @@ def _to_json(state: TrainingState, identity: Identity, folder: Path) -> str:
         "losses": state.losses,
         "steps": state.steps,
         "plans": [asdict(plan) for plan in state.plans],
+        "best": state.best and asdict(state.best),
         "files": {name: [(folder / name).stat().st_size, sha256_file(folder / name)] for name in files},
     }
     return json.dumps({**body, "sha256": _hash(body)}, indent=2) + "\n"
@@ -213,11 +251,12 @@ def _read(folder: Path, notes: tuple[str, ...]) -> FoundState:
             plans=tuple(
                 Plan(one["since"], tuple(one["learning_rates"]), tuple(one["steps"])) for one in body["plans"]
             ),
+            best=None if body["best"] is None else Best(**body["best"]),
         )
         identity = Identity(body["run"], body["eval"])
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedStateError(f"{path} is none of this release's ({error!r})") from None
-    for name in (_WEIGHTS, _OPTIMIZER):
+    for name in (_WEIGHTS, _OPTIMIZER, *([] if state.best is None else [_BEST])):
         if damage := _damage(folder / name, *files[name]):
             raise DamagedStateError(f"{folder / name} is damaged: {damage}")
     metrics, note = _metrics(folder / METRICS, *files[METRICS])

@@ -40,11 +40,36 @@ def right_answers(
 
     Raises StoppedError between two of these numbers, if the run is to stop.
     """
+    return _counted(setup, items, stage, budgets(stage, setup.method.encoder.contract.blocks), doing, stop)
+
+
+def right_with_all(
+    setup: TrainingSetup,
+    items: Sequence[Item],
+    stage: Stage,
+    doing: Callable[[str], None],
+) -> int | None:
+    """Return how many items are answered right with the most blocks that the stage is scored with.
+
+    None where it is not scored. It is not stopped: a resumed run would go on without this score.
+    """
+    most = budgets(stage, setup.method.encoder.contract.blocks)[-1:]
+    return _counted(setup, items, stage, most, doing, lambda: False).counts[0] if most else None
+
+
+def _counted(
+    setup: TrainingSetup,
+    items: Sequence[Item],
+    stage: Stage,
+    counts: Sequence[int],
+    doing: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> RightAnswers:
     mine = items[setup.processes.number :: setup.processes.count]
     setup.model.eval()
     found: list[tuple[int, int]] = []
     most = setup.method.encoder.contract.blocks
-    for blocks in budgets(stage, most):
+    for blocks in counts:
         doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
         shares = setup.processes.gather(_right(setup, mine, blocks))
         found.append((sum(count for count, _ in shares), sum(letters for _, letters in shares)))

@@ -24,6 +24,18 @@ class RightAnswers:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The best score of the last stage so far, with all blocks."""
+
+    done: int
+    """Optimizer steps of all stages that were done then; the weights of that state are saved."""
+    right: int
+    """Right answers."""
+    since: int = 0
+    """Scores since then, none of them better."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """The stages' learning rates and lengths, which may change when a run is resumed."""
 
@@ -67,6 +79,8 @@ class TrainingState:
     """The optimizer's state by parameter, of the same stage as `losses`; a stage that begins has a fresh one."""
     plans: tuple[Plan, ...] = ()
     """Rates and lengths from the beginning on, one entry whenever they were changed."""
+    best: Best | None = None
+    """The best score of the last stage; None where it was not scored yet, or the last weights are kept anyway."""
 
     @property
     def done(self) -> int:
@@ -104,6 +118,15 @@ class TrainingState:
         """Return the state with the right answers after the stage that was finished last."""
         *before, last = self.finished
         return replace(self, finished=(*before, replace(last, right=right.counts, right_letters=right.letters)))
+
+    def measured(self, right: int) -> TrainingState:
+        """Return the state with one more score of the last stage, of its weights."""
+        best = self.best
+        if best is not None and best.done == self.done:
+            return self
+        if best is None or right > best.right:
+            return replace(self, best=Best(self.done, right))
+        return replace(self, best=replace(best, since=best.since + 1))
 
     def planned(self, curriculum: Curriculum) -> TrainingState:
         """Return the state from which on this curriculum's rates and lengths hold."""

@@ -14,7 +14,7 @@ from rim_edge.data.sources import ExampleSource
 from rim_edge.methods.method import Batch, Method, Place, Term
 from rim_edge.model.cpu import through_onednn
 from rim_edge.recipe.curriculum import Curriculum, Stage
-from rim_edge.recipe.recipe import Arithmetic, MicroBatch, Resources
+from rim_edge.recipe.recipe import Arithmetic, MicroBatch, Resources, Scoring
 from rim_edge.training.out_of_memory import is_out_of_memory
 from rim_edge.training.processes import Processes
 
@@ -37,6 +37,8 @@ class TrainingSetup:
     """Seed of dropout."""
     processes: Processes = field(default_factory=Processes)
     """The processes that train."""
+    scoring: Scoring = field(default_factory=Scoring)
+    """How it is scored while it goes on."""
     fitting: int | None = None
     """Examples of a pass that fit the memory, on paper, where the recipe leaves it open; None: unknown."""
 

@@ -40,6 +40,8 @@ def write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome
         "plans": [asdict(plan) for plan in outcome.plans],
         "stages": [asdict(replace(stage, seconds=round(stage.seconds, 1))) for stage in outcome.stages],
         "resumed_at": outcome.resumed_at,
+        "scoring": asdict(recipe.scoring),
+        "best": outcome.best and {"done": outcome.best.done, "right": outcome.best.right},
         "scores": None if scores is None else scores.to_json(),
         "accuracy_by_blocks": outcome.accuracy_by_blocks,
     }

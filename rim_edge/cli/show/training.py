@@ -24,7 +24,7 @@ from rich.text import Text
 from rim_edge.cli.output import note
 from rim_edge.cli.show.numbers import clock, percent, tenths
 from rim_edge.recipe.switches import Objective
-from rim_edge.training.callbacks import Listener, RunStart, Step
+from rim_edge.training.callbacks import Listener, Measured, RunStart, Step
 from rim_edge.training.state import RECENT
 
 if TYPE_CHECKING:
@@ -92,6 +92,11 @@ class PlainLines(View):
             self._told = tenth
             self._say(_plain(self._progress, step))
 
+    def measured(self, measured: Measured) -> None:
+        """Print a score within a stage."""
+        share = tenths(measured.right / measured.asked)
+        self._say(f"{measured.stage}, step {measured.step:,}: right {share} of {measured.asked:,}")
+
     def scored(self, scores: StageScores) -> None:
         """Print a stage's accuracies."""
         shares = ", ".join(tenths(score.accuracy) for score in scores.by_blocks)
@@ -107,7 +112,7 @@ class LiveView(View):
 
     def __init__(self, console: Console, stack: ExitStack) -> None:
         super().__init__()
-        self._scores: dict[str, StageScores] = {}
+        self._rights: dict[str, str] = {}
         self._doing: Spinner | None = None
         self._has_ended = False
         self._live = Live(self, console=console, refresh_per_second=_REFRESHES_A_SECOND)
@@ -124,9 +129,14 @@ class LiveView(View):
         self._doing = Spinner("dots", Text(text), style="cyan")
         self._open()
 
+    def measured(self, measured: Measured) -> None:
+        """Show a score within a stage."""
+        self._rights[measured.stage] = _right(measured.right / measured.asked, measured.asked)
+        self._doing = None
+
     def scored(self, scores: StageScores) -> None:
         """Show a stage's accuracy with all its blocks."""
-        self._scores[scores.stage] = scores
+        self._rights[scores.stage] = _right(scores.by_blocks[-1].accuracy, scores.by_blocks[-1].n)
         self._doing = None
 
     def end(self) -> None:
@@ -160,22 +170,19 @@ class LiveView(View):
     def _row(self, progress: StageProgress) -> list[RenderableType]:
         is_done = (not progress.is_current and progress.steps > 0) or self._has_ended
         mark = Text("✓", "green") if is_done else Text("●" if progress.is_current else " ", "cyan")
-        scores = self._scores.get(progress.stage.name)
         return [
             mark,
             Text(progress.stage.name, "bold" if progress.is_current else ""),
             ProgressBar(progress.total, progress.steps),
             _of(progress.steps, progress.total),
             "" if progress.loss is None else f"loss {progress.loss:.3f}",
-            "" if scores is None else _right(scores),
+            self._rights.get(progress.stage.name, ""),
             "" if progress.seconds is None else clock(progress.seconds),
         ]
 
 
-def _right(scores: StageScores) -> str:
-    """Return the accuracy with all blocks, and of how many questions."""
-    score = scores.by_blocks[-1]
-    return f"right {tenths(score.accuracy)} of {score.n:,}"
+def _right(accuracy: float, questions: int) -> str:
+    return f"right {tenths(accuracy)} of {questions:,}"
 
 
 def _now(progress: RunProgress) -> list[RenderableType]:

@@ -30,6 +30,7 @@ def result(job: Job, outcome: Outcome) -> dict[str, object]:
         "scores": None if scores is None else scores.to_json(),
         "accuracy_by_blocks": None if accuracy is None else list(accuracy),
         "notes": list(outcome.notes),
+        "best": outcome.best and {"done": outcome.best.done, "right": outcome.best.right},
         "picture": None if outcome.picture is None else str(outcome.picture),
         "seconds": sum(stage.seconds for stage in outcome.stages),
     }
@@ -45,6 +46,8 @@ def summarize(console: Console, outcome: Outcome) -> None:
             name = scores.name if part is scores else f"{part.name} of {scores.name}"
             _say(console, f"{part.majority.n:,} questions, {name}: right, with 95 % Wilson intervals")
             console.print(_table(part))
+    if (best := outcome.best) is not None:
+        _say(console, f"kept: the weights after step {best.done:,}, {best.right:,} right")
     for text in outcome.notes:
         note(text)
     _say(console, f"no picture: {outcome.no_picture}" if outcome.no_picture else f"picture: {outcome.picture}")

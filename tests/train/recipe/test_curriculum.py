@@ -97,7 +97,7 @@ def test_a_stage_goes_on_until_its_task_is_solved(tiny_model, encoder, solved_at
     curriculum = Curriculum((part,), batch_size=2)
     run = TrainingSetup(tiny_model(vocabulary=1051), Rim(encoder, 0), PuzzleSource(0), curriculum)
     reported = []
-    (result,) = train(run, Hearing(step=reported.append))
+    (result,) = train(run, Hearing(step=reported.append)).finished
     assert result.steps == len(reported) == expected
     assert result.loss == pytest.approx(sum(step.loss for step in reported) / expected)
     assert run.curriculum.scaled(3).stages[0].extension is None, "--steps means exactly that many"

@@ -153,7 +153,7 @@ def test_what_a_killed_run_left_half_written_is_cleared_and_named(base, whole, s
 
 
 def test_a_state_of_another_release_is_not_opened(base, stopped, tmp_path, monkeypatch):
-    monkeypatch.setattr("rim_edge.training.saved_states._SCHEMA", 2)
+    monkeypatch.setattr("rim_edge.training.saved_states._SCHEMA", 3)
     shutil.copytree(stopped, tmp_path / "out.progress")
-    with pytest.raises(DamagedStateError, match="has the schema 1, expected 2"):
+    with pytest.raises(DamagedStateError, match="has the schema 2, expected 3"):
         run_job(job(base, tmp_path / "out", resume=True))
