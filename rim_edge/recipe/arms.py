@@ -11,9 +11,15 @@ Text stages before them (the demo's warm-up stands for pre-training) are the sam
 | `no-curriculum`             | the answer after each of K blocks    | the same                      | 1..K      |
 | `curriculum-without-blocks` | the steps left, then the answer;     | the answer, as in `no-blocks` | 0 blocks  |
 |                             | step t of T goes at t/(T+1)          |                               |           |
+| `fading-with-blocks`        | the same behind K blocks             | the answer after each block   | 1..K      |
+| `readouts-without-blocks`   | each step and the answer right after | the answer, as in `no-blocks` | 0 blocks  |
+|                             | the question, by its number          |                               |           |
 | `cot`                       | all written steps, prefix and answer | the same                      | its steps |
 
-Sources: rim-method, section 9; removing steps from the front in equal parts is Coconut's and iCoT's curriculum.
+So curriculum (none, fading text, readouts) and blocks (none, K) are crossed: no-blocks, no-curriculum;
+curriculum-without-blocks, fading-with-blocks; readouts-without-blocks, rim.
+Sources: rim-method, section 9; removing steps from the front in equal parts is Coconut's and iCoT's curriculum,
+blocks before what is left Coconut's "pause as thought". `Stage.fading` has halves (Log-ICoT) instead.
 """
 
 from __future__ import annotations
@@ -35,6 +41,8 @@ class Arm(StrEnum):
     NO_BLOCKS = "no-blocks"
     NO_CURRICULUM = "no-curriculum"
     CURRICULUM_WITHOUT_BLOCKS = "curriculum-without-blocks"
+    FADING_WITH_BLOCKS = "fading-with-blocks"
+    READOUTS_WITHOUT_BLOCKS = "readouts-without-blocks"
     COT = "cot"
 
 
@@ -45,6 +53,8 @@ _CHANGES: Mapping[Arm, Mapping[Objective, Objective]] = MappingProxyType(
         Arm.NO_BLOCKS: {_STEPS: Objective.DIRECT, _ANSWER: Objective.DIRECT},
         Arm.NO_CURRICULUM: {_STEPS: _ANSWER},
         Arm.CURRICULUM_WITHOUT_BLOCKS: {_STEPS: Objective.FADING, _ANSWER: Objective.DIRECT},
+        Arm.FADING_WITH_BLOCKS: {_STEPS: Objective.FADING_BLOCKS},
+        Arm.READOUTS_WITHOUT_BLOCKS: {_STEPS: Objective.MARKED_STEPS, _ANSWER: Objective.DIRECT},
         Arm.COT: {_STEPS: Objective.CHAIN, _ANSWER: Objective.CHAIN},
     }
 )

@@ -14,6 +14,7 @@ from rim_edge.recipe.switches import (
     Alignment,
     Anneal,
     BlockWeights,
+    Fading,
     LastStep,
     Normalisation,
     Objective,
@@ -76,6 +77,8 @@ class Stage:
     """What becomes of the tokens of one readout."""
     step_end: StepEnd = StepEnd.NONE
     """Stage 1: how a written step ends behind its block."""
+    fading: Fading = Fading.ONE_BY_ONE
+    """Of the controls whose written steps fade: how many are left."""
     extension: Extension | None = None
     """Whether the stage goes on when its steps are done but its task is not."""
     epochs: float | None = None

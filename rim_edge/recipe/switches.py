@@ -21,6 +21,11 @@ class Objective(StrEnum):
     """A control: the answer right after the prompt, no blocks and no steps."""
     FADING = "fading"
     """A control: written steps and answer, no blocks; the first steps disappear while the stage goes on."""
+    FADING_BLOCKS = "fading-blocks"
+    """A control: the same behind K blocks."""
+    MARKED_STEPS = "marked-steps"
+    """A control: each step and the answer, all right after the prompt, no blocks; what says which step it is, is
+    its number before it ("Step 2: ")."""
     CHAIN = "chain"
     """A control: all written steps, then the answer, no blocks."""
     LATENT = "latent"
@@ -141,6 +146,15 @@ class StepEnd(StrEnum):
     """With a line break, which is learned too: where a step ends, and not only how it begins."""
     TURN = "turn"
     """With the token that ends a turn, as an answer does."""
+
+
+class Fading(StrEnum):
+    """How many written steps are left while they fade."""
+
+    ONE_BY_ONE = "one-by-one"
+    """Step t of T goes at t/(T + 1) of the stage, as in iCoT and Coconut."""
+    HALVES = "halves"
+    """T, T/2, T/4, …, 1, 0 are left, for an equal part of the stage each (Log-ICoT)."""
 
 
 class Schedule(StrEnum):

@@ -15,8 +15,8 @@ from rim_edge.recipe.switches import Objective
 from rim_edge.training.state import RightAnswers
 from rim_edge.training.step import TrainingSetup, is_stopped
 
-_WITH_BLOCKS = (Objective.STEPS, Objective.ANSWER)
-_WITHOUT = (Objective.DIRECT, Objective.FADING)
+_WITH_BLOCKS = (Objective.STEPS, Objective.ANSWER, Objective.FADING_BLOCKS)
+_WITHOUT = (Objective.DIRECT, Objective.FADING, Objective.MARKED_STEPS)
 
 
 def budgets(stage: Stage, blocks: int) -> range:

@@ -16,7 +16,7 @@ from rim_runtime.prompt.options import offered_letters
 from rim_edge.data.rows import Example, Span
 from rim_edge.methods.encoder import TextEncoder
 from rim_edge.recipe.curriculum import Stage
-from rim_edge.recipe.switches import Alignment, Objective, StepEnd, Visibility
+from rim_edge.recipe.switches import Alignment, Fading, Objective, StepEnd, Visibility
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,13 @@ class ExampleEncoder(TextEncoder):
                 return tuple(replace(first, after=after, step=after) for after in blocks)
             case Objective.DIRECT:
                 return (self._answer(example.answer, 0),)
-            case Objective.FADING:
-                gone = removed_steps(len(example.steps), progress)
-                return (self._text(_written(example.steps[gone:]), example.answer),)
+            case Objective.FADING | Objective.FADING_BLOCKS:
+                gone = removed_steps(len(example.steps), progress, stage.fading)
+                left = self._text(_written(example.steps[gone:]), example.answer)
+                behind = self.contract.blocks if stage.objective is Objective.FADING_BLOCKS else 0
+                return (replace(left, after=behind),)
+            case Objective.MARKED_STEPS:
+                return tuple(self._marked(readout) for readout in self._steps(example, stage))
             case Objective.CHAIN:
                 chain = self._text(_written(example.steps), example.answer)
                 # a model that writes its steps is not given the prefix: it has to write it too
@@ -104,6 +108,13 @@ class ExampleEncoder(TextEncoder):
         steps = [_whole(ids, after) for after, ids in enumerate(encoded, start=1)]
         return (*steps, self._answer(example.answer, len(steps) + 1))
 
+    def _marked(self, readout: Readout) -> Readout:
+        """Return a readout without blocks: before a step its number, before the answer its prefix alone."""
+        if not readout.labelled[0]:  # the answer, whose prefix is given
+            return replace(readout, after=0)
+        mark = self.encode(step_mark(readout.step))
+        return Readout(0, (*mark, *readout.ids), (*len(mark) * (False,), *readout.labelled), readout.step)
+
     def _answer(self, answer: str, after: int) -> Readout:
         prefix, said = self.contract.prefix, (*self.encode(answer), *self._end)
         labelled = (*len(prefix) * (False,), *len(said) * (True,))
@@ -114,9 +125,17 @@ def _whole(ids: Sequence[int], after: int) -> Readout:
     return Readout(after, tuple(ids), len(ids) * (True,), after)
 
 
-def removed_steps(count: int, progress: float) -> int:
-    """Return how many of `count` written steps are removed: step t at t / (count + 1) of the stage."""
-    return min(int(progress * (count + 1)), count)
+def step_mark(number: int) -> str:
+    """Return what stands before step `number`, from 1, where no block says which one it is."""
+    return f"Step {number}: "
+
+
+def removed_steps(count: int, progress: float, fading: Fading = Fading.ONE_BY_ONE) -> int:
+    """Return how many of `count` written steps are removed when `progress` (0..1) of the stage is done."""
+    if fading is Fading.ONE_BY_ONE:
+        return min(int(progress * (count + 1)), count)
+    parts = count.bit_length() + 1
+    return count - (count >> min(int(progress * parts), parts - 1))
 
 
 def _written(steps: Sequence[str]) -> tuple[Span, ...]:

@@ -21,6 +21,8 @@ from rim_edge.methods.token_nll import token_nll
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Anneal, BlockWeights, LastStep, Normalisation, Objective, Reduction
 
+_STEPWISE = (Objective.STEPS, Objective.MARKED_STEPS)
+
 
 def anneal_weight(step: int, total: int, place: int, count: int) -> float:
     """Return λ of readout `place` (1..count) at step `step` (0..total-1) of a stage of `total` steps."""
@@ -67,7 +69,7 @@ def _weight(stage: Stage, step: int, place: int, count: int) -> float:
     if stage.objective is Objective.ANSWER:
         return block_weight(stage.block_weights, place, count)
     kept = place == count and stage.last_step is LastStep.KEEP
-    if stage.objective is not Objective.STEPS or stage.anneal is Anneal.UNIFORM or kept:
+    if stage.objective not in _STEPWISE or stage.anneal is Anneal.UNIFORM or kept:
         return 1.0
     if stage.anneal is Anneal.LINEAR:
         return anneal_weight(step, stage.steps, 1, 1)

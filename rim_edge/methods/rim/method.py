@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rim_edge.data.rows import Example
 from rim_edge.methods.method import Place, Term, utf8
-from rim_edge.methods.rim.encode import ExampleEncoder, Sample
+from rim_edge.methods.rim.encode import ExampleEncoder, Sample, step_mark
 from rim_edge.methods.rim.losses import batch_size, labelled, readout_nll, readout_weights
 from rim_edge.methods.rim.packing import PackedBatch, pack, packed_length
 from rim_edge.recipe.curriculum import Stage
@@ -62,6 +62,7 @@ class Rim:
         readouts = max(contract.blocks, len(example.steps) + 1)
         frame = contract.fixed_tokens + utf8(contract.question_open) + utf8(contract.question_close)
         said = readouts * (self._block + len(contract.prefix) + _ANSWER_END + 3 * utf8(example.answer))
+        said += len(example.steps) * utf8(step_mark(len(example.steps)))
         return frame + said + 3 * utf8(example.question) + sum(3 * utf8(step) + 1 for step in example.steps)
 
     def batch(self, samples: Sequence[Sample]) -> PackedBatch:

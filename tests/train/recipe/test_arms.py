@@ -4,11 +4,12 @@ import pytest
 
 from rim_edge.data.rows import Example
 from rim_edge.data.sources import RowSource
+from rim_edge.methods.rim.encode import removed_steps
 from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.arms import Arm, for_arm
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.presets import DEMO
-from rim_edge.recipe.switches import BlockWeights, Objective
+from rim_edge.recipe.switches import BlockWeights, Fading, Objective
 from rim_edge.training.loop import train
 from rim_edge.training.step import TrainingSetup
 
@@ -28,6 +29,8 @@ EXPECTED = {
     Arm.NO_BLOCKS: (O.TEXT, O.DIRECT, O.DIRECT),
     Arm.NO_CURRICULUM: (O.TEXT, O.ANSWER, O.ANSWER),
     Arm.CURRICULUM_WITHOUT_BLOCKS: (O.TEXT, O.FADING, O.DIRECT),
+    Arm.FADING_WITH_BLOCKS: (O.TEXT, O.FADING_BLOCKS, O.ANSWER),
+    Arm.READOUTS_WITHOUT_BLOCKS: (O.TEXT, O.MARKED_STEPS, O.DIRECT),
     Arm.COT: (O.TEXT, O.CHAIN, O.CHAIN),
 }
 
@@ -70,6 +73,26 @@ def test_what_each_arm_says(encoder, tokenizer):
     assert told(encoder, tokenizer, Arm.NO_CURRICULUM, 1) == [(k, answer) for k in (1, 2, 3, 4)]
     assert told(encoder, tokenizer, Arm.COT, 1) == told(encoder, tokenizer, Arm.COT, 2) == [(0, chain)]
     assert told(encoder, tokenizer, Arm.CURRICULUM_WITHOUT_BLOCKS, 2) == [(0, answer)]
+
+
+def test_the_two_controls_that_cross_curriculum_and_blocks(encoder, tokenizer):
+    answer = "B}<|im_end|>"
+    assert told(encoder, tokenizer, Arm.FADING_WITH_BLOCKS, 1) == [(4, f"one\ntwo\nthree\n{answer}")]
+    assert told(encoder, tokenizer, Arm.FADING_WITH_BLOCKS, 1, 0.5) == [(4, f"three\n{answer}")]
+    assert told(encoder, tokenizer, Arm.FADING_WITH_BLOCKS, 2) == [(k, answer) for k in (1, 2, 3, 4)]
+    assert told(encoder, tokenizer, Arm.READOUTS_WITHOUT_BLOCKS, 1) == [(0, "two"), (0, "three"), (0, answer)]
+    assert told(encoder, tokenizer, Arm.READOUTS_WITHOUT_BLOCKS, 2) == [(0, answer)]
+    sample = encoder.sample(EXAMPLE, for_arm(CURRICULUM, Arm.READOUTS_WITHOUT_BLOCKS).stages[1])
+    whole = [tokenizer.decode(readout.ids) for readout in sample.readouts]
+    assert whole == ["Step 1: two", "Step 2: three", f"The final answer is \\boxed{{{answer}"]
+    assert sample.blocks == 0
+
+
+def test_steps_that_fade_in_halves():
+    left = [8 - removed_steps(8, place / 100, Fading.HALVES) for place in (0, 19, 20, 39, 40, 60, 80, 99, 100)]
+    assert left == [8, 8, 4, 4, 2, 1, 0, 0, 0]
+    assert [removed_steps(0, progress, Fading.HALVES) for progress in (0.0, 1.0)] == [0, 0]
+    assert [3 - removed_steps(3, progress, Fading.HALVES) for progress in (0.0, 0.34, 0.67)] == [3, 1, 0]
 
 
 def test_written_steps_go_from_the_front_in_equal_parts(encoder, tokenizer):
