@@ -52,6 +52,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "train": {4: "the extra `train` is not installed"},
     "bench": {3: "something is slower than in the file of --against", 4: "no engine answers here"},
     "serve": {3: _ENGINE[3], 4: "the engine cannot run here, or the extra `serve` is not installed"},
+    "merge": {4: "the extra `train` is not installed"},
     "rollouts": {4: "the extra `train` is not installed"},
     "bundle list": {},
     "bundle use": _HASHED,

@@ -79,6 +79,14 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
                 "rim-edge train --config recipe.toml --model Qwen3-1.7B -o my-rim",
             ),
         ),
+        "merge": Verb(
+            MODELS,
+            "training.merge.merge",
+            (
+                "rim-edge merge --model Qwen3-1.7B --adapter my-rim/adapter -o merged",
+                "rim-edge merge --model Qwen3-1.7B --adapter my-rim/adapter -o merged --json",
+            ),
+        ),
         "rollouts": Verb(
             MODELS,
             "rollouts.rollouts",

@@ -48,12 +48,19 @@ def load_trainable(recipe: Recipe, model: Path | None, seed: int) -> TrainableMo
     torch.manual_seed(seed)
     if model is None:
         return _from_scratch(recipe)
-    config = read_config(model)
-    rim = None if recipe.curriculum.is_latent else RimSettings.from_config(config) or recipe.rim
+    rim = None if recipe.curriculum.is_latent else RimSettings.from_config(read_config(model)) or recipe.rim
+    return open_trainable(model, rim, recipe.trains, recipe.lora)
+
+
+def open_trainable(model: Path, rim: RimSettings | None, trains: Trains, lora: Lora) -> TrainableModel:
+    """Return a checkpoint's model with its RiM tokens, what does not learn frozen, and the adapters where they do.
+
+    Raises CheckpointError.
+    """
     loaded, tokenizer = read_checkpoint(model)
     if rim is not None:
         _add_rim_tokens(loaded, tokenizer, rim)
-    return _set_free(TrainableModel(loaded, tokenizer, rim, saved_dtype(config), recipe.trains), recipe)
+    return _set_free(TrainableModel(loaded, tokenizer, rim, saved_dtype(read_config(model)), trains), lora)
 
 
 def write_trained(folder: Path, trainable: TrainableModel, latent: LatentSettings | None = None) -> None:
@@ -75,13 +82,13 @@ def write_trained(folder: Path, trainable: TrainableModel, latent: LatentSetting
     )
 
 
-def _set_free(trainable: TrainableModel, recipe: Recipe) -> TrainableModel:
+def _set_free(trainable: TrainableModel, lora: Lora) -> TrainableModel:
     """Freeze what does not learn, and add the adapters."""
-    if recipe.trains is Trains.EVERYTHING:
+    if trainable.trains is Trains.EVERYTHING:
         return trainable
     adapted = None
-    if recipe.trains is Trains.LORA:
-        adapted = add_adapters(trainable.model, recipe.lora)
+    if trainable.trains is Trains.LORA:
+        adapted = add_adapters(trainable.model, lora)
     rim = trainable.rim
     freeze_vocabulary(trainable.model, () if rim is None else rim_token_ids(trainable.tokenizer, rim.tokens))
     return replace(trainable, adapted=adapted)

@@ -15,6 +15,7 @@ from rim_edge.evaluation.held_out import HeldOut
 from rim_edge.evaluation.plot import draw_accuracy
 from rim_edge.evaluation.scores import RunScores, majority, stage_scores
 from rim_edge.methods.qthink.checkpoint import write_latent
+from rim_edge.model.adapter import ADAPTER, write_adapter
 from rim_edge.model.trainable import TrainableModel, write_trained
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.recipe import Keep
@@ -147,8 +148,10 @@ def _train(
 def _write(folder: Path, job: Job, trainable: TrainableModel) -> None:
     if trainable.rim is None:
         write_latent(folder, trainable, job.latent)
-    else:
-        write_trained(folder, trainable)
+        return
+    if trainable.adapted is not None and job.model is not None:
+        write_adapter(folder / ADAPTER, trainable, job.model)  # before the weights take it in
+    write_trained(folder, trainable)
 
 
 def _describe(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome, metrics: Path) -> Outcome:

@@ -27,6 +27,7 @@ PAGE = (REPOSITORY / "docs" / "json.md").read_text(encoding="utf-8")
 ELSEWHERE = {
     "export": "test_export.py",
     "train": "test_training_path.py",
+    "merge": "test_training_path.py",
     "rollouts": "test_qthink_path.py",
     "bench": "evaluating/test_bench.py",
     "bundle compare": "evaluating/test_compare.py",

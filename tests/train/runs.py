@@ -30,12 +30,17 @@ STEPS = 9
 def make_base(folder, tiny_model):
     """Write a model and rows."""
     write_checkpoint(folder, tiny_model(vocabulary=1051), build_tokenizer(), RimSettings(blocks=3), torch.float32)
+    write_rows(folder)
+    return folder
+
+
+def write_rows(folder):
+    """Write what a run of these is trained on."""
     rows = [
         {"question": f"Why {n}?", "steps": ["A", "B"][: n % 3], "answer": "ABC"[n % 3], "letters": "ABCDEFGHIJ"}
         for n in range(5)
     ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
 
 
 def job(base, out, trains=Trains.LORA, every=2, **options):
