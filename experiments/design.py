@@ -8,18 +8,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 """The repository."""
-BLOCK_ARMS = ("rim", "no-curriculum")
+BLOCK_ARMS = ("rim", "no-curriculum", "fading-with-blocks")
 """Arms that are read after blocks; the others are read right after the question."""
 CHAIN_ARM = "cot"
 """The arm that writes its steps."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """One arm with one seed."""
+class Condition:
+    """What is trained and read under one name."""
 
     arm: str
     """What `rim-edge train --arm` takes."""
+    recipe: str = "train"
+    """The recipe's file, without `.toml`."""
+    rows: str = ""
+    """What the names of its files of rows end in."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One condition with one seed."""
+
+    arm: str
+    """The condition's name; an arm's, where the design says nothing else of it."""
     seed: int
     """Of start, warm-up and arm."""
 
@@ -36,7 +48,7 @@ class Design:
     name: str
     """The package below `experiments`, and the folder below the work folder."""
     seeds: Mapping[str, tuple[int, ...]]
-    """The seeds of every arm, in the order of the table."""
+    """The seeds of every condition, in the order of the table."""
     chain_tokens: int
     """How many tokens the chain-of-thought arm may write."""
     variant: str = ""
@@ -45,6 +57,10 @@ class Design:
     """Files of questions, without `.jsonl.gz`."""
     steps: Mapping[str, int] = field(default_factory=dict)
     """Optimizer steps by recipe, where they are not the recipe's own."""
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    """Conditions that are more than an arm, by name."""
+    dev: str | None = None
+    """A file of questions, without `.jsonl.gz`, that runs are scored on while they go on; None: they are not."""
     threads: int | None = 1
     """CPU threads of a run; None leaves torch's choice."""
 
@@ -62,6 +78,10 @@ class Design:
     def results(self) -> Path:
         """What was found."""
         return self.folder / f"results{'-' * bool(self.variant)}{self.variant}.json"
+
+    def condition(self, name: str) -> Condition:
+        """Return the condition of this name."""
+        return self.conditions.get(name, Condition(name))
 
     @property
     def every_seed(self) -> tuple[int, ...]:

@@ -43,13 +43,20 @@ def _trained(work: Path, name: str) -> Results:
     summary = json.loads((work / name / "training.json").read_text(encoding="utf-8"))
     batch = summary["curriculum"]["batch_size"]
     stages = [{key: stage[key] for key in ("name", "steps", "loss")} for stage in summary["stages"]]
-    return {
+    curve = _curve(work / name / "metrics.jsonl")
+    return ({"curve": curve} if curve else {}) | {
         "commit": record.get("commit"),
         "cpu_seconds": record.get("cpu_seconds"),
         "resumed_at": summary["resumed_at"],
         "examples": batch * sum(stage["steps"] for stage in stages),
         "stages": stages,
     }
+
+
+def _curve(metrics: Path) -> list[list[float]]:
+    """Return [steps of all stages, accuracy] of the scores within the stages."""
+    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    return [[row["done"], row["right"] / row["asked"]] for row in rows if "asked" in row]
 
 
 def _costs(work: Path, test: str, seed: int) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.design import BLOCK_ARMS, CHAIN_ARM, ROOT, Design, Run
+from experiments.design import BLOCK_ARMS, CHAIN_ARM, ROOT, Condition, Design, Run
 
 Record = dict[str, object]
 Execute = Callable[[Sequence[str], int | None], str]
@@ -31,10 +31,10 @@ def run_all(design: Design, work: Path, execute: Execute = execute_apart) -> Non
     """Train and score every run that is not done. Raises what `execute` does where a command fails."""
     for run in design.runs:
         base = work / f"base-{run.seed}"
-        _train(design, Run("rim", run.seed), ("warm-up", work / f"start-{run.seed}", base), execute)
-        _train(design, run, ("train", base, work / run.name), execute)
+        _train(design, run.seed, (_WARM_UP, work / f"start-{run.seed}", base), execute)
+        _train(design, run.seed, (design.condition(run.arm), base, work / run.name), execute)
         for test in design.tests:
-            _score(design, run, work / f"{test}.jsonl.gz", execute)
+            _score(design, run, work, test, execute)
 
 
 def record_of(work: Path, name: str) -> Record:
@@ -48,26 +48,34 @@ def scores_name(run: Run, test: str) -> str:
     return f"{run.name}.{test}"
 
 
-def _train(design: Design, run: Run, what: tuple[str, Path, Path], execute: Execute) -> None:
-    """Train a recipe, whose rows have its name, from one checkpoint to another one, unless that is there."""
-    recipe, model, out = what
+_WARM_UP = Condition("rim", recipe="warm-up")
+"""Is trained alike for all conditions of a seed."""
+
+
+def _train(design: Design, seed: int, what: tuple[Condition, Path, Path], execute: Execute) -> None:
+    """Train a condition from one checkpoint to another one, unless that is there."""
+    condition, model, out = what
     if out.exists():
         return
-    data = out.with_name(f"{recipe}.jsonl.gz")
-    options = ["--config", design.folder / f"{recipe}.toml", "--model", model, "--data", data, "--arm", run.arm]
+    rows = "warm-up" if condition is _WARM_UP else f"train{condition.rows}"
+    data = ["--data", out.with_name(f"{rows}.jsonl.gz"), "--arm", condition.arm]
+    options = ["--config", design.folder / f"{condition.recipe}.toml", "--model", model, *data]
     threads = [] if design.threads is None else ["--threads", design.threads]
-    steps = ["--steps", design.steps[recipe]] if recipe in design.steps else []
-    words = ["train", *options, "--seed", run.seed, *threads, *steps, "--output", out, "--resume"]
+    steps = ["--steps", design.steps[condition.recipe]] if condition.recipe in design.steps else []
+    dev = [] if design.dev is None else ["--eval", out.with_name(f"{design.dev}{condition.rows}.jsonl.gz")]
+    scored = [] if condition is _WARM_UP else dev
+    words = ["train", *options, *scored, "--seed", seed, *threads, *steps, "--output", out, "--resume"]
     _call(words, design, out.with_name(f"{out.name}.json"), execute)
 
 
-def _score(design: Design, run: Run, test: Path, execute: Execute) -> None:
-    work, name = test.parent, scores_name(run, test.name.partition(".")[0])
+def _score(design: Design, run: Run, work: Path, test: str, execute: Execute) -> None:
+    name, condition = scores_name(run, test), design.condition(run.arm)
     if record_of(work, name):
         return
-    blocks = [] if run.arm in BLOCK_ARMS else ["--blocks", 0]
-    chain = ["--chain", design.chain_tokens] if run.arm == CHAIN_ARM else []
-    words = ["eval", test, "--model", work / run.name, *blocks, *chain]
+    blocks = [] if condition.arm in BLOCK_ARMS else ["--blocks", 0]
+    chain = ["--chain", design.chain_tokens] if condition.arm == CHAIN_ARM else []
+    rows = work / f"{test}{condition.rows}.jsonl.gz"
+    words = ["eval", rows, "--model", work / run.name, *blocks, *chain]
     _call(words, design, work / f"{name}.json", execute)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rim_export.checkpoint.prompt import RimSettings
     from transformers import PreTrainedTokenizerFast
 
 PREFIX = "{"
@@ -47,10 +48,13 @@ def build_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def write_start(folder: Path, words: Sequence[str], config: Mapping[str, object], seed: int) -> None:
+def write_start(
+    folder: Path, words: Sequence[str], config: Mapping[str, object], seed: int, rim: RimSettings | None = None
+) -> None:
     """Write a random Qwen3 of this configuration and the language's tokenizer as a transformers folder.
 
-    Raises StorageError where the folder exists.
+    `rim` is what its config.json says of blocks; None leaves that to the recipes. Raises StorageError where the
+    folder exists.
     """
     import torch
     from rim_runtime.machine.storage import new_folder
@@ -66,6 +70,7 @@ def write_start(folder: Path, words: Sequence[str], config: Mapping[str, object]
             eos_token_id=tokenizer.eos_token_id,
             bos_token_id=None,
             tie_word_embeddings=True,
+            **({} if rim is None else {"rim": rim.to_config()}),
         )
     )
     with new_folder(folder) as made:

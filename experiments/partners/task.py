@@ -1,0 +1,130 @@
+"""The task: N items, then a key, by which each symbol has a partner: how many items have theirs here.
+
+    g c t v k7      steps t C v D k - o -, answer C: two of four (g has t by k7, and c has v)
+
+The tables of the keys are fixed, never told, and learned from the rows. The key comes last, so nothing can be
+prepared before it: what an answer needs is N lookups and N searches among the items, in parallel, at one depth.
+Step 2i - 1 names item i's partner, step 2i the letter of the item that it is (A the first), or `-`. The answer is
+the count, as a letter: A is 0. So the width that an answer needs is N, and its depth is the same whatever N is.
+
+A repeated row tells the items again after the key, as often as the blocks have room for: a control with as many
+positions, and no blocks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+SYMBOLS = tuple("abcdefghijklmnopqrstuvwx")
+"""What items are."""
+KEYS = tuple(f"k{number}" for number in range(1, 9))
+"""Each is one token."""
+NONE = "-"
+"""Says that a partner is not among the items."""
+LETTERS = "ABCDEFGHIJ"
+"""Items by their place, and counts from 0."""
+_MARKS = ("Step", ":", *(str(number) for number in range(1, 17)))
+"""What the arm without blocks tells a step's number by."""
+WORDS = (*SYMBOLS, *KEYS, NONE, *_MARKS)
+"""The language, besides letters and brackets."""
+_TABLE_SEED = 7
+
+Row = dict[str, object]
+
+
+class Part(StrEnum):
+    """Which sets of items are drawn; a set with its key is in one of them alone."""
+
+    WARM_UP = "warm-up"
+    TRAIN = "train"
+    DEV = "dev"
+    TEST = "test"
+
+
+def _table(number: int) -> dict[str, str]:
+    """Return a key's partners: a permutation, so partners are not mutual."""
+    return dict(zip(SYMBOLS, random.Random(_TABLE_SEED + number).sample(SYMBOLS, len(SYMBOLS)), strict=True))
+
+
+TABLES = {key: _table(number) for number, key in enumerate(KEYS)}
+"""A symbol's partner by each key."""
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """Items and a key."""
+
+    items: tuple[str, ...]
+    """In the order of telling."""
+    key: str
+    """Says which table holds."""
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """Each item's partner."""
+        return tuple(TABLES[self.key][item] for item in self.items)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The letter of the item that each partner is, or NONE."""
+        return tuple(
+            LETTERS[self.items.index(partner)] if partner in self.items else NONE for partner in self.partners
+        )
+
+    @property
+    def count(self) -> int:
+        """How many items have their partner among them."""
+        return sum(place != NONE for place in self.places)
+
+    @property
+    def steps(self) -> list[str]:
+        """Two for each item."""
+        return [step for pair in zip(self.partners, self.places, strict=True) for step in pair]
+
+    def row(self) -> Row:
+        """Return the row."""
+        return self._row(" ".join((*self.items, self.key)))
+
+    def repeated_row(self, tokens: int) -> Row:
+        """Return the row with the items told again, until there are so many tokens more."""
+        again = (self.items * (tokens // len(self.items) + 1))[:tokens]
+        return self._row(" ".join((*self.items, self.key, *again)))
+
+    def warm_up_row(self) -> Row:
+        """Return the row of the warm-up: all steps but the last are written, and that one is the answer."""
+        *steps, last = self.steps
+        return {"question": " ".join((*self.items, self.key)), "steps": steps, "answer": last, "letters": LETTERS}
+
+    def _row(self, question: str) -> Row:
+        return {"question": question, "steps": self.steps, "answer": LETTERS[self.count], "letters": LETTERS}
+
+
+def puzzles(part: Part, items: int) -> Iterator[Puzzle]:
+    """Give puzzles of so many items without end; those of the warm-up end in an item that has its partner."""
+    rng = random.Random(f"partners {part} {items}")
+    while True:
+        puzzle = _draw(rng, items)
+        if _part_of(puzzle) is part and (part is not Part.WARM_UP or puzzle.places[-1] != NONE):
+            yield puzzle
+
+
+def _part_of(puzzle: Puzzle) -> Part:
+    """Return the part that a set of items belongs to with its key, in whatever order it is told."""
+    seed = random.Random(f"{''.join(sorted(puzzle.items))} {puzzle.key}").random()
+    return next((part for part, share in _SHARES.items() if seed < share), Part.TRAIN)
+
+
+_SHARES = {Part.TEST: 0.02, Part.DEV: 0.03, Part.WARM_UP: 0.1}
+"""Up to which share of all sets each part has its own; the rest is trained on."""
+
+
+def _draw(rng: random.Random, count: int) -> Puzzle:
+    """Draw some pairs, so that partners are common, then others, in any order."""
+    key = rng.choice(KEYS)
+    pool, wanted = rng.sample(SYMBOLS, len(SYMBOLS)), rng.randint(0, count // 2)
+    told = [symbol for first in pool[:wanted] for symbol in (first, TABLES[key][first])]
+    items = list(dict.fromkeys([*told, *pool[wanted:], *pool]))[:count]
+    return Puzzle(tuple(rng.sample(items, count)), key)

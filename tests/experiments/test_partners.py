@@ -1,0 +1,82 @@
+"""Keyed partners: the rows, and the conditions from their files to their results by the real commands."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from rim_export.checkpoint.prompt import RimSettings, derive_contract, template_ids
+
+from experiments.partners import files
+from experiments.partners.__main__ import plan
+from experiments.partners.task import KEYS, LETTERS, SYMBOLS, TABLES, WORDS, Part, Puzzle, puzzles
+from experiments.results import collect
+from experiments.running import run_all
+from experiments.symbols import PREFIX, build_tokenizer
+from rim_edge.recipe.toml import read_recipe
+
+SOME = 500
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return {part: list(itertools.islice(puzzles(part, 4), SOME)) for part in Part}
+
+
+def test_the_answer_counts_the_items_whose_partner_is_told():
+    key = KEYS[0]
+    first, second = SYMBOLS[0], TABLES[key][SYMBOLS[0]]
+    other = next(
+        one for one in SYMBOLS if one not in (first, second) and TABLES[key][one] not in (first, second, one)
+    )
+    row = Puzzle((other, second, first), key).row()
+    assert row["question"] == f"{other} {second} {first} {key}"
+    assert row["steps"][4:] == [second, "B"]
+    hits = sum(TABLES[key][item] in (other, second, first) for item in (other, second, first))
+    assert row["answer"] == LETTERS[hits]
+
+
+def test_a_key_gives_each_symbol_one_partner_and_keys_differ():
+    assert all(sorted(table.values()) == sorted(SYMBOLS) for table in TABLES.values())
+    assert len({tuple(table.values()) for table in TABLES.values()}) == len(KEYS)
+
+
+def test_no_set_of_items_is_in_two_parts(drawn):
+    sets = {part: {(frozenset(one.items), one.key) for one in found} for part, found in drawn.items()}
+    for one, other in itertools.combinations(Part, 2):
+        assert not sets[one] & sets[other]
+    assert len(sets[Part.TEST]) > 0.5 * SOME
+
+
+def test_no_training_row_comes_twice_because_the_recipes_draw_as_many_as_there_are():
+    for recipe, part in (("warm-up", Part.WARM_UP), ("train", Part.TRAIN), ("train-halves", Part.TRAIN)):
+        curriculum = read_recipe(plan(8, 1).folder / f"{recipe}.toml").curriculum
+        assert curriculum.steps * curriculum.batch_size == files.ROWS[part]
+
+
+def test_the_repeated_items_take_as_many_positions_as_the_blocks():
+    tokenizer = build_tokenizer(WORDS)
+    tokenizer.add_tokens(list(RimSettings().tokens), special_tokens=True)
+    contract = derive_contract(tokenizer, RimSettings(files.blocks_of(4), 1, PREFIX))
+    puzzle = next(puzzles(Part.TEST, 4))
+    plain, repeated = puzzle.row(), puzzle.repeated_row(files.blocks_of(4) * files.BLOCK)
+    more = len(template_ids(tokenizer, repeated["question"])) - len(template_ids(tokenizer, plain["question"]))
+    assert more == contract.blocks * len(contract.block)
+    assert {**repeated, "question": plain["question"]} == plain
+    assert tokenizer.unk_token_id not in tokenizer("Step 8: " + " ".join(plain["steps"]))["input_ids"]
+
+
+@pytest.mark.slow
+def test_every_condition_from_files_to_results(tmp_path, monkeypatch, in_process):
+    monkeypatch.setattr(files, "ROWS", {Part.WARM_UP: 64, Part.TRAIN: 64, Part.DEV: 8, Part.TEST: 20})
+    design = replace(plan(2, 1), steps={"warm-up": 1, "train": 3, "train-halves": 3})
+    design = replace(design, variant="test")
+    files.write_files(tmp_path, (0,), items=2, repeated=True)
+    run_all(design, tmp_path, in_process)
+    results = collect(design, tmp_path)
+    assert [run["arm"] for run in results["runs"]] == list(design.seeds)
+    for run in results["runs"]:
+        blocks = set(run["scores"]["test"]["by_blocks"])
+        has_blocks = run["arm"] in ("rim", "no-curriculum", "fading-with-blocks")
+        assert blocks == ({str(k) for k in range(6)} if has_blocks else {"0"})
