@@ -1,4 +1,4 @@
-"""What each kind of error says, read from the code: the messages that errors are made with, `…` for what is filled in.
+"""What each kind of error says, read from the code: the messages that errors are made with, `…` for what varies.
 
 A message that is put together elsewhere is not found. The site lists what is found below each kind of errors.md.
 """

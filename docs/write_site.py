@@ -1,9 +1,9 @@
-"""Build the site: `make site`. Pages of docs/, examples/ and bench/ become one folder of HTML that needs no network.
+"""Build the site (`make site`): the pages of docs/, examples/ and bench/ as one folder of HTML, without a network.
 
 python -m docs.write_site TARGET
 
-The pages link to each other as they lie in the repository. Here they are laid side by side, docs/ at the top, and each
-link is written anew; one that leads nowhere, or a page that mkdocs.yml leaves out, ends the build.
+The pages link to each other as they lie in the repository. Here they are laid side by side, docs/ at the top, and
+each link is written anew; one that leads nowhere, or a page that mkdocs.yml leaves out, ends the build.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ SHOWN = {
 }
 SHOWN |= {".jinja": "jinja", ".yaml": "yaml", ".sh": "bash"}
 """Files that get a page of their own when a page links to them, and their language; other files are copied."""
-SHIM = '<script src="https://unpkg.com/iframe-worker/shim" type="text/javascript">'
-"""What the offline plugin fetches so that the search works from a disk; `search_from_disk.js` stands in its place."""
+_SHIM = re.compile(r'<script src="https://[^"]*/iframe-worker/shim"[^>]*>')
+"""What the offline plugin fetches so that the search works from a disk; ours stands in its place."""
 _FENCED = re.compile(r"^ *(```|~~~).*?^ *\1 *$", re.M | re.S)
 _LINK = re.compile(r"(?<!`)\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 _PICTURE = re.compile(r"^!\[([^\]]*)\]\((pictures/[\w-]+\.svg)\)$", re.M)
@@ -147,11 +147,9 @@ def with_messages(page: str) -> str:
         texts = sorted(says.get(name, []), key=str.casefold)
         if len(texts) < 2:
             return match[0]
-        items = [f'<li id="{kind}-{_slug(text)}">{html.escape(text)}</li>' for text in texts]
-        listed = "\n".join(
-            ["<details>", f"<summary>All that it says ({len(texts)})</summary>", "<ul>", *items, "</ul>"]
-        )
-        return f"{match[0].rstrip()}\n\n{listed}\n</details>\n\n"
+        items = "\n".join(f'<li id="{kind}-{_slug(text)}">{html.escape(text)}</li>' for text in texts)
+        listed = f"<details>\n<summary>All that it says ({len(texts)})</summary>\n<ul>\n{items}\n</ul>\n</details>"
+        return f"{match[0].rstrip()}\n\n{listed}\n\n"
 
     return re.sub(r"^### (\S+)\n\n`\w+` `(\w+)`.*?(?=^##|\Z)", entry, page, flags=re.M | re.S)
 
@@ -170,10 +168,12 @@ def search_from_disk(site: Path) -> None:
     """Let the search run from a disk without what the offline plugin would fetch."""
     for page in site.rglob("*.html"):
         ours = os.path.relpath(site / "site" / "search_from_disk.js", page.parent)
-        text = page.read_text(encoding="utf-8")
-        if page.name != "404.html" and SHIM not in text:
-            raise SiteError(f"{page.name} has no line {SHIM}: Zensical has changed, so must this.")
-        page.write_text(text.replace(SHIM, f'<script src="{ours}">'), encoding="utf-8")
+        text, found = _SHIM.subn(f'<script src="{ours}">', page.read_text(encoding="utf-8"))
+        if not found:
+            raise SiteError(
+                f"{page.name} does not load the offline plugin's worker: Zensical has changed, so must this."
+            )
+        page.write_text(text, encoding="utf-8")
 
 
 def shown(source: Path) -> str:
