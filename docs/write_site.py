@@ -144,10 +144,10 @@ def with_messages(page: str) -> str:
 
     def entry(match: re.Match[str]) -> str:
         kind, name = match[1], match[2]
-        texts = sorted(says.get(name, []), key=str.casefold)
+        texts = {_slug(text): text for text in sorted(says.get(name, []), key=str.casefold)}
         if len(texts) < 2:
             return match[0]
-        items = "\n".join(f'<li id="{kind}-{_slug(text)}">{html.escape(text)}</li>' for text in texts)
+        items = "\n".join(f'<li id="{kind}-{slug}">{html.escape(text)}</li>' for slug, text in texts.items())
         listed = f"<details>\n<summary>All that it says ({len(texts)})</summary>\n<ul>\n{items}\n</ul>\n</details>"
         return f"{match[0].rstrip()}\n\n{listed}\n\n"
 
@@ -155,7 +155,7 @@ def with_messages(page: str) -> str:
 
 
 def _slug(text: str) -> str:
-    return "-".join(re.findall("[a-z0-9]+", text.lower()))[:60].strip("-")
+    return "-".join(re.findall("[a-z0-9]+", text.lower()))
 
 
 def drawn(page: Path, match: re.Match[str]) -> str:
