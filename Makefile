@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-Q ?= There are eight rooms, A to H, with one door out of each. The door in B leads to E. The door in G leads to A. The door in E leads to C. The door in H leads to G. The door in A leads to D. The door in F leads to B. The door in D leads to H. The door in C leads to F. You start in B and walk through three doors. In which room are you?
+Q ?= There are four rooms, A to D, with one door out of each. The door in B leads to D. The door in A leads to C. The door in D leads to A. The door in C leads to B. You start in B and walk through three doors. In which room are you?
 
 .PHONY: ask smollm2 test lint format docs site demo clean
 
