@@ -75,6 +75,13 @@ def test_every_page_is_there(site: Path) -> None:
         assert (site / place.with_name(place.name.replace("README", "index"))).is_file()
 
 
+def test_every_page_is_in_the_menu(site: Path, pages: dict[Path, Page]) -> None:
+    menu = {(site / link).resolve() for link in pages[site / "index.html"].links}
+    for source in write_site.pages():
+        place = write_site.place_of(source).with_suffix(".html")
+        assert (site / place.with_name(place.name.replace("README", "index"))).resolve() in menu
+
+
 def test_every_link_and_anchor_leads_somewhere(site: Path, pages: dict[Path, Page]) -> None:
     """Also those of files that are no pages, which Zensical does not look at."""
     lost = []
