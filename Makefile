@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-Q ?= There are eight rooms, A to H, with one door out of each. The door in B leads to E. The door in G leads to A. The door in E leads to C. The door in H leads to G. The door in A leads to D. The door in F leads to B. The door in D leads to H. The door in C leads to F. You start in B and walk through three doors. In which room are you?
+Q ?= There are four rooms, A to D, with one door out of each. The door in B leads to D. The door in A leads to C. The door in D leads to A. The door in C leads to B. You start in B and walk through three doors. In which room are you?
 
-.PHONY: ask smollm2 test lint format docs demo clean
+.PHONY: ask smollm2 test lint format docs site demo clean
 
 ask: $(VENV)/.runs
 	@$(BIN)/rim-edge ask "$(Q)"
@@ -33,6 +33,10 @@ format: $(VENV)/.develops
 docs: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python docs/write_cli.py
 
+# Build the pages as a site in build/site, which opens from the disk: build/site/index.html.
+site: $(VENV)/.develops
+	PYTHONPATH=. $(BIN)/python -m docs.write_site build/site
+
 # Train the demo model, export it, and replace what ships inside the package (45 minutes or more on one core).
 demo: $(VENV)/.develops
 	$(BIN)/python -m rim_edge.demo.make
@@ -52,5 +56,5 @@ $(VENV)/.converts: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.runs
 
 $(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,gguf,serve,dev]"
+	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,gguf,serve,docs,dev]"
 	@touch $@ $(VENV)/.runs $(VENV)/.converts

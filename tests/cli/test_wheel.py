@@ -16,11 +16,11 @@ import pytest
 
 from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.puzzles.puzzle import Family
+from tests.docs.page_blocks import PAGES, blocks
 from tests.places import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 NOT_RUN = {
     r"pip install|hf download": "needs the network",
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
@@ -30,6 +30,7 @@ NOT_RUN = {
     r"^curl": "needs a server: tests/serving",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
     r"rim-edge eval gsm8k": "needs a bundle that writes text: tests/cli/evaluating",
+    r"--(temperature|readout|latent-steps)|-b qthink": "needs a bundle that writes text: tests/cli/asking",
     r"rim-edge bundle optimum": "needs a decoder: tests/cli/test_bundle_files.py",
     r"rim-edge bundle remove mine$": "asks on a terminal: tests/cli/test_bundle_files.py",
     r"python -m experiments": "needs a checkout",
@@ -89,14 +90,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return programs
 
 
-def blocks(language: str) -> list[str]:
-    texts = [page.read_text(encoding="utf-8") for page in PAGES]
-    return [block for text in texts for block in re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)]
-
-
 def commands() -> list[str]:
-    joined = "\n".join(blocks("console")).replace("\\\n", " ")
-    return re.findall(r"^\$ (.*)$", joined, re.MULTILINE)
+    pages = {page.relative_to(REPOSITORY).as_posix() for page in PAGES}
+    return [command for block in blocks("console") if block.page in pages for command in block.commands]
 
 
 def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
@@ -119,7 +115,7 @@ def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
         [str(installed / "python"), "-c", DRIVER],
-        input=json.dumps({"commands": first + run, "python": blocks("python")}),
+        input=json.dumps({"commands": first + run, "python": [block.text for block in blocks("python")]}),
         cwd=empty,
         env=environment
         | {"RIM_EDGE_HOME": str(home), "PATH": f"{installed}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"},
@@ -134,3 +130,5 @@ def test_the_blocks_run(installed: Path, tmp_path: Path) -> None:
 
 def test_every_reason_is_needed() -> None:
     assert [form for form in NOT_RUN if not any(re.search(form, command) for command in commands())] == []
+    named = [path for reason in NOT_RUN.values() for path in re.findall(r"tests/[\w/.]+", reason)]
+    assert [path for path in named if not (REPOSITORY / path).exists()] == []
