@@ -56,7 +56,7 @@ class Tolerance:
     """How far a runtime may be from the vectors."""
 
     logit: float
-    """Of each letter's logit, absolute, after the mean of all letters' logits was taken off: it changes no answer."""
+    """Of each logit, absolute, after the mean of all letters was taken off, which changes no answer."""
     probability: float
     """Of each offered letter's probability, absolute."""
     measured_logit: float
