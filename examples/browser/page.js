@@ -52,6 +52,7 @@ function draw(answer) {
   $("bars").tBodies[0].replaceChildren(...rows);
   $("ran").textContent = `${answer.blocks} memory blocks · ${answer.milliseconds.toFixed(1)} ms`;
   $("result").hidden = false;
+  $("result").scrollIntoView({ block: "nearest" });
 }
 
 /** @param {string} letter @param {string | null} choice */
