@@ -68,6 +68,7 @@ async function bundleNames() {
 
 /** Never empty a folder that is not a site. @param {string} folder */
 async function refuseForeign(folder) {
+  /** @type {string[]} */
   const names = await readdir(folder).catch(() => []);
   if (names.length && !(names.includes("engine-worker.js") && names.includes("vendored")))
     throw new Error(`${folder} exists and is no site of this page. Choose another --out.`);

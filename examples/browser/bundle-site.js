@@ -1,4 +1,3 @@
-// @ts-check
 /** Open a bundle that lies beside the page, with ONNX Runtime in WebAssembly. */
 
 import { Tokenizer } from "./vendored/tokenizers.min.js";

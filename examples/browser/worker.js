@@ -1,4 +1,3 @@
-// @ts-check
 /** Answers in a thread of its own: { id, task, given } comes in, { id, result | error | step } goes out. */
 
 import { checkVectors } from "./javascript/vectors.js";

@@ -128,6 +128,7 @@ _WRITTEN = {
     "with dashes": "Which?\nA - this\nB \u2013 that",
     "that are a full stop and no list": "He took vitamin A. He felt well. Why?",
     "of an interview, which are none": "Q: How are you?\nA: Well.\nQ: Why?",
+    "of a dialogue, which are none": "A: Is it cold?\nB: No.\nA: Warm?\nB: Yes.\nWho asks?",
 }
 _REFUSED: tuple[tuple[str, str, tuple[str, ...] | None], ...] = (
     ("nothing", "", None),
@@ -141,6 +142,9 @@ _REFUSED: tuple[tuple[str, str, tuple[str, ...] | None], ...] = (
     ("a letter twice", "Which?\nA. this\nB. that\nB. neither", None),
     ("without an A", "Which?\nB. this\nC. that", None),
     ("text after the options", "Which?\nA. this\nB. that\nTell me.", None),
+    ("options in two columns", "Which?\nA. one C. three\nB. two D. four", None),
+    ("eleven options", "Which?\n" + "\n".join(f"{letter}. {letter}x" for letter in "ABCDEFGHIJK"), None),
+    ("numbers on lines of their own", "Which?\n1.\nthe first\n2.\nthe second", None),
     ("numbered options", "Which?\n1. this\n2. that", None),
     ("numbers on the question's line", "Which? 1) this 2) that", None),
     ("bullets", "Which?\n- this\n- that", None),

@@ -113,7 +113,8 @@ def test_letters_are_those_of_the_python_runtime(page: Browser, site: Site, vect
     assert found["letters"] == found["cases"], "not even near a tie"
     assert 0 < found["logit"] <= expected["tolerance"]["logit"]
     assert found["probability"] <= expected["tolerance"]["probability"]
-    print(f"{found['cases']} questions in {found['milliseconds'] / 1000:.1f} s")
+    told = f"logits within {found['logit']:.3f}, probabilities within {found['probability']:.4f}"
+    print(f"{found['cases']} questions in {found['milliseconds'] / 1000:.1f} s, {told}")
 
 
 def test_by_keyboard_from_question_to_bars(page: Browser, site: Site, tmp_path: Path) -> None:
