@@ -1,6 +1,8 @@
 // @ts-check
 /** Compare a runtime with test vectors: the file that `rim-edge bundle vectors` writes. */
 
+import { RimError } from "./errors.js";
+
 /** @typedef {import("./engine.js").Engine} Engine */
 
 /**
@@ -8,9 +10,15 @@
  * @param {Engine} engine @param {any} vectors @param {(done: number, total: number) => void} [progress]
  */
 export async function checkVectors(engine, vectors, progress = () => {}) {
-  if (vectors.schema_version !== 1) throw new Error(`The vectors' schema version is ${vectors.schema_version}, not 1.`);
-  if (vectors.manifest_sha256 !== engine.manifest.manifest_sha256)
-    throw new Error(`The vectors are of another bundle: ${vectors.bundle}.`);
+  const made = `Make vectors of this one: rim-edge bundle vectors BUNDLE FILE`;
+  if (vectors?.schema_version !== 1)
+    throw new RimError("vectors", `The vectors' schema version is ${vectors?.schema_version}, expected 1. ${made}`);
+  if (vectors.manifest_sha256 !== engine.manifest.manifest_sha256 || vectors.variant !== engine.variant.name)
+    throw new RimError(
+      "vectors",
+      `The vectors are of ${vectors.bundle} (${vectors.variant}), this is ${engine.manifest.name} (${engine.variant.name}), ` +
+        `or another export of it. ${made}`,
+    );
   const found = { cases: 0, refusals: 0, letters: 0, near: 0, logit: 0, probability: 0, milliseconds: 0, faults: [] };
   const total = vectors.cases.length + vectors.refusals.length;
   for (const one of vectors.cases) {

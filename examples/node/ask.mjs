@@ -14,7 +14,7 @@ import { checkVectors } from "../javascript/vectors.js";
 
 const USAGE = `usage: node ask.mjs BUNDLE "QUESTION" [-c CHOICE]... [--blocks N] [--precision NAME] [--threads N] [--json]
        node ask.mjs BUNDLE --vectors FILE [--precision NAME] [--threads N] [--json]`;
-const CODES = { question: 2, "question-too-long": 2, "bundle-not-found": 2, usage: 2, "bundle-corrupt": 3, "bundle-version": 3, unavailable: 4 };
+const CODES = { question: 2, "question-too-long": 2, "bundle-not-found": 2, usage: 2, vectors: 2, "bundle-corrupt": 3, "bundle-version": 3, unavailable: 4 };
 
 /** @param {string} message @param {string} kind */
 const fault = (message, kind) => Object.assign(new Error(message), { kind });

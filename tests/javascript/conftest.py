@@ -16,6 +16,7 @@ from rim_edge.puzzles.fresh import fresh_puzzles
 from tests.places import REPOSITORY
 
 PUZZLES = 200
+OLDEST_NODE = 20
 UNREACHED = ("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "E403", "E404")
 """What npm says where the registry is not reached, or not allowed to be."""
 
@@ -24,7 +25,10 @@ UNREACHED = ("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "ECONNRESET"
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
     """Give the folder of an example, installed as its README says, in a copy of the examples."""
     if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("needs Node and npm (Debian: apt-get install nodejs npm)")
+        pytest.skip(f"needs Node {OLDEST_NODE} or later and npm (Debian: apt-get install nodejs npm)")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
+        pytest.skip(f"needs Node {OLDEST_NODE} or later, this is {version}")
     top = tmp_path_factory.mktemp("examples")
     installed: dict[str, Path] = {}
 

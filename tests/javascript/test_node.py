@@ -69,6 +69,14 @@ def test_vectors_that_do_not_agree_are_told(ask: Ask, vectors: Path, tmp_path: P
     assert "fault: " in done.stdout
 
 
+def test_vectors_of_another_bundle_are_refused(ask: Ask, vectors: Path, tmp_path: Path) -> None:
+    for key, value in (("manifest_sha256", "0" * 64), ("variant", "fp32"), ("schema_version", 2)):
+        (tmp_path / "other.json").write_text(json.dumps(json.loads(vectors.read_text()) | {key: value}))
+        done = ask(DEMO_FOLDER, "--vectors", tmp_path / "other.json")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "Make vectors of this one" in done.stderr
+
+
 def test_a_question_from_the_command_line(ask: Ask) -> None:
     with Engine.load(DEMO_FOLDER, engine="ort-cpu") as engine:
         answer = engine.ask(QUESTION, CHOICES, blocks=2)
