@@ -63,6 +63,7 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "bundle copy": _HASHED,
     "bundle optimum": _HASHED,
     "bundle compare": _ENGINE,
+    "bundle vectors": _ENGINE,
     "bundle remove": {},
     "doctor": {4: "no engine answers here"},
 }

@@ -10,6 +10,7 @@ import typer
 
 from rim_edge.cli.bundling.compare import compare
 from rim_edge.cli.bundling.files import copy, optimum, remove
+from rim_edge.cli.bundling.vectors import vectors
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.progress import runtime_line
@@ -162,6 +163,14 @@ bundle.command(
 bundle.command(
     cls=Command, epilog=epilog("rim-edge bundle remove mine", "rim-edge bundle remove path/to/copy --yes --json")
 )(remove)
+
+
+bundle.command(
+    cls=Command,
+    epilog=epilog(
+        "rim-edge bundle vectors demo vectors.json", "rim-edge bundle vectors demo more.json --rows test.jsonl"
+    ),
+)(vectors)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ ASKED = {
     "bundle untrust": ["bundle", "untrust", "BUNDLE"],
     "bundle info": ["bundle", "info", "BUNDLE"],
     "bundle copy": ["bundle", "copy", "BUNDLE", "NEW"],
+    "bundle vectors": ["bundle", "vectors", "BUNDLE", "NEW"],
     "bundle remove": ["bundle", "remove", "BUNDLE", "--yes"],
     "doctor": ["doctor"],
 }
@@ -63,6 +64,7 @@ def test_every_verb_has_a_schema_that_the_page_names() -> None:
         "ask-readout",
         "eval-card",
         "error",
+        "vectors",
     }
     assert all(f"(schemas/{path.name})" in PAGE for path in SCHEMAS.iterdir())
     assert {words for words, _, _ in verbs()} == {*ASKED, *ELSEWHERE}
