@@ -64,8 +64,8 @@ def _letter(continuation: str, known: Sequence[str]) -> str:
         return letter
     raise InputError(
         f"The task asks how likely {_short(continuation)} is, and this bundle reads letters ({known[0]} to "
-        f"{known[-1]}), expected a task whose choices are letters. Or score bare text, without memory blocks, with "
-        "a bundle that writes text: --model_args readout=text"
+        f"{known[-1]}), expected a task whose choices are letters. Or score bare text, without memory blocks, "
+        "with a bundle that writes text: --model_args readout=text"
     )
 
 

@@ -1,4 +1,4 @@
-"""An environment that has lm-evaluation-harness beside all that the tests have, made once; nothing else sees it."""
+"""An environment with lm-evaluation-harness beside all that the tests have; nothing else sees it."""
 
 from __future__ import annotations
 

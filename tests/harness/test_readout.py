@@ -18,7 +18,9 @@ def test_letters_are_read_together_for_each_context() -> None:
 
 
 def test_what_is_no_letter_is_refused() -> None:
-    with pytest.raises(InputError, match=r"how likely ' yes' is, and this bundle reads letters \(A to D\).*readout=text"):
+    with pytest.raises(
+        InputError, match=r"how likely ' yes' is, and this bundle reads letters \(A to D\).*readout=text"
+    ):
         by_context([("q", " yes"), ("q", " no")], "ABCD")
     with pytest.raises(InputError, match=r"The letter A alone is asked for behind 'q'.*acc_mutual_info"):
         by_context([("q", " A")], "ABCD")

@@ -30,6 +30,8 @@ def test_figures_are_saved_shown_and_compared(run: Run, tmp_path: Path) -> None:
     )
     assert 0 < row["p50_ms"] <= row["p99_ms"]
     assert row["p50_ms"] / 1000 < row["first_answer_s"]
+    assert row["first_answer_s"] == pytest.approx(row["load_s"] + row["first_ms"] / 1000, abs=0.002)
+    assert row["start_s"] > 0.02, "an interpreter does not start in no time"
     assert row["peak_gib"] > 0.01
     shown = run(*DEMO, "--against", str(saved), "--allowed", "1000")
     assert shown.code == 0, shown.err
@@ -61,7 +63,16 @@ def test_what_is_no_benchmark_is_refused_before_anything_is_measured(run: Run, t
 
 def speed(**changed: Any) -> EngineSpeed:
     values = {"engine": "ort-cpu", "precision": "int8", "blocks": 4, "first_answer_s": 1.0, "p50_ms": 10.0}
-    rest = {"p99_ms": 20.0, "rounds": 10, "peak_gib": None, "first_token_ms": 50.0, "tokens_a_second": 100.0}
+    rest = {
+        "start_s": 0.2,
+        "load_s": 0.9,
+        "first_ms": 100.0,
+        "p99_ms": 20.0,
+        "rounds": 10,
+        "peak_gib": None,
+        "first_token_ms": 50.0,
+        "tokens_a_second": 100.0,
+    }
     return EngineSpeed(**{**values, **rest, **changed})
 
 
