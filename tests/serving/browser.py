@@ -47,6 +47,10 @@ class Browser:
         """Write a picture of the page as PNG."""
         file.write_bytes(base64.b64decode(self._call("GET", "/screenshot", None)))
 
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """Do what WebDriver has no word for: media features, screen sizes, keys, the accessibility tree."""
+        return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
     def _call(self, method: str, path: str, body: Any) -> Any:
         return _exchange(method, self.address + path, body)
 
