@@ -155,7 +155,7 @@ def _report(
 def _draw(svg: Path, body: dict[str, Any], found: list[EngineSpeed], changes: tuple[Change, ...]) -> None:
     from rim_runtime.machine.storage import write_file
 
-    from rim_edge.cli.show.benchmark_picture import picture
+    from rim_edge.cli.show.pictures.benchmark import picture
 
     write_file(svg, picture(f"{body['bundle']} · {body['processor']} · {body['system']}", found, changes))
     note(f"the picture is in {svg}")

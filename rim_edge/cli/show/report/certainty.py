@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rim_edge.cli.show.calibration_picture import DIAGRAM, axes, curve
 from rim_edge.cli.show.numbers import count, interval, tenths
+from rim_edge.cli.show.pictures.calibration import DIAGRAM, axes, curve
 from rim_edge.cli.show.report.markup import paragraph, row, section, table
 from rim_edge.cli.show.report.questions import Run, listed
 
