@@ -134,3 +134,7 @@ def test_paper_shows_what_is_closed(page: Browser, written: Path) -> None:
         "return document.querySelector('details:not([open]) .whole').getBoundingClientRect().height > 0"
     )
     assert page.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
+    cut = "return [...document.querySelectorAll('.ask')].filter((e) => e.scrollHeight > e.clientHeight + 1).length"
+    assert page.run(cut) == 0
+    wide = "return [...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+    assert page.run(wide) == 0

@@ -41,7 +41,7 @@ def _scores(scored: Scored, report: Report, chance: float | None) -> str:
     controls = {
         "another question's blocks": report.shuffled,
         "written steps": report.chain,
-        "any block (an oracle: nobody can choose like that)": report.any_block,
+        "any block, chosen by an oracle": report.any_block,
     }
     rows += [_row(safe(name), score, beside, "dim") for name, score in controls.items() if score is not None]
     picture = blocks_chart(report.by_blocks, beside) if len(report.by_blocks) > 1 else ""

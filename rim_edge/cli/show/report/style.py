@@ -37,7 +37,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; font-weight: 400 }
 thead th { color: var(--faint); font-weight: 600; vertical-align: bottom }
-th:first-child { text-align: left }
+th:first-child { text-align: left; white-space: normal; min-width: 4.5rem }
 tr.strong th, tr.strong td { font-weight: 650 }
 tr.dim th, tr.dim td { color: var(--faint) }
 figure { margin: 1rem 0 }
@@ -88,7 +88,6 @@ footer p { max-width: none }
 @media (max-width: 40rem) {
   body { margin: 1.2rem auto }
   .strip { width: 6rem } th, td { padding-right: .55rem }
-  th:first-child { white-space: normal; min-width: 6.5rem }
   .scores thead { display: none }
   .scores tr { display: flex; flex-wrap: wrap; gap: 0 1.2rem; padding: .4rem 0;
     border-bottom: 1px solid var(--line) }
@@ -110,6 +109,7 @@ footer p { max-width: none }
   body { margin: 0; max-width: none; font-size: 10.5pt } nav { display: none }
   div.wide { overflow: visible } tr, figure, details { break-inside: avoid } h2, h3 { break-after: avoid }
   details::details-content { content-visibility: visible; block-size: auto }
-  summary::before { content: "" !important }
+  summary::before { content: "" !important } summary .ask { display: block; white-space: pre-wrap }
+  .strip { width: 9rem }
 }
 """
