@@ -6,8 +6,7 @@ behind its question, its memory blocks and its own answer prefix, which the runt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.model import LM
@@ -55,7 +54,7 @@ class BundleLM(LM):  # type: ignore[misc]  # the harness has no types
             )
         self._readout, self._form = _member(Readout, "readout", readout), _member(TextForm, "form", form)
         self._cue = cue
-        self._engine = Engine.load(_place(bundle), engine=engine, precision=precision)
+        self._engine = Engine.load(None if bundle is None else str(bundle), engine=engine, precision=precision)
         self._blocks = self._engine.manifest.prompt.check_blocks(
             self._engine.manifest.prompt.blocks if blocks is None else blocks
         )
@@ -71,7 +70,9 @@ class BundleLM(LM):  # type: ignore[misc]  # the harness has no types
         if self._readout is Readout.LETTERS:
             found = self._letters(asked, disable_tqdm)
         else:
-            found = [self._text(*one) for one in tqdm(asked, "scoring", disable=disable_tqdm)]
+            lengths: dict[str, int] = {}
+            shown = tqdm(asked, "scoring", disable=disable_tqdm)
+            found = [self._text(context, continuation, lengths) for context, continuation in shown]
         for one, value in zip(asked, found, strict=True):
             self.cache_hook.add_partial("loglikelihood", one, value)
         return found
@@ -121,12 +122,14 @@ class BundleLM(LM):  # type: ignore[misc]  # the harness has no types
             shares[one.context] = log_shares(answer.letter_logits, one.letters)
         return [_told(shares[context], continuation.strip()) for context, continuation in asked]
 
-    def _text(self, context: str, continuation: str) -> tuple[float, bool]:
+    def _text(self, context: str, continuation: str, lengths: dict[str, int]) -> tuple[float, bool]:
+        """Score a continuation; `lengths` keeps how many tokens contexts have, as all choices share one."""
         context, continuation = split_spaces(self._question(context), continuation)
         if not context:
             raise InputError("The task asks for a text behind nothing, expected some context.")
-        whole = self._engine.score(context + continuation, top=1)
-        behind = list(_behind(whole, len(context)))
+        if context not in lengths:
+            lengths[context] = len(self._engine.score(context))
+        behind = self._engine.score(context + continuation, top=1)[lengths[context] :]
         return _sum(behind), all(one.id in one.top for one in behind)
 
     def _question(self, context: str) -> str:
@@ -156,25 +159,12 @@ class BundleLM(LM):  # type: ignore[misc]  # the harness has no types
             )
 
 
-def _behind(tokens: Sequence[Any], length: int) -> Iterator[Any]:
-    """Give the tokens that begin behind so many characters; one that lies across belongs to the context."""
-    at = 0
-    for token in tokens:
-        if at >= length:
-            yield token
-        at += len(token.text)
-
-
 def _sum(tokens: Sequence[Any]) -> float:
     return float(sum(one.logprob for one in tokens))
 
 
 def _told(shares: Mapping[str, float], letter: str) -> tuple[float, bool]:
     return shares[letter], letter == max(shares, key=shares.__getitem__)
-
-
-def _place(bundle: str | None) -> str | Path | None:
-    return Path(bundle) if bundle is not None and Path(bundle).exists() else bundle
 
 
 def _member(kind: type[Any], name: str, value: object) -> Any:

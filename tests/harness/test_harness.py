@@ -95,7 +95,7 @@ def told(work):
 def asked(kind, *arguments):
     return [Instance(kind, {}, one, 0) for one in arguments]
 
-pairs = [("Question: Does it help? ", "yes"), ("Question: Does it help?", " no"), ("Where?", " In the kitchen")]
+pairs = [("Question: Does it help? ", "yes"), ("Question: Does it help?", " no"), ("Hilft β\u2011日本?", " ja")]
 common = {"bundle": sys.argv[1], "engine": "ort-cpu"}
 letters = get_model("rim-edge").create_from_arg_obj(common, {"batch_size": 1, "device": None})
 text = get_model("rim-edge").create_from_arg_obj({**common, "readout": "text"})
@@ -121,10 +121,8 @@ def test_what_is_honoured_and_what_is_refused(python: Path, text_bundle: TextBun
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     with Engine.load(text_bundle.path, engine="ort-cpu") as engine:
-        contexts = ("Question: Does it help?", "Question: Does it help?", "Where?")
-        for context, choice, (log, _) in zip(
-            contexts, (" yes", " no", " In the kitchen"), told["text"], strict=True
-        ):
+        contexts = ("Question: Does it help?", "Question: Does it help?", "Hilft β\u2011日本?")
+        for context, choice, (log, _) in zip(contexts, (" yes", " no", " ja"), told["text"], strict=True):
             tokens = engine.score(context + choice)
             behind = tokens[len(engine.score(context)) :]
             assert "".join(one.text for one in behind) == choice
