@@ -169,6 +169,8 @@ class SavedRows:
 
 def read_rows(file: Path) -> list[SavedRow]:
     """Return the rows of a file, at least one. Raises DataError with file and line, and StorageError."""
+    if not file.exists():
+        raise DataError(f"There is no file {file}, expected rows that 'rim-edge eval --save' wrote.")
     with storage_errors(file):
         content = file.read_bytes()
     if not (rows := parse_rows(content, file)):

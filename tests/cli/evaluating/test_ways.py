@@ -131,7 +131,7 @@ def test_letters_need_no_samples_for_pass_at_k(run: Run, puzzles: Path) -> None:
         (("-b", "demo", "--html", "."), "already exists"),
         (("--saved", "x.jsonl"), "--saved and FILE exclude each other: it shows a run as it was"),
         (("-b", "demo", "--card", "x.toml"), "--card and FILE exclude each other"),
-        (("-b", "demo", "--against", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("-b", "demo", "--against", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(run: Run, puzzles: Path, options: tuple[str, ...], words: str) -> None:
