@@ -61,6 +61,11 @@ class Scored:
 
         return break_down(self.asked)
 
+    @property
+    def chance(self) -> float | None:
+        """How often a blind guess is right; None where some questions are open, which nobody can guess."""
+        return None if self.report.open is not None else self.breakdown.chance
+
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         first = self.asked.first_letters

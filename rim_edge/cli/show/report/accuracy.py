@@ -20,7 +20,7 @@ def accuracy(scored: Scored) -> str:
     """Return the section of the scores by blocks; letters and open answers apart where there are both."""
     report = scored.report
     if report.letters is None or report.open is None:
-        parts = [_scores(scored, report, scored.breakdown.chance)]
+        parts = [_scores(scored, report, scored.chance)]
     else:
         parts = [
             f"<h3>{count(report.letters.majority.n, 'question')} with letters</h3>",
@@ -79,7 +79,7 @@ def subjects(scored: Scored) -> str:
     found = scored.breakdown.subjects
     if not found:
         return ""
-    beside = Baselines(scored.breakdown.chance, scored.report.majority.accuracy)
+    beside = Baselines(scored.chance, scored.report.majority.accuracy)
     rows = [_row(safe(name or "(none named)"), score, beside) for name, score in found.items()]
     by_chance = f" Of {len(found):,} intervals at 95 %, {len(found) / 20:.1f} miss their true value by chance."
     return section(

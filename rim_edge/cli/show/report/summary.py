@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def head(scored: Scored, title: str) -> str:
     """Return the head of the page."""
     score = last_score(scored)
-    words, kind = verdict(score, scored.report.majority, scored.breakdown.chance)
+    words, kind = verdict(score, scored.report.majority, scored.chance)
     stopped = "Partial: it was stopped, and what was asked is a random part of the rows."
     partial = "" if scored.is_whole else f'<p class="verdict bad">{stopped}</p>\n'
     return (
@@ -37,11 +37,8 @@ def verdict(score: Score, usual: Score, chance: float | None) -> tuple[str, str]
     low, high = score.interval
     most = f"always giving the most frequent right answer ({tenths(usual.accuracy)})"
     if chance is None:
-        return (
-            (f"Better than {most}.", "good")
-            if low > usual.accuracy
-            else (f"Not shown to be better than {most}.", "bad")
-        )
+        shown, kind = ("Better", "good") if low > usual.accuracy else ("Not shown to be better", "bad")
+        return f"{shown} than {most}.", kind
     guess = f"a blind guess ({tenths(chance)})"
     if high < chance:
         return f"Worse than {guess}: the whole interval lies below it.", "bad"
