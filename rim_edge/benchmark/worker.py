@@ -1,8 +1,9 @@
 """One engine in a process of its own: from its start to the first answer, then answers and texts one by one.
 
-    python -m rim_edge.benchmark.worker FOLDER ENGINE PRECISION ROUNDS TOKENS
+    python -m rim_edge.benchmark.worker FOLDER ENGINE PRECISION ROUNDS TOKENS STARTED
 
-Writes one line of JSON: the times that `engines.py` turns into a row, or an error.
+STARTED is when its process was started, in seconds as `time.time` counts them. Writes one line of JSON: the times
+that `engines.py` turns into a row, or an error.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ _WARM_UP = 3
 """Answers before those that are timed."""
 
 
-def main(folder: str, engine: str, precision: str, rounds: str, tokens: str) -> None:
+def main(folder: str, engine: str, precision: str, rounds: str, tokens: str, started: str) -> None:
     """Measure, and write what was found."""
-    began = time.perf_counter()
+    start_s = max(0.0, time.time() - float(started))
     try:
-        found = _measured(Path(folder), engine, precision or None, int(rounds), int(tokens), began)
+        found = _measured(Path(folder), engine, precision or None, int(rounds), int(tokens))
+        found["start_s"] = start_s
     except RimError as error:
         found = {"error": str(error)}
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def _measured(
-    folder: Path, name: str, precision: str | None, rounds: int, tokens: int, began: float
-) -> dict[str, Any]:
+def _measured(folder: Path, name: str, precision: str | None, rounds: int, tokens: int) -> dict[str, Any]:
+    began = time.perf_counter()
     questions = [one.question for one in Bundle.load(folder).golden_questions()]
     with Engine.load(folder, engine=name, precision=precision) as engine:
-        engine.ask(questions[0])
-        first_s = time.perf_counter() - began
+        load_s = time.perf_counter() - began
+        first_s = _timed(lambda: engine.ask(questions[0]))
         for place in range(_WARM_UP):
             engine.ask(questions[place % len(questions)])
         letters = [_timed(lambda at=at: engine.ask(questions[at % len(questions)])) for at in range(rounds)]
@@ -48,6 +49,7 @@ def _measured(
             "engine": engine.name,
             "precision": engine.precision,
             "blocks": engine.manifest.prompt.blocks,
+            "load_s": load_s,
             "first_s": first_s,
             "letters_s": letters,
             "texts": texts,

@@ -56,7 +56,8 @@ def _start(arguments: list[str]) -> int:
     show_all_characters()
     if threading.current_thread() is threading.main_thread():  # nobody else may
         signal.signal(signal.SIGTERM, _stop)
-    return int(app(arguments, prog_name="rim-edge", standalone_mode=False) or 0)
+    called = tuple(arguments)
+    return int(app(arguments, prog_name="rim-edge", standalone_mode=False, obj=called) or 0)
 
 
 def _failed(error: Exception, arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ import typer
 from rim_runtime.engines.names import EngineName
 
 from rim_edge.cli.options import BundleOption, JsonOption, PrecisionOption, listed, new_path
-from rim_edge.cli.output import print_json, progress_line
+from rim_edge.cli.output import note, print_json, progress_line
 
 if TYPE_CHECKING:
     from rim_runtime.bundle.manifest import Manifest
@@ -38,6 +38,12 @@ SaveOption = Annotated[
     Path | None,
     typer.Option("--save", metavar="FILE", parser=new_path, help="Write the figures as JSON.", show_default=False),
 ]
+SvgOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--svg", metavar="FILE", parser=new_path, help="Write a picture to this new file.", show_default="none"
+    ),
+]
 AgainstOption = Annotated[
     Path | None,
     typer.Option(
@@ -60,11 +66,12 @@ def bench(
     rounds: RoundsOption = 100,
     max_tokens: TokensOption = 32,
     save: SaveOption = None,
+    svg: SvgOption = None,
     against: AgainstOption = None,
     allowed: AllowedOption = 1.25,
     as_json: JsonOption = False,
 ) -> None:
-    """Time a bundle's answers on this machine: the first one, half of them, 99 of 100, texts, memory.
+    """Time a bundle's answers on this machine: cold, half of the warm ones, 99 of 100, texts, memory.
 
     Each engine runs in a process of its own, on the bundle's golden questions. Let the machine do nothing else.
     """
@@ -77,9 +84,10 @@ def bench(
     from rim_edge.cli.opening import folder_of
 
     then = None if against is None else read_benchmark(against)
-    if save is not None:
-        refuse_existing(save)
-        require_writable(save)
+    for file in (save, svg):
+        if file is not None:
+            refuse_existing(file)
+            require_writable(file)
     chosen = tuple(one for one in engine or () if one is not EngineName.AUTO)
     with folder_of(resolve_bundle(bundle).path) as folder, progress_line() as progress:
         manifest = Bundle.load(folder).manifest
@@ -88,6 +96,8 @@ def bench(
     changes = () if then is None else compare(found, then, manifest.sha256, allowed)
     body = _body(manifest, found, missing, changes)
     _report(body, found, missing, changes, save, as_json)
+    if svg is not None:
+        _draw(svg, body, found, changes)
     _refuse_slower(changes, allowed)
 
 
@@ -140,6 +150,15 @@ def _report(
         print_json(body)
     else:
         print_benchmark(body, found, missing, changes)
+
+
+def _draw(svg: Path, body: dict[str, Any], found: list[EngineSpeed], changes: tuple[Change, ...]) -> None:
+    from rim_runtime.machine.storage import write_file
+
+    from rim_edge.cli.show.pictures.benchmark import picture
+
+    write_file(svg, picture(f"{body['bundle']} · {body['processor']} · {body['system']}", found, changes))
+    note(f"the picture is in {svg}")
 
 
 def _refuse_slower(changes: tuple[Change, ...], allowed: float) -> None:

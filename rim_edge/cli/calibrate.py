@@ -192,7 +192,7 @@ def _print(found: Calibrated, kept: Calibration, engine: Engine) -> None:
 def _draw(svg: Path, found: Calibrated, kept: Calibration, engine: Engine) -> None:
     from rim_runtime.machine.storage import write_file
 
-    from rim_edge.cli.show.calibration_picture import picture
+    from rim_edge.cli.show.pictures.calibration import picture
 
     write_file(svg, picture(found, kept, engine.bundle, engine.precision))
     note(f"the picture is in {svg}")

@@ -94,7 +94,7 @@ def _trace(place: Path, asked: Question, engine: str, precision: str | None) -> 
 def _write(svg: Path, found: Trace, asked: Question) -> None:
     from rim_runtime.machine.storage import write_file
 
-    from rim_edge.cli.show.trace_picture import picture
+    from rim_edge.cli.show.pictures.trace import picture
 
     write_file(svg, picture(found, asked.text, asked.offered()))
     note(f"the picture is in {svg}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rim_runtime.errors import RowError
@@ -39,6 +39,8 @@ class Example:
     """For a text stage: the text between prompt and answer; without spans, the steps."""
     denies_options: bool = False
     """Whether nothing in the question is an option, whatever it looks like."""
+    subject: str = ""
+    """The field it belongs to, such as Anatomy; empty where the row names none."""
 
 
 _RESULT = "####"
@@ -56,9 +58,9 @@ def example_of_row(row: Row, counting: Counting | None, form: StepForm | None) -
     if _RESULT in answer:
         if row.steps is not None:
             raise RowError(f"'answer' holds a solution with {_RESULT} and there are 'steps' too, expected one.")
-        return _usable(_solved(question, answer, form))
-    denied = row.question.choices == ()
-    return _usable(Example(question, _steps(row.steps, form), answer, denies_options=denied))
+        return _usable(replace(_solved(question, answer, form), subject=row.subject or ""))
+    denied, subject = row.question.choices == (), row.subject or ""
+    return _usable(Example(question, _steps(row.steps, form), answer, denies_options=denied, subject=subject))
 
 
 def example_of_line(line: str, form: StepForm | None) -> Example:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rim_edge.errors import DataError
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.measured import Measured, measure
-from rim_edge.evaluation.reading import Reader, Reading
+from rim_edge.evaluation.reading import Given, Reader, Reading
 from rim_edge.evaluation.scores import Read, Report, Score, report
 
 
@@ -22,6 +22,8 @@ class Row:
     """Where it stands, such as `line 3`."""
     item: Item
     """Its question and right answer."""
+    subject: str = ""
+    """The field it belongs to, such as Anatomy; empty where the row names none."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,9 @@ class Asked:
         return len(self.readings) == len(self.rows)
 
     @property
-    def right(self) -> list[bool]:
-        """Whether each row that was asked is answered right with the most blocks, in the rows' order."""
-        return [
-            self.readings[place].last.answer == self.rows[place].item.answer for place in sorted(self.readings)
-        ]
+    def given(self) -> list[Given]:
+        """The answers with the most blocks to the rows that were asked, in the rows' order."""
+        return [self.readings[place].last for place in sorted(self.readings)]
 
     def ask(self, reader: Reader, budgets: range, seed: int) -> Iterator[list[int]]:
         """Ask all rows that were not read yet, and give after each part the places of its rows.

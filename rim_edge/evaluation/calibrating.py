@@ -20,6 +20,7 @@ from rim_runtime.calibration import at_temperature as scaled
 from rim_runtime.calibration import likely_letters
 
 from rim_edge.errors import DataError
+from rim_edge.evaluation.scores import Score
 
 BINS = 10
 """Of equal size, by confidence."""
@@ -49,6 +50,11 @@ class Bin:
     accuracy: float
     """How many of them are right."""
     count: int
+
+    @property
+    def score(self) -> Score:
+        """The same as right answers, with their interval."""
+        return Score(round(self.accuracy * self.count), self.count)
 
 
 @dataclass(frozen=True)

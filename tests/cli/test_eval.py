@@ -176,7 +176,10 @@ def test_each_row_can_be_saved(run: Run, mixed: Path, tmp_path: Path, monkeypatc
     assert first["question_sha256"] == hashlib.sha256(question.encode()).hexdigest()
     other = run("eval", str(mixed), "--bundle", "demo", "--blocks", "4", "--save", str(target))
     assert other.code == 2, "nothing is overwritten"
-    assert "already exists, and holds answers of another run (demo int8, letter or open, ort-cpu)" in other.err
+    assert (
+        "already exists, and holds answers of another run (demo int8, letter or open, 3..4 blocks, ort-cpu)"
+        in other.err
+    )
     monkeypatch.setattr(Engine, "ask_many", lambda *_, **__: pytest.fail("it was asked all the same"))
     refused = run("eval", str(mixed), "--bundle", "demo", "--save", f"{target}/rows.jsonl")
     assert refused.code == 1

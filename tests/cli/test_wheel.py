@@ -33,6 +33,7 @@ NOT_RUN = {
     r"--(temperature|readout|latent-steps)|-b qthink": "needs a bundle that writes text: tests/cli/asking",
     r"rim-edge bundle optimum": "needs a decoder: tests/cli/test_bundle_files.py",
     r"rim-edge bundle remove mine$": "asks on a terminal: tests/cli/test_bundle_files.py",
+    r"rim_edge\.harness": "needs lm-eval: tests/harness",
     r"python -m experiments": "needs a checkout",
 }
 """Commands of these forms are not run, and why."""

@@ -25,17 +25,20 @@ SHOWN = ("", "text")
 """Blocks of these languages show something: a tree, a printed answer."""
 READ = ("console", "python", "toml", "json")
 """What is run or read, here or in tests/cli/test_wheel.py."""
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {"js": "tests/javascript/test_node.py"}
 """Other languages, and the test that runs them."""
 PROGRAMS_ELSEWHERE = {
     r"^>>> ": "tests/cli/test_readme.py",
     r"ORTModelForCausalLM": "tests/cli/test_bundle_files.py",  # optimum-onnx needs a transformers of its own
+    r"canonical = json\.dumps": "tests/runtime/bundle/test_format_page.py",
     r'Engine\.load\("qthink"\)': "tests/runtime/generate/test_latent.py",
 }
 """Programs of these forms are not run here, because they need what is not here, and the test that does as much."""
 PAGES_ELSEWHERE = {"docs/embedding.md": "tests/runtime/test_embedding_page.py"}
 """Pages whose programs have a test of their own."""
 COMMANDS_ELSEWHERE = {
+    "examples/browser": "tests/javascript/test_browser.py",  # npm
+    "examples/node": "tests/javascript/test_node.py",  # npm
     "examples/smollm2": "tests/runtime/test_smollm2.py",  # half an hour
     "examples/qthink": "tests/cli/test_qthink_path.py",  # minutes
     "examples/training": "tests/cli/test_training_path.py",  # GPUs, and Qwen3's weights

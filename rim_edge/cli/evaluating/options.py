@@ -131,6 +131,16 @@ SaveOption = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+SavedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--saved",
+        metavar="FILE",
+        help="Ask nothing: show a run that --save wrote.",
+        show_default=False,
+        rich_help_panel=RESULTS,
+    ),
+]
 AgainstOption = Annotated[
     Path | None,
     typer.Option(
@@ -155,7 +165,7 @@ HtmlOption = Annotated[
         "--html",
         metavar="FILE",
         parser=new_path,
-        help="With --card: write the table as one page, too.",
+        help="Write what was found as one page, too, which loads nothing from elsewhere.",
         rich_help_panel=RESULTS,
     ),
 ]

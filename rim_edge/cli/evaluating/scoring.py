@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rim_edge.cli.show.evaluation import Scored
     from rim_edge.evaluation.asking import Asked, Row, Selection
     from rim_edge.evaluation.reading import Reader
+    from rim_edge.evaluation.report.about import About
     from rim_edge.evaluation.report.saved import SavedRows
     from rim_edge.evaluation.way import Manner
 
@@ -53,8 +54,8 @@ def read_rows(file: Path, skip_bad: bool, limit: int | None) -> tuple[Row, ...]:
         note(f"{file.name}: {read.skipped:,} bad rows skipped, the first: {read.first_bad}")
     if read.ignored:
         note(f"{file.name}: ignored keys: {', '.join(read.ignored)}")
-    rows = (Row(place, item) for place, item in zip(read.places, items_of(read.examples), strict=True))
-    return tuple(rows)[:limit]
+    found = zip(read.places, items_of(read.examples), read.examples, strict=True)
+    return tuple(Row(place, item, example.subject) for place, item, example in found)[:limit]
 
 
 def score(reader: Reader, wanted: Wanted) -> Scored:
@@ -74,7 +75,8 @@ def score(reader: Reader, wanted: Wanted) -> Scored:
     other = None if wanted.against is None else OtherRun(wanted.against, selection.rows)
     asked = Asked(selection.rows)
     run = Run(reader.subject, wanted.manner, budgets, wanted.chain, wanted.seed)
-    saved = None if wanted.save is None else SavedRows(wanted.save, run)
+    about = _about(reader, wanted, selection)
+    saved = None if wanted.save is None else SavedRows(wanted.save, run, about)
     if saved is not None:
         asked.readings.update(saved.restore(asked.rows))
         if asked.readings:
@@ -82,14 +84,58 @@ def score(reader: Reader, wanted: Wanted) -> Scored:
     _ask(asked, reader, budgets, wanted.seed, saved)
     is_compared = other is not None and asked.is_whole
     return Scored(
-        subject=reader.subject,
-        manner=wanted.manner,
-        file=wanted.file,
-        rows=len(wanted.rows),
-        left_out=selection.left_out,
+        about=about,
         asked=asked,
         pass_at=wanted.pass_at,
-        against=other.compare(asked.rows, asked.right) if other is not None and is_compared else None,
+        against=other.compare(asked.rows, asked.given) if other is not None and is_compared else None,
+    )
+
+
+def score_saved(file: Path, against: Path | None, pass_at: tuple[int, ...]) -> Scored:
+    """Return a saved run as it was scored, without asking anything. Raises DataError and InputError."""
+    from rim_runtime.errors import InputError
+
+    from rim_edge.cli.show.evaluation import Scored
+    from rim_edge.evaluation.asking import Asked
+    from rim_edge.evaluation.report.against import OtherRun
+    from rim_edge.evaluation.report.saved import read_run, row_of
+
+    about, saved = read_run(file)
+    rows = tuple(map(row_of, saved))
+    asked = Asked(rows, {place: one.reading for place, one in enumerate(saved)})
+    other = None if against is None else OtherRun(against, rows)
+    drawn = min(len(one.samples) if one.probabilities is None else max(pass_at, default=0) for one in asked.given)
+    if drawn < max(pass_at, default=0):
+        raise InputError(
+            f"--pass-at is {max(pass_at)}, and {file} has {drawn} drawn texts of each question, expected as many "
+            "at least. Leave it out, or score again with --samples."
+        )
+    compared = None if other is None else other.compare(rows, asked.given)
+    return Scored(about, asked, pass_at, compared, unasked=_unasked(about, len(rows)))
+
+
+def _unasked(about: About, saved: int) -> int:
+    """Return how many rows a saved run was stopped before."""
+    return max(0, about.rows - sum(one.count for one in about.left_out) - saved)
+
+
+def _about(reader: Reader, wanted: Wanted, selection: Selection) -> About:
+    from datetime import UTC, datetime
+
+    from rim_runtime.bundle.folder import sha256_file
+    from rim_runtime.version import __version__
+
+    from rim_edge.evaluation.report.about import About
+
+    return About(
+        subject=reader.subject,
+        manner=wanted.manner,
+        file=wanted.file.name,
+        file_sha256=sha256_file(wanted.file),
+        rows=len(wanted.rows),
+        left_out=selection.left_out,
+        version=__version__,
+        day=datetime.now(UTC).date().isoformat(),
     )
 
 

@@ -38,15 +38,16 @@ def print_benchmark(
 
 
 def _table(found: Sequence[EngineSpeed]) -> Table:
-    """Return the figures; those of texts only where some engine writes. `start` goes up to the first answer."""
+    """Return the figures; those of texts only where some engine writes. `cold` is a new process's first answer."""
     writes = any(one.tokens_a_second is not None for one in found)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("  engine", no_wrap=True)
     texts = ("first token", "tokens/s") if writes else ()
-    for name in ("precision", "start", "p50", "p99", *texts, "GiB"):
+    for name in ("precision", "cold", "first", "p50", "p99", *texts, "GiB"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        cells = [one.precision, f"{one.first_answer_s:.2f} s", milliseconds(one.p50_ms), milliseconds(one.p99_ms)]
+        cells = [one.precision, f"{one.start_s + one.first_answer_s:.2f} s"]
+        cells += [milliseconds(value) for value in (one.first_ms, one.p50_ms, one.p99_ms)]
         if writes:
             cells += [_shown(one.first_token_ms, "{:.0f} ms"), _shown(one.tokens_a_second, "{:.1f}")]
         table.add_row(f"  {one.engine}", *cells, _shown(one.peak_gib, "{:.2f}"))

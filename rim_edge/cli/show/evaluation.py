@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rim_runtime.version import __version__
 
 from rim_edge.cli.output import console
 from rim_edge.cli.show.numbers import count, interval, milliseconds, tenths
@@ -16,12 +13,12 @@ from rim_edge.cli.show.wrap import print_wrapped
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rim_edge.evaluation.asking import Asked, LeftOut
+    from rim_edge.evaluation.asking import Asked
     from rim_edge.evaluation.measured import Measured
-    from rim_edge.evaluation.reading import Subject
+    from rim_edge.evaluation.report.about import About
     from rim_edge.evaluation.report.against import Comparison
+    from rim_edge.evaluation.report.breakdown import Breakdown
     from rim_edge.evaluation.scores import Report, Score
-    from rim_edge.evaluation.way import Manner
 
 _NAMES = 26
 """Cells of the column of names."""
@@ -31,22 +28,21 @@ _NAMES = 26
 class Scored:
     """An evaluation, whole or as far as it came."""
 
-    subject: Subject
-    """What was scored."""
-    manner: Manner
-    """How it was asked."""
-    file: Path
-    """The rows' file."""
-    rows: int
-    """Good rows that were to be scored, left-out ones included."""
-    left_out: tuple[LeftOut, ...]
-    """Those that could not be asked."""
+    about: About
+    """What was scored, and how."""
     asked: Asked
-    """The others, and what was read of them."""
+    """The rows that could be asked, and what was read of them."""
     pass_at: tuple[int, ...] = ()
     """Each k of pass@k."""
     against: Comparison | None = None
     """The comparison with another run."""
+    unasked: int = 0
+    """Of a saved run, rows that it was stopped before: they are not in `asked`."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows were asked that can be."""
+        return self.asked.is_whole and not self.unasked
 
     @cached_property
     def report(self) -> Report:
@@ -59,26 +55,26 @@ class Scored:
         return self.asked.measured(self.pass_at)
 
     @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of the file."""
-        from rim_runtime.bundle.folder import sha256_file
+    def breakdown(self) -> Breakdown:
+        """The scores by subject, by letter and by how sure the answers are."""
+        from rim_edge.evaluation.report.breakdown import break_down
 
-        return sha256_file(self.file)
+        return break_down(self.asked)
+
+    @property
+    def chance(self) -> float | None:
+        """How often a blind guess is right; None where some questions are open, which nobody can guess."""
+        return None if self.report.open is not None else self.breakdown.chance
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         first = self.asked.first_letters
         return {
-            "file": self.file.name,
-            "file_sha256": self.sha256,
-            "rows": self.rows,
-            "left_out": [asdict(left_out) for left_out in self.left_out],
-            "partial": not self.asked.is_whole,
-            "scored": asdict(self.subject),
-            "asked": asdict(self.manner),
-            "rim_edge": __version__,
+            **self.about.to_json(),
+            "partial": not self.is_whole,
             **self.report.to_json(),
             "measured": {str(blocks): measured.to_json() for blocks, measured in self.measured.items()},
+            **self.breakdown.to_json(),
             "position_bias": self.asked.position_bias,
             "first_token_is_letter": None if first is None else first.to_json(),
             "against": None if self.against is None else self.against.to_json(),
@@ -89,14 +85,15 @@ def print_scored(scored: Scored) -> None:
     """Print an evaluation for people."""
     from rich.text import Text
 
-    out, subject, asked = console(), scored.subject, scored.asked
+    out, about, asked = console(), scored.about, scored.asked
+    subject = about.subject
     out.print()
     head = f"{subject.kind} {subject.name} ({subject.sha256[:12]}…) · {subject.engine} · {subject.precision}"
-    way = f" · as {scored.manner.way}" if scored.manner.way else ""
+    way = f" · as {scored.about.manner.way}" if scored.about.manner.way else ""
     print_wrapped(out, Text(f"{head}{way}", "bold"))
-    rows = f"{len(asked.readings):,} of {count(scored.rows, 'row')}"
-    print_wrapped(out, f"{scored.file.name} (SHA-256 {scored.sha256[:12]}…) · {rows} · rim-edge {__version__}")
-    if not asked.is_whole:
+    rows = f"{len(asked.readings):,} of {count(about.rows, 'row')}"
+    print_wrapped(out, f"{about.file} (SHA-256 {about.file_sha256[:12]}…) · {rows} · rim-edge {about.version}")
+    if not scored.is_whole:
         print_wrapped(
             out, Text("partial: it was stopped, and what was asked is a random part of the rows", "yellow")
         )
@@ -114,9 +111,9 @@ def print_scored(scored: Scored) -> None:
         _print_comparison(out, scored.against)
 
 
-def _asked_with(scored: Scored, blocks: int) -> str:
+def asked_with(scored: Scored, blocks: int) -> str:
     """Return what the first column says: the number of blocks, or the way where it has none."""
-    way = scored.manner.way
+    way = scored.about.manner.way
     return count(blocks, "block") if way is None or way.has_blocks else str(way)
 
 
@@ -125,8 +122,10 @@ def _print_scores(out: Console, scored: Scored, report: Report, one: str, many: 
     named = f"{asked:,} {many}" if many and asked != 1 else count(asked, one)
     print_wrapped(out, f"{named}, right with 95 % Wilson intervals")
     for blocks, score in report.by_blocks.items():
-        print_wrapped(out, _line(_asked_with(scored, blocks), score))
+        print_wrapped(out, _line(asked_with(scored, blocks), score))
     print_wrapped(out, _line("most frequent answer", report.majority))
+    if scored.breakdown.chance is not None and report is not scored.report.open:
+        print_wrapped(out, f"{'a blind guess':<{_NAMES}}{tenths(scored.breakdown.chance):>8}")
     if report.any_block:
         print_wrapped(out, _line("any block", report.any_block) + "   an oracle: nobody can choose like that")
     if report.shuffled:
@@ -146,7 +145,7 @@ def _print_measured(out: Console, scored: Scored) -> None:
     for blocks, measured in scored.measured.items():
         parts = measured_words(measured)
         if parts:
-            print_wrapped(out, f"{_asked_with(scored, blocks):<{_NAMES}}{' · '.join(parts)}")
+            print_wrapped(out, f"{asked_with(scored, blocks):<{_NAMES}}{' · '.join(parts)}")
             shown = True
     if shown:
         out.print()
@@ -167,7 +166,7 @@ def _print_positions(out: Console, scored: Scored) -> None:
     bias = scored.asked.position_bias
     if bias is None:
         return
-    orders = ", each option in every place" if scored.manner.permute else ""
+    orders = ", each option in every place" if scored.about.manner.permute else ""
     print_wrapped(
         out,
         f"position bias {tenths(bias)}{orders}: so many answers would have to be another letter for each to be "
@@ -192,8 +191,9 @@ def _print_first_letters(out: Console, scored: Scored) -> None:
 def _print_comparison(out: Console, found: Comparison) -> None:
     print_wrapped(out, f"against {found.other}, on the same {count(found.n, 'question')}, with the most blocks")
     print_wrapped(
-        out, f"right here alone {found.gained:,}, there alone {found.lost:,}; McNemar's exact p {_p(found)}"
+        out, f"right here alone {found.gained:,}, there alone {found.lost:,}; McNemar's exact p {p_words(found)}"
     )
+    print_wrapped(out, f"answered differently {len(found.changed):,}")
     difference = f"difference {100 * found.difference:+.1f} points"
     if found.interval is None:
         print_wrapped(out, f'{difference}; its interval needs: pip install "rim-edge[export]"')
@@ -203,5 +203,6 @@ def _print_comparison(out: Console, found: Comparison) -> None:
     out.print()
 
 
-def _p(found: Comparison) -> str:
+def p_words(found: Comparison) -> str:
+    """Return the p of a comparison, with as many digits as say something."""
     return f"{found.p:.3f}" if found.p >= 0.001 else f"{found.p:.1e}"

@@ -11,7 +11,25 @@ from pathlib import Path
 
 from rim_edge.errors import DataError
 from rim_edge.evaluation.asking import Row
+from rim_edge.evaluation.reading import Given
 from rim_edge.evaluation.report.saved import SavedRow, question_hash, read_rows
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A question that two runs answer differently, each with its most blocks."""
+
+    row: Row
+    """The question."""
+    here: Given
+    """The answer of this run."""
+    there: Given
+    """The answer of the other one."""
+
+    @property
+    def gain(self) -> int:
+        """1: right here alone; -1: right there alone; 0: wrong in both."""
+        return (self.here.answer == self.row.item.answer) - (self.there.answer == self.row.item.answer)
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,10 @@ class Comparison:
     """Questions that the other run alone answers right."""
     interval: tuple[float, float] | None
     """95 % of the difference of the accuracies; None where the extra `export`, which computes it, is missing."""
+    right_there: int
+    """Questions that the other run answers right."""
+    changed: tuple[Changed, ...]
+    """Questions that are answered differently, in the rows' order."""
 
     @property
     def difference(self) -> float:
@@ -51,6 +73,7 @@ class Comparison:
             "difference": self.difference,
             "low": low,
             "high": high,
+            "changed": len(self.changed),
         }
 
 
@@ -77,17 +100,25 @@ class OtherRun:
                 "the same file, with the same --limit."
             )
         self._words = saved[0].words
-        self._right: dict[tuple[str, str], list[bool]] = {}
+        self._given: dict[tuple[str, str], list[Given]] = {}
         for row in saved:
-            self._right.setdefault(_key(row), []).append(row.is_right)
+            self._given.setdefault(_key(row), []).append(row.reading.last)
 
-    def compare(self, rows: Sequence[Row], right: Sequence[bool]) -> Comparison:
-        """Return the comparison with what is right here of the same rows; equal questions in the files' order."""
-        left = {key: iter(values) for key, values in self._right.items()}
+    def compare(self, rows: Sequence[Row], given: Sequence[Given]) -> Comparison:
+        """Return the comparison with the answers given here to the same rows; equal questions in order."""
+        left = {key: iter(values) for key, values in self._given.items()}
         theirs = [next(left[_row_key(row)]) for row in rows]
-        gained = sum(ours and not other for ours, other in zip(right, theirs, strict=True))
-        lost = sum(other and not ours for ours, other in zip(right, theirs, strict=True))
-        return Comparison(self._words, len(rows), gained, lost, _interval(gained, lost, len(rows)))
+        both = tuple(Changed(*three) for three in zip(rows, given, theirs, strict=True))
+        gained, lost = sum(one.gain > 0 for one in both), sum(one.gain < 0 for one in both)
+        return Comparison(
+            other=self._words,
+            n=len(rows),
+            gained=gained,
+            lost=lost,
+            interval=_interval(gained, lost, len(rows)),
+            right_there=sum(one.there.answer == one.row.item.answer for one in both),
+            changed=tuple(one for one in both if one.here.answer != one.there.answer),
+        )
 
 
 def _interval(gained: int, lost: int, n: int) -> tuple[float, float] | None:

@@ -22,7 +22,9 @@ from rim_runtime.machine.storage import require_writable, storage_errors
 from rim_edge.errors import DataError
 from rim_edge.evaluation.asking import Row
 from rim_edge.evaluation.extraction import Mark
+from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.reading import Given, Reading, Subject
+from rim_edge.evaluation.report.about import About
 from rim_edge.evaluation.way import Manner
 
 _FORMAT = 1
@@ -51,9 +53,12 @@ class Run:
 
     @property
     def words(self) -> str:
-        """The run in words, as in `demo int8, letter, ort-cpu`."""
-        subject = self.subject
-        return f"{subject.name} {subject.precision}, {self.manner.way or 'letter or open'}, {subject.engine}"
+        """The run in words, as in `demo int8, letter, 0..4 blocks, ort-cpu`."""
+        subject, manner = self.subject, self.manner
+        way = f"{manner.way or 'letter or open'}{' permuted' if manner.permute else ''}"
+        blocks = str(self.budgets[-1]) if len(self.budgets) == 1 else f"{self.budgets[0]}..{self.budgets[-1]}"
+        asked = f"{way}, {blocks} blocks" if manner.way is None or manner.way.has_blocks else way
+        return f"{subject.name} {subject.precision}, {asked}, {subject.engine}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,14 @@ class SavedRow:
     """The run in words."""
     reading: Reading
     """What was read."""
+    question: str = ""
+    """The question's text."""
+    letters: str | None = None
+    """The letters it was answered with, empty for an open answer; None where an earlier release wrote the row."""
+    subject: str = ""
+    """The field it belongs to; empty where the rows name none."""
+    about: About | None = None
+    """What the evaluation was of; None where an earlier release wrote the row."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -92,12 +105,13 @@ def question_hash(row: Row) -> str:
 class SavedRows:
     """The file of one run."""
 
-    def __init__(self, file: Path, run: Run) -> None:
+    def __init__(self, file: Path, run: Run, about: About | None = None) -> None:
         """Look at a file, which may be there already; nothing is altered yet.
 
-        Raises TargetExistsError and DataError where it holds anything but this run's rows, and StorageError.
+        Rows say what the evaluation is `about`, so that they can be reported without asking again. Raises
+        TargetExistsError and DataError where it holds anything but this run's rows, and StorageError.
         """
-        self._file, self._run = file, run
+        self._file, self._run, self._about = file, run, None if about is None else about.to_json()
         self._known: dict[tuple[str, str, str], Reading] = {}
         self._whole = 0
         with storage_errors(file):
@@ -146,17 +160,47 @@ class SavedRows:
             "first_is_letter": reading.first_is_letter,
             "run": self._run.name,
             "scored": self._run.words,
+            "letters": row.item.letters,
+            "subject": row.subject,
+            "about": self._about,
         }
         return json.dumps(body, ensure_ascii=False) + "\n"
 
 
 def read_rows(file: Path) -> list[SavedRow]:
     """Return the rows of a file, at least one. Raises DataError with file and line, and StorageError."""
+    if not file.exists():
+        raise DataError(f"There is no file {file}, expected rows that 'rim-edge eval --save' wrote.")
     with storage_errors(file):
         content = file.read_bytes()
     if not (rows := parse_rows(content, file)):
         raise DataError(f"{file} is empty, expected rows that 'rim-edge eval --save' wrote.")
     return rows
+
+
+def read_run(file: Path) -> tuple[About, list[SavedRow]]:
+    """Return the one run that a file holds, in its rows' order. Raises DataError and StorageError."""
+    rows = read_rows(file)
+    if other := next((row for row in rows if row.run != rows[0].run), None):
+        raise DataError(f"{file} holds rows of two runs ({rows[0].words}; {other.words}), expected those of one.")
+    about = rows[-1].about
+    if about is None or any(row.letters is None for row in rows):
+        raise DataError(
+            f"{file} was written by an earlier release and does not say what was scored, expected rows that do. "
+            "Score again, into a new file (--save)."
+        )
+    return about, sorted(rows, key=lambda row: _natural(row.place))
+
+
+def row_of(saved: SavedRow) -> Row:
+    """Return the row that a saved one answers; it must have letters."""
+    return Row(saved.place, Item(saved.question, saved.answer, saved.letters or ""), saved.subject)
+
+
+def _natural(place: str) -> tuple[str, int]:
+    """Return what puts line 10 behind line 9."""
+    words, _, number = place.rpartition(" ")
+    return (words, int(number)) if number.isdecimal() else (place, 0)
 
 
 def parse_rows(content: bytes, file: Path) -> list[SavedRow]:
@@ -183,6 +227,10 @@ def _row(body: Mapping[str, Any]) -> SavedRow:
         run=str(body["run"]),
         words=str(body["scored"]),
         reading=Reading(by_blocks, body["shuffled_blocks"], body["chain"], body["first_is_letter"]),
+        question=str(body.get("question", "")),
+        letters=None if body.get("letters") is None else str(body["letters"]),
+        subject=str(body.get("subject") or ""),
+        about=None if body.get("about") is None else About.from_json(body["about"]),
     )
 
 

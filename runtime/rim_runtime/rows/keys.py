@@ -16,6 +16,8 @@ OPTIONS = ("options", "choices")
 """Where the options stand together."""
 ANSWERS = ("answer", "Answer", "answer_idx", "answer_index", "answer_text", "answerKey", "correct", "cop")
 """Where the right answer stands: ours; CMMLU; MedQA; MMLU-Pro; a text beside a letter; ARC; AQuA; MedMCQA."""
+SUBJECTS = ("subject", "subject_name", "category")
+"""Where the question's field stands: MMLU and ours; MedMCQA; MMLU-Pro."""
 _COLUMN = re.compile(r"([A-Z])|([a-j])|(?i:(?!options$|choices$|opt$)(?:op|opt|option|choice)[ _-]?([a-z]|[0-9]))")
 """An option in a column of its own: `A` (C-Eval, CMMLU), `opa` (MedMCQA), `option_a`, `Option 1`."""
 
@@ -23,13 +25,19 @@ _READ = frozenset((*QUESTIONS, *OPTIONS, *ANSWERS, "letters", "steps", "id"))
 _METADATA = frozenset(
     {
         *("qid", "idx", "question_id", "split", "source", "src", "dataset", "type", "question_type", "difficulty"),
-        *("subject", "subject_name", "topic", "topic_name", "category", "choice_type"),
+        *(*SUBJECTS, "topic", "topic_name", "choice_type"),
         *("meta_info", "metamap_phrases", "exp", "explanation", "rationale", "cot_content", "long_answer"),
         *("term", "description", "facts", "decomposition", "evidence", "other", "level", "solution"),
     }
 )
 """Keys of the known forms that are neither question nor options nor answer."""
 _OFTEN_MISSPELT = ("question", "options", "choices", "answer", "answer_idx", "answerKey", "steps")
+
+
+def subject_of(row: Mapping[str, Any]) -> str | None:
+    """Return the field that a row's question belongs to, such as Anatomy; None where none is named."""
+    named = (row[key].encode(errors="replace").decode() for key in SUBJECTS if isinstance(row.get(key), str))
+    return next((text.strip() for text in named if text.strip()), None)
 
 
 def columns_of(row: Mapping[str, Any]) -> dict[str, str]:

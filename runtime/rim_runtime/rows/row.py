@@ -9,7 +9,7 @@ from typing import Any
 from rim_runtime.errors import QuestionError, RowError
 from rim_runtime.question import Question
 from rim_runtime.rows.answers import Answers, Counting, answers_of, text_answer
-from rim_runtime.rows.keys import QUESTIONS, ignored_keys
+from rim_runtime.rows.keys import QUESTIONS, ignored_keys, subject_of
 from rim_runtime.rows.options import options_of
 
 
@@ -27,6 +27,8 @@ class Row:
     """Keys with a value that nothing reads and no known form has."""
     answers: Answers
     """What the row says about the right answer, not yet read."""
+    subject: str | None = None
+    """The field it belongs to, such as Anatomy; None where the row names none."""
 
     def answer(self, counting: Counting | None = None) -> str | None:
         """Return the right answer: a letter where the question has options, else a text; None without one.
@@ -52,7 +54,8 @@ def read_row(value: Any) -> Row:
     question = Question(_question(row), options.texts if options.texts or options.denied else None)
     try:
         question.rendered().encode()
-        return Row(question, row.get("id"), row.get("steps"), ignored, answers_of(row, options))
+        answers = answers_of(row, options)
+        return Row(question, row.get("id"), row.get("steps"), ignored, answers, subject_of(row))
     except UnicodeEncodeError as error:
         text = str(error.object)
         raise RowError(f"half a character, {text[error.start]!r}, stands in {text[:60]!r}.") from None

@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from rim_edge.benchmark.against import compare
+from rim_edge.benchmark.against import Change, compare
 from rim_edge.benchmark.engines import EngineSpeed
+from rim_edge.cli.show.numbers import milliseconds
+from rim_edge.cli.show.pictures.benchmark import picture
 from rim_edge.errors import DataError
 
 Run = Callable[..., Any]
+SVG = "{http://www.w3.org/2000/svg}"
 DEMO = ("bench", "--bundle", "demo", "--engine", "ort-cpu", "--rounds", "10")
 
 
@@ -30,9 +34,16 @@ def test_figures_are_saved_shown_and_compared(run: Run, tmp_path: Path) -> None:
     )
     assert 0 < row["p50_ms"] <= row["p99_ms"]
     assert row["p50_ms"] / 1000 < row["first_answer_s"]
+    assert row["first_answer_s"] == pytest.approx(row["load_s"] + row["first_ms"] / 1000, abs=0.002)
+    assert row["start_s"] > 0.02, "an interpreter does not start in no time"
     assert row["peak_gib"] > 0.01
-    shown = run(*DEMO, "--against", str(saved), "--allowed", "1000")
+    drawn = tmp_path / "bench.svg"
+    shown = run(*DEMO, "--against", str(saved), "--allowed", "1000", "--svg", str(drawn))
     assert shown.code == 0, shown.err
+    texts = [element.text for element in ElementTree.parse(drawn).iter() if element.tag.endswith("text")]
+    assert texts[0].startswith("demo · ") and "ort-cpu" in texts
+    assert any(text.endswith(f" · then {milliseconds(row['p50_ms'])}") for text in texts)
+    assert run(*DEMO, "--svg", str(drawn)).code == 2, "it is there"
     assert "p50_ms" in shown.out and "× as slow" in shown.out
     then = json.loads(saved.read_text())
     then["engines"][0]["p50_ms"] /= 1e6
@@ -61,8 +72,39 @@ def test_what_is_no_benchmark_is_refused_before_anything_is_measured(run: Run, t
 
 def speed(**changed: Any) -> EngineSpeed:
     values = {"engine": "ort-cpu", "precision": "int8", "blocks": 4, "first_answer_s": 1.0, "p50_ms": 10.0}
-    rest = {"p99_ms": 20.0, "rounds": 10, "peak_gib": None, "first_token_ms": 50.0, "tokens_a_second": 100.0}
+    rest = {
+        "start_s": 0.2,
+        "load_s": 0.9,
+        "first_ms": 100.0,
+        "p99_ms": 20.0,
+        "rounds": 10,
+        "peak_gib": None,
+        "first_token_ms": 50.0,
+        "tokens_a_second": 100.0,
+    }
     return EngineSpeed(**{**values, **rest, **changed})
+
+
+def test_a_picture_by_hand() -> None:
+    slow = speed(engine="openvino", p50_ms=40.0, p99_ms=80.0, tokens_a_second=None, first_token_ms=None)
+    change = Change("openvino", "int8", "p50_ms", 160.0, 40.0, 0.25, False)
+    drawn = ElementTree.fromstring(picture("mine <&>", [speed(), slow], [change]))
+    assert next(drawn.iter(f"{SVG}text")).text == "mine <&>"
+
+    def widths(kind: str) -> list[float]:
+        return [float(one.get("width", 0)) for one in drawn.iter(f"{SVG}rect") if one.get("class") == kind]
+
+    assert widths("warm")[1] == pytest.approx(4 * widths("warm")[0], rel=0.01)
+    assert widths("load")[0] == pytest.approx(4.5 * widths("start")[0], rel=0.01)
+    assert len(widths("pace")) == 1, "one engine writes"
+    marks = [float(one.get("x1", 0)) for one in drawn.iter(f"{SVG}line") if one.get("class") == "then"]
+    assert len(marks) == 2, "one on the bar of its engine, one in the legend"
+    ends = [
+        float(one.get("x", 0)) + float(one.get("width", 0))
+        for one in drawn.iter(f"{SVG}rect")
+        if one.get("class") == "warm"
+    ]
+    assert max(marks) > max(ends), "it was slower then"
 
 
 def test_ratios_by_hand() -> None:

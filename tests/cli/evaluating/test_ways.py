@@ -128,9 +128,10 @@ def test_letters_need_no_samples_for_pass_at_k(run: Run, puzzles: Path) -> None:
         (("-m", str(CHECKPOINT), "--as", "chain", "--blocks", "2"), "--as chain asks without memory blocks"),
         (("-m", str(CHECKPOINT), "--as", "open", "--pass-at", "2"), "Add --samples 2"),
         (("-b", "demo", "--as", "letters"), "Did you mean letter?"),
-        (("-b", "demo", "--html", "x.html"), "--html needs --card"),
+        (("-b", "demo", "--html", "."), "already exists"),
+        (("--saved", "x.jsonl"), "--saved and FILE exclude each other: it shows a run as it was"),
         (("-b", "demo", "--card", "x.toml"), "--card and FILE exclude each other"),
-        (("-b", "demo", "--against", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("-b", "demo", "--against", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(run: Run, puzzles: Path, options: tuple[str, ...], words: str) -> None:
@@ -142,4 +143,4 @@ def test_what_cannot_be_is_refused_by_name(run: Run, puzzles: Path, options: tup
 def test_a_file_is_needed(run: Run) -> None:
     outcome = run("eval", "-b", "demo")
     assert outcome.code == 2
-    assert "a FILE of rows is missing, or --card FILE" in outcome.err
+    assert "a FILE of rows is missing, or --saved FILE, or --card FILE" in outcome.err

@@ -33,7 +33,7 @@ def test_rows_become_examples(tmp_path, name):
     rows = (GOOD, "", {"id": 7, "question": "Which?", "options": ["x", "y"], "answer": "A", "subject": "s"})
     assert examples(written(tmp_path / name, *rows)) == [
         Example("Why?", ("a", "b"), "4"),
-        Example("Which?\nA: x\nB: y", (), "A"),
+        Example("Which?\nA: x\nB: y", (), "A", subject="s"),
     ]
 
 

@@ -29,8 +29,20 @@ def saved(folder, rows, answers):
 
 def test_questions_are_paired_whatever_their_order(tmp_path):
     file = saved(tmp_path, ROWS[::-1], "ABBBBBBB"[::-1])
-    found = OtherRun(file, ROWS).compare(ROWS, [False, True, True, True, False, False, False, False])
-    assert (found.other, found.n, found.gained, found.lost) == ("mine int8, letter or open, ort-cpu", 8, 3, 1)
+    found = OtherRun(file, ROWS).compare(ROWS, [Given(letter) for letter in "BAAABBBB"])
+    assert (found.other, found.n, found.gained, found.lost) == (
+        "mine int8, letter or open, 0 blocks, ort-cpu",
+        8,
+        3,
+        1,
+    )
+    assert [(one.row.place, one.gain) for one in found.changed] == [
+        ("line 1", -1),
+        ("line 2", 1),
+        ("line 3", 1),
+        ("line 4", 1),
+    ]
+    assert found.right_there == 1
     assert (found.p, found.difference) == (0.625, 0.25)
     low, high = found.interval
     assert -0.5 < low < 0 < 0.25 < high < 0.75
