@@ -23,6 +23,7 @@ EXTRAS = {
     ),
     "train": ("torch", "transformers", "accelerate", "peft", "safetensors", "matplotlib", "filelock", "optimum"),
     "serve": ("starlette", "uvicorn"),
+    "sign": ("model_signing", "cryptography", "OpenSSL"),
     "tensorboard": ("torch", "tensorboard"),
     "gguf": ("torch", "transformers", "accelerate", "gguf", "safetensors"),
 }
