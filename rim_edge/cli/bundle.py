@@ -10,6 +10,7 @@ import typer
 
 from rim_edge.cli.bundling.compare import compare
 from rim_edge.cli.bundling.files import copy, optimum, remove
+from rim_edge.cli.bundling.sbom import sbom
 from rim_edge.cli.bundling.signing import PublicKeyOption, checked_signature, sign
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
@@ -178,6 +179,10 @@ bundle.command(
         "rim-edge bundle sign mine --key key.pem --passphrase-file passphrase.txt",
     ),
 )(sign)
+bundle.command(
+    cls=Command,
+    epilog=epilog("rim-edge bundle sbom demo", "rim-edge bundle sbom demo --save demo.cdx.json"),
+)(sbom)
 bundle.command(
     "compare",
     cls=Command,

@@ -146,8 +146,8 @@ class _KnownHashes:
         named = [Path(file).relative_to(model_path).as_posix() for file in files_to_hash]
         if missing := sorted(set(self.hashes) - set(named)):
             raise SignatureError(
-                f"{self.source.where}/{SIGNATURE} does not sign {', '.join(missing[:3])}, expected each file of the "
-                f"bundle by its SHA-256. {_ADVICE}"
+                f"{self.source.where}/{SIGNATURE} does not sign {', '.join(missing[:3])}, expected each file of "
+                f"the bundle by its SHA-256. {_ADVICE}"
             )
         others = {name: _hash_beside(self.source, name) for name in named if name not in self.hashes}
         return _signed_files(self.source, {**self.hashes, **others})
