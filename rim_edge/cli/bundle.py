@@ -12,6 +12,7 @@ from rim_edge.cli.bundling.compare import compare
 from rim_edge.cli.bundling.files import copy, optimum, remove
 from rim_edge.cli.bundling.sbom import sbom
 from rim_edge.cli.bundling.signing import PublicKeyOption, checked_signature, sign
+from rim_edge.cli.bundling.triton import triton
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
 from rim_edge.cli.progress import runtime_line
@@ -183,6 +184,12 @@ bundle.command(
     cls=Command,
     epilog=epilog("rim-edge bundle sbom demo", "rim-edge bundle sbom demo --save demo.cdx.json"),
 )(sbom)
+bundle.command(
+    cls=Command,
+    epilog=epilog(
+        "rim-edge bundle triton mine models", "rim-edge bundle triton demo models --max-batch 32 --json"
+    ),
+)(triton)
 bundle.command(
     "compare",
     cls=Command,

@@ -1,8 +1,8 @@
 """A bundle and its tools as a CycloneDX bill of materials (JSON, 1.6), with its proof as a model card.
 
 Written after the standard's schema, since cyclonedx-python-lib has no model cards; tests check what is written
-with that library and the official schema it brings. The same bundle, on a machine with the same packages, gives the
-same bytes.
+with that library and the official schema it brings. The same bundle, on a machine with the same packages, gives
+the same bytes.
 """
 
 from __future__ import annotations
