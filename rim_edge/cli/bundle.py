@@ -182,12 +182,12 @@ bundle.command(
 )(sign)
 bundle.command(
     cls=Command,
-    epilog=epilog("rim-edge bundle sbom demo", "rim-edge bundle sbom demo --save demo.cdx.json"),
+    epilog=epilog("rim-edge bundle sbom demo", "rim-edge bundle sbom mine --save bom.json"),
 )(sbom)
 bundle.command(
     cls=Command,
     epilog=epilog(
-        "rim-edge bundle triton mine models", "rim-edge bundle triton demo models --max-batch 32 --json"
+        "rim-edge bundle triton mine path/to/models", "rim-edge bundle triton demo models-32 --max-batch 32"
     ),
 )(triton)
 bundle.command(

@@ -31,6 +31,10 @@ NOT_RUN = {
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
     r"rim-edge eval gsm8k": "needs a bundle that writes text: tests/cli/evaluating",
     r"rim-edge bundle optimum": "needs a decoder: tests/cli/test_bundle_files.py",
+    r"rim-edge bundle (sign|verify .*--key|trust .*--key)": "needs a key: tests/cli/bundling/test_signing.py",
+    r"^openssl": "makes a key, which tests/cli/bundling/test_signing.py makes by itself",
+    r"^tritonserver": "needs a Triton server: tests/cli/bundling/test_triton.py",
+    r"^python examples/ray": "needs Ray: tests/runtime/test_ray.py",
     r"rim-edge bundle remove mine$": "asks on a terminal: tests/cli/test_bundle_files.py",
     r"python -m experiments": "needs a checkout",
 }
