@@ -170,6 +170,7 @@ def score(options: argparse.Namespace, done: int) -> None:
     """Ask what is left and write line after line."""
     import ray
     from ray.data import ActorPoolStrategy, DataContext
+    from ray.exceptions import RayError
 
     context = DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -183,12 +184,16 @@ def score(options: argparse.Namespace, done: int) -> None:
         batch_size=1,
         num_cpus=1,
     )
-    with options.answers.open("a", encoding="utf-8") as file:
-        for batch in answered.iter_batches(batch_size=None, prefetch_batches=0):
-            file.writelines(f"{line}\n" for line in batch["answer"])
-            file.flush()
-            done += len(batch["answer"])
-            print(f"{done:,} rows", file=sys.stderr)
+    try:
+        with options.answers.open("a", encoding="utf-8") as file:
+            for batch in answered.iter_batches(batch_size=None, prefetch_batches=0):
+                file.writelines(f"{line}\n" for line in batch["answer"])
+                file.flush()
+                done += len(batch["answer"])
+                print(f"{done:,} rows", file=sys.stderr)
+    except RayError as error:  # rows do not fail, so this is a worker or the machine
+        why = str(error).strip().splitlines()[-1]
+        sys.exit(f"error: a worker failed ({why}). What is written stays; the same command goes on from there.")
 
 
 def summary(answers: Path) -> str:
@@ -212,6 +217,13 @@ def main(options: argparse.Namespace) -> None:
     print(summary(options.answers))
 
 
+def count(text: str) -> int:
+    """Return a number from 1. Raises ValueError."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Answer a file of questions on several workers.")
@@ -219,8 +231,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("answers", type=Path, help="where the answers go; a run that was stopped goes on there")
     parser.add_argument("--bundle", help="folder, .zip file or name (yours)")
     parser.add_argument("--engine", default="auto", help="as in rim-edge (auto)")
-    parser.add_argument("--workers", type=int, default=2, help="engines that answer at the same time (2)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each (1)")
+    parser.add_argument("--workers", type=count, default=2, help="engines that answer at the same time (2)")
+    parser.add_argument("--threads", type=count, default=1, help="threads of each (1)")
     parser.add_argument("--address", help="of a Ray cluster (this machine alone)")
     return parser.parse_args()
 
@@ -228,5 +240,9 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(arguments())
+    except ModuleNotFoundError as error:
+        sys.exit(f'error: {error.name} is not installed. Run: pip install "ray[data]"')
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on from here")
     except (RimError, OSError) as error:
         sys.exit(" ".join([f"error: {error}", *getattr(error, "__notes__", ())]))

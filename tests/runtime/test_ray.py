@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import json
 import os
 import runpy
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,7 @@ def surroundings(home: Path, temporary: str = tempfile.gettempdir()) -> dict[str
 
 @pytest.fixture
 def short_folder() -> Iterator[str]:
-    """A folder for temporary files: a killed run leaves some, and pytest's names are too long for Ray's sockets."""
+    """A folder for temporary files: a killed run leaves some, and pytest's names are too long for a socket's."""
     with tempfile.TemporaryDirectory(prefix="rim-", ignore_cleanup_errors=True) as folder:
         yield folder
 
@@ -73,9 +76,7 @@ def test_a_killed_run_goes_on_and_answers_as_one_engine_does(
     before = answers.read_bytes()
     assert 0 < before.count(b"\n") < 399
     answers.write_bytes(before + b'{"line": 12')
-    done = subprocess.run(
-        told, capture_output=True, text=True, check=False, env=surroundings(own_home), timeout=240
-    )
+    done = subprocess.run(told, capture_output=True, text=True, check=False, env=around, timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "399 rows: 393 answered, 6 without an answer (their lines say why)\n"
     assert answers.read_bytes().startswith(before), "what was there was not asked again"
@@ -153,6 +154,14 @@ def test_what_is_finished_asks_nothing(tmp_path: Path, own_home: Path, tiny_bund
     told = command(sys.executable, rows, answers, "--bundle", tiny_bundle)
     done = subprocess.run(told, capture_output=True, text=True, check=True, env=surroundings(own_home), timeout=60)
     assert done.stdout == "1 rows: 1 answered, 0 without an answer (their lines say why)\n"
+
+
+def test_without_ray_it_says_so(tmp_path: Path, own_home: Path, tiny_bundle: Path) -> None:
+    if importlib.util.find_spec("ray"):
+        pytest.skip("ray is installed here")
+    (tmp_path / "rows.jsonl").write_text('{"question": "Why?"}\n')
+    said = refusal(own_home, tmp_path / "rows.jsonl", tmp_path / "answers.jsonl", "--bundle", tiny_bundle)
+    assert said == 'error: ray is not installed. Run: pip install "ray[data]"\n'
 
 
 @pytest.mark.parametrize("part", [1, 3, 100])
