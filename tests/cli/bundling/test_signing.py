@@ -101,7 +101,7 @@ def test_a_signature_travels(run: Run, signed: Path, keys: tuple[Path, Path], tm
     assert run("bundle", "remove", str(copy), "--yes").code == 0
 
 
-def test_an_old_layout_of_the_manifest_stays_signed(
+def test_another_layout_of_the_manifest_stays_signed(
     run: Run, tiny_bundle: Path, keys: Any, tmp_path: Path
 ) -> None:
     """A signature is over the manifest's bytes, so a copy has them as they were."""
