@@ -56,5 +56,5 @@ $(VENV)/.converts: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.runs
 
 $(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,gguf,serve,docs,dev]"
+	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,gguf,serve,sign,docs,dev]"
 	@touch $@ $(VENV)/.runs $(VENV)/.converts

@@ -38,6 +38,10 @@ _ENGINE = {
     4: "the engine cannot run here",
 }
 _HASHED = {3: "a file is not what the manifest says"}
+_SIGNED = {
+    3: "a file is not what the manifest says; --key: it is not signed by its owner",
+    4: "--key: the extra `sign` is not installed",
+}
 CHECKS: Mapping[str, Mapping[int, str]] = {
     "ask": _ENGINE,
     "trace": _ENGINE,
@@ -56,11 +60,14 @@ CHECKS: Mapping[str, Mapping[int, str]] = {
     "rollouts": {4: "the extra `train` is not installed"},
     "bundle list": {},
     "bundle use": _HASHED,
-    "bundle verify": _HASHED,
-    "bundle trust": _HASHED,
+    "bundle verify": _SIGNED,
+    "bundle trust": _SIGNED,
     "bundle untrust": _HASHED,
     "bundle info": _HASHED,
     "bundle copy": _HASHED,
+    "bundle sign": {3: _HASHED[3], 4: "the extra `sign` is not installed"},
+    "bundle sbom": _HASHED,
+    "bundle triton": _HASHED,
     "bundle optimum": _HASHED,
     "bundle compare": _ENGINE,
     "bundle vectors": _ENGINE,

@@ -1,10 +1,12 @@
-"""The trainer's additions to rim_runtime's tree of errors.
+"""What rim_edge adds to rim_runtime's tree of errors.
 
 InputError
 ├── DataError                           a row or file of training data cannot be used
-└── CurriculumError                     a stage, preset or setting of a run cannot be used
+├── CurriculumError                     a stage, preset or setting of a run cannot be used
+└── SigningKeyError                     a key for signatures cannot be used
 CheckError
-└── DamagedStateError                   a saved training state is not what was written
+├── DamagedStateError                   a saved training state is not what was written
+└── SignatureError                      a bundle is not signed by whom it should be
 UnavailableError
 └── DeviceError                         there is no such device to train on here
 RimError
@@ -32,6 +34,14 @@ class DamagedStateError(CheckError):
 
 class DeviceError(UnavailableError):
     """There is no such device to train on here."""
+
+
+class SigningKeyError(InputError):
+    """A file is no key that bundles can be signed with, or signatures checked."""
+
+
+class SignatureError(CheckError):
+    """A bundle is not signed, not by this key, or its signature is over other files."""
 
 
 class DivergedError(RimError, ArithmeticError):

@@ -33,6 +33,7 @@ EXTRAS = {
         "tomlkit",
     ),
     "serve": ("starlette", "uvicorn"),
+    "sign": ("model_signing", "cryptography", "OpenSSL"),
     "tensorboard": ("torch", "tensorboard"),
     "gguf": ("torch", "transformers", "accelerate", "gguf", "safetensors"),
 }

@@ -10,6 +10,9 @@ import typer
 
 from rim_edge.cli.bundling.compare import compare
 from rim_edge.cli.bundling.files import copy, optimum, remove
+from rim_edge.cli.bundling.sbom import sbom
+from rim_edge.cli.bundling.signing import PublicKeyOption, checked_signature, sign
+from rim_edge.cli.bundling.triton import triton
 from rim_edge.cli.bundling.vectors import vectors
 from rim_edge.cli.options import BundleArgument, JsonOption, bundle_names
 from rim_edge.cli.output import console, note, print_json
@@ -81,31 +84,47 @@ def use(name: BundleArgument, as_json: JsonOption = False) -> None:
         console().print(f"'rim-edge ask' now uses {chosen.name}.")
 
 
-@bundle.command(cls=Command, epilog=epilog("rim-edge bundle verify", "rim-edge bundle verify demo --json"))
-def verify(name: NameArgument = None, as_json: JsonOption = False) -> None:
-    """Hash every file of a bundle against its manifest; exit 3 if one differs."""
+@bundle.command(
+    cls=Command,
+    epilog=epilog("rim-edge bundle verify demo --json", "rim-edge bundle verify path/to/signed --key public.pem"),
+)
+def verify(name: NameArgument = None, key: PublicKeyOption = None, as_json: JsonOption = False) -> None:
+    """Hash every file of a bundle against its manifest, and check who signed it; exit 3 if something differs."""
+    from rim_runtime.bundle.source import signature_bytes
+
     with _opened(name) as checked, runtime_line() as progress:
         checked.verify(progress)
+        signed_by, is_signed = checked_signature(checked, key), signature_bytes(checked) is not None
         manifest, extra = checked.manifest, checked.unlisted_files()
     size = sum(entry.bytes for entry in manifest.files.values())
     body = {"name": manifest.name, "path": checked.where, "ok": True, "bytes": size}
     if as_json:
-        print_json(body | {"files": list(manifest.files), "unlisted": extra})
+        told = {"signed": is_signed, "key_sha256": signed_by and signed_by.key_sha256}
+        print_json(body | {"files": list(manifest.files), "unlisted": extra} | told)
         return
     console().print(f"{manifest.name}: all {len(manifest.files)} files are whole ({megabytes(size)}).")
+    if signed_by:
+        console().print(f"It is signed by the owner of {key}.")
+    elif is_signed:
+        console().print("It is signed; by whom was not checked: --key FILE, with the maker's public key.")
     if extra:
         console().print(f"Not part of the bundle, and never read: {', '.join(extra)}")
 
 
 @bundle.command(
-    cls=Command, epilog=epilog("rim-edge bundle trust path/to/bundle", "rim-edge bundle trust demo --json")
+    cls=Command,
+    epilog=epilog("rim-edge bundle trust path/to/bundle", "rim-edge bundle trust path/to/signed --key public.pem"),
 )
-def trust(name: OriginArgument, as_json: JsonOption = False) -> None:
-    """Let this machine load a bundle's TensorRT plans, which are code; exit 3 if a file is not whole."""
+def trust(name: OriginArgument, key: PublicKeyOption = None, as_json: JsonOption = False) -> None:
+    """Let this machine load a bundle's TensorRT plans, which are code; exit 3 if a file is not whole.
+
+    With a key, only if its owner signed the bundle.
+    """
     from rim_runtime.bundle import trust
 
     with _opened(name) as checked, runtime_line() as progress:
         checked.verify(progress)
+        checked_signature(checked, key)
     if checked.manifest.plans:
         trust.trust(checked.manifest)
     _tell_trust(checked, as_json, "its plans may be loaded here, as long as nothing in the bundle changes")
@@ -156,6 +175,23 @@ bundle.command(
     epilog=epilog("rim-edge bundle optimum mine path/to/folder", "rim-edge bundle optimum mine folder --json"),
 )(optimum)
 bundle.command(
+    cls=Command,
+    epilog=epilog(
+        "rim-edge bundle sign mine --key key.pem",
+        "rim-edge bundle sign mine --key key.pem --passphrase-file passphrase.txt",
+    ),
+)(sign)
+bundle.command(
+    cls=Command,
+    epilog=epilog("rim-edge bundle sbom demo", "rim-edge bundle sbom mine --save bom.json"),
+)(sbom)
+bundle.command(
+    cls=Command,
+    epilog=epilog(
+        "rim-edge bundle triton mine path/to/models", "rim-edge bundle triton demo models-32 --max-batch 32"
+    ),
+)(triton)
+bundle.command(
     "compare",
     cls=Command,
     epilog=epilog("rim-edge bundle compare demo mine", "rim-edge bundle compare demo mine --rows test.jsonl"),
@@ -187,6 +223,7 @@ def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
     import dataclasses
 
     from rim_runtime.bundle.roles import abilities
+    from rim_runtime.bundle.source import signature_bytes
     from rim_runtime.bundle.trust import is_trusted
     from rim_runtime.bundle.widened import widened_parts
 
@@ -195,6 +232,7 @@ def _info(bundle: Bundle | PackedBundle) -> dict[str, Any]:
         "name": manifest.name,
         "path": bundle.where,
         "manifest_sha256": manifest.sha256,
+        "signed": signature_bytes(bundle) is not None,
         "source": dataclasses.asdict(manifest.source),
         "tools": dict(manifest.tools),
         "blocks": manifest.prompt.blocks,

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "calibrate": "evaluating/test_calibrate.py",
     "serve": "../serving/test_serve.py",
     "bundle optimum": "test_bundle_files.py",
+    "bundle sign": "bundling/test_signing.py",
 }
 """Verbs that take minutes or a bundle that writes text, and the test that prints their JSON."""
 ASKED = {
@@ -48,6 +49,8 @@ ASKED = {
     "bundle trust": ["bundle", "trust", "BUNDLE"],
     "bundle untrust": ["bundle", "untrust", "BUNDLE"],
     "bundle info": ["bundle", "info", "BUNDLE"],
+    "bundle sbom": ["bundle", "sbom", "BUNDLE"],
+    "bundle triton": ["bundle", "triton", "BUNDLE", "NEW"],
     "bundle copy": ["bundle", "copy", "BUNDLE", "NEW"],
     "bundle vectors": ["bundle", "vectors", "BUNDLE", "NEW"],
     "bundle remove": ["bundle", "remove", "BUNDLE", "--yes"],

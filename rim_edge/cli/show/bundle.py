@@ -127,7 +127,14 @@ def _lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("questions", questions(certificate)),
         ("made by", ", ".join(f"{tool} {version}" for tool, version in body["tools"].items())),
         ("manifest", body["manifest_sha256"]),
+        *_signed_lines(body),
     ]
+
+
+def _signed_lines(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the row about a signature, which `info` does not check; none for a bundle without one."""
+    check = f"rim-edge bundle verify {body['path']} --key FILE"
+    return [("signed", f"by whom says: {check}")] if body["signed"] else []
 
 
 def _blocks(body: Mapping[str, Any]) -> str:

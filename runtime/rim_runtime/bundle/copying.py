@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from rim_runtime.bundle.folder import Bundle, save_manifest
-from rim_runtime.bundle.source import BundleSource, checked_parts
+from rim_runtime.bundle.folder import MANIFEST, SIGNATURE, Bundle
+from rim_runtime.bundle.source import BundleSource, checked_parts, manifest_bytes, signature_bytes
 from rim_runtime.errors import InputError, StorageError
 from rim_runtime.machine.storage import new_folder, refuse_existing
 from rim_runtime.progress import OnProgress
@@ -16,7 +16,7 @@ from rim_runtime.progress import OnProgress
 def copy_bundle(
     source: BundleSource, target: Path, progress: OnProgress | None = None, doing: str = "copying"
 ) -> None:
-    """Write the bundle's files, and nothing else that lies beside them, into `target`.
+    """Write the bundle's files and its signature, and nothing else that lies beside them, into `target`.
 
     It appears whole or not at all.
     Raises TargetExistsError and InputError (the target), StorageError (the disk refuses, or has no room for it)
@@ -31,7 +31,9 @@ def copy_bundle(
             with (work / name).open("xb") as copy:
                 for part in checked_parts(source, name, progress, doing):
                     copy.write(part)
-        save_manifest(work, source.manifest)
+        (work / MANIFEST).write_bytes(manifest_bytes(source))
+        if signature := signature_bytes(source):
+            (work / SIGNATURE).write_bytes(signature)
 
 
 def refuse_inside(source: Path, target: Path) -> None:

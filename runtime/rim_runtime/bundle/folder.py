@@ -28,6 +28,8 @@ TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.jsonl"
 CERTIFICATE = "certificate.json"
 REQUIRED = (TOKENIZER, GOLDEN, CERTIFICATE)
+SIGNATURE = "model.sig"
+"""What its maker may have signed it with. It is over the manifest too, which therefore cannot list it."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ class Bundle:
 
     def unlisted_files(self) -> tuple[str, ...]:
         """Return the files in the folder that are not part of the bundle; nothing reads them."""
-        listed = {MANIFEST, *self.manifest.files}
+        listed = {MANIFEST, SIGNATURE, *self.manifest.files}
         names = sorted(path.name for path in self.path.iterdir() if path.name not in listed)
         return tuple(map(without_control_characters, names))
 

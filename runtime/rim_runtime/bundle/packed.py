@@ -19,7 +19,14 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from rim_runtime.bundle.control_characters import without_control_characters
 from rim_runtime.bundle.external_data import check_locations
-from rim_runtime.bundle.folder import CERTIFICATE, MANIFEST, Bundle, check_listing, parse_certificate
+from rim_runtime.bundle.folder import (
+    CERTIFICATE,
+    MANIFEST,
+    SIGNATURE,
+    Bundle,
+    check_listing,
+    parse_certificate,
+)
 from rim_runtime.bundle.integrity import HASH_EVERY_TIME
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.bundle.roles import all_graphs
@@ -71,7 +78,7 @@ class PackedBundle:
 
     def unlisted_files(self) -> tuple[str, ...]:
         """Return the files beside the bundle's own; nothing reads them."""
-        names = sorted({*self.names} - {MANIFEST, *self.manifest.files})
+        names = sorted({*self.names} - {MANIFEST, SIGNATURE, *self.manifest.files})
         return tuple(map(without_control_characters, names))
 
 

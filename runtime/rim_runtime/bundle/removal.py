@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.chosen import choose_bundle, chosen_bundle
 from rim_runtime.bundle.control_characters import without_control_characters
-from rim_runtime.bundle.folder import MANIFEST
+from rim_runtime.bundle.folder import MANIFEST, SIGNATURE
 from rim_runtime.bundle.names import DEMO, find_bundle, name_of
 from rim_runtime.errors import BundleNotFoundError, InputError, StorageError
 from rim_runtime.machine.json_files import read_json
@@ -40,7 +40,7 @@ def removable(folder: Path) -> Removable:
         raise InputError(
             f"{folder} is a link to {folder.resolve()}, expected the folder itself. Remove that, then the link."
         )
-    ours = {MANIFEST, *_listed(folder)}
+    ours = {MANIFEST, SIGNATURE, *_listed(folder)}
     others = sorted({path.name for path in folder.iterdir()} - ours)
     if others:
         shown = without_control_characters(", ".join(others[:5]) + (", …" if len(others) > 5 else ""))

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from rim_runtime.bundle.folder import MANIFEST, SIGNATURE
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.errors import BundleCorruptError
 from rim_runtime.progress import OnProgress, Progress, Stage
 
 AT_ONCE = 1 << 22
 """Bytes that are read, hashed and written at a time."""
+_LONGEST_SIGNATURE = 10_000_000
+"""More bytes than any signature has: it names each file once."""
 
 
 class BundleSource(Protocol):
@@ -27,7 +30,7 @@ class BundleSource(Protocol):
         """What it says about itself."""
 
     def open_binary(self, name: str) -> BinaryIO:
-        """Open a file of the manifest. Raises any error."""
+        """Open a file of the manifest, the manifest itself, or its signature. Raises any error."""
 
 
 def is_zip(path: Path) -> bool:
@@ -67,6 +70,38 @@ def checked_parts(
             f"{source.where}/{name} was altered: its SHA-256 is {digest.hexdigest()[:12]}…, its manifest says "
             f"{entry.sha256[:12]}…. Export the bundle again, or take another copy of it."
         )
+
+
+def manifest_bytes(source: BundleSource) -> bytes:
+    """Return `manifest.json` as it lies there: a signature is over these bytes.
+
+    Raises BundleCorruptError if it is no longer the manifest that was read.
+    """
+    content = b"".join(_parts(source, MANIFEST))
+    where = f"{source.where}/{MANIFEST}"
+    try:
+        now = Manifest.from_json(content.decode("utf-8"), where)
+    except UnicodeDecodeError as error:
+        raise unreadable(source.where, MANIFEST, error) from None
+    if now.sha256 != source.manifest.sha256:
+        raise BundleCorruptError(f"{where} was changed while it was read, expected one that stays. Try again.")
+    return content
+
+
+def signature_bytes(source: BundleSource) -> bytes | None:
+    """Return the signature beside a bundle, unchecked; None if there is none. Raises BundleCorruptError."""
+    try:
+        with source.open_binary(SIGNATURE) as file:
+            content = file.read(_LONGEST_SIGNATURE + 1)
+    except (FileNotFoundError, KeyError):
+        return None
+    except Exception as error:
+        raise unreadable(source.where, SIGNATURE, error) from error
+    if len(content) > _LONGEST_SIGNATURE:
+        raise BundleCorruptError(
+            f"{source.where}/{SIGNATURE} has over {_LONGEST_SIGNATURE:,} bytes, expected a signature. Delete it."
+        )
+    return content
 
 
 def _parts(source: BundleSource, name: str) -> Iterator[bytes]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,12 @@ from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.optimum_folder import write_optimum_folder
 from rim_runtime.loading.load import load_encoder
 
-from tests.places import REPOSITORY
+from tests.environments import environment, own_python
 from tests.text_bundle import TextBundle, text_bundle
 
 __all__ = ["text_bundle"]
 
 PINS = ("optimum==2.1.0", "optimum-onnx[onnxruntime]==0.1.0", "transformers==4.57.6", "torch==2.13.0")
-ENVIRONMENT = REPOSITORY / "build" / "optimum-onnx"
-"""Made once: pip fetches some 300 MB."""
 TOKENS = 6
 QUESTIONS = ("Which one is it?", "Why?")
 PROGRAM = """
@@ -46,25 +42,10 @@ print(json.dumps({"alone": [generate([one])[0] for one in prompts], "together": 
 """
 
 
-def environment() -> dict[str, str]:
-    """Of a process with packages of its own: nothing of ours, no network."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**kept, "HF_HUB_OFFLINE": "1"}
-
-
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of the environment; skips where its packages cannot be had."""
-    made, wanted = ENVIRONMENT / "made.txt", "\n".join(PINS)
-    found = ENVIRONMENT / "bin" / "python"
-    if not made.is_file() or made.read_text(encoding="utf-8") != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True, env=environment())
-        pip = [str(found), "-m", "pip", "install", "--quiet", *PINS]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False, env=environment())
-        if done.returncode:
-            pytest.skip(f"optimum-onnx cannot be had from the package index: {done.stderr.strip()[-300:]}")
-        made.write_text(wanted, encoding="utf-8")
-    return found
+    """The interpreter of an environment with these packages."""
+    return own_python("optimum-onnx", PINS)
 
 
 @pytest.mark.slow

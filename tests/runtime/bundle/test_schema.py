@@ -64,6 +64,15 @@ def test_what_is_optional_may_stay_unread_and_is_kept(tiny_bundle: Path, tmp_pat
     assert (tmp_path / "copy" / MANIFEST).read_bytes() == (tiny_bundle / MANIFEST).read_bytes()
 
 
+def test_a_copy_is_of_the_manifest_that_was_read(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Its bytes are copied, so they must still be those of it; also where its hash is right."""
+    bundle = Bundle.load(tiny_bundle)
+    save_manifest(tiny_bundle, dataclasses.replace(bundle.manifest, name="another"))
+    with pytest.raises(BundleCorruptError, match=r"manifest\.json was changed while it was read"):
+        copy_bundle(bundle, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_an_unknown_key_elsewhere_is_a_fault(tiny_bundle: Path) -> None:
     manifest = Bundle.load(tiny_bundle).manifest
     body = json.loads(manifest.to_json())

@@ -1,0 +1,1 @@
+"""Where a bundle comes from: who signed it, and what it and its tools are made of."""
