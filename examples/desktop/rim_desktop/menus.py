@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
@@ -21,13 +22,13 @@ class Menus:
     def __init__(self, window: Window, recent: RecentBundles) -> None:
         self._window, self._recent = window, recent
         bundle, question = window.menuBar().addMenu("&Bundle"), window.menuBar().addMenu("&Question")
-        _add(bundle, "&Open folder …", window.choose_folder, QKeySequence.StandardKey.Open)
+        _add(bundle, "&Open folder …", window.choose_folder, "Ctrl+O")
         _add(bundle, "Open .&zip …", window.choose_zip, "Ctrl+Shift+O")
         _add(bundle, "Open the &default", lambda: window.open(None), "Ctrl+D")
         self.recent_menu = bundle.addMenu("&Recent")
         self.recent_menu.aboutToShow.connect(self._list_recent)
         bundle.addSeparator()
-        _add(bundle, "&Quit", window.close, QKeySequence.StandardKey.Quit)
+        _add(bundle, "&Quit", window.close, "Ctrl+Q")
         self.ask = _add(question, "&Ask", window.ask, "Ctrl+Return", "Ctrl+Enter")
         self.cancel = _add(question, "&Cancel", window.cancel, "Esc")
         self._list_recent()
@@ -41,14 +42,14 @@ class Menus:
     def _list_recent(self) -> None:
         self.recent_menu.clear()
         for place in self._recent.places():
-            self.recent_menu.addAction(str(place).replace("&", "&&"), lambda one=place: self._window.open(one))
+            _add(self.recent_menu, str(place).replace("&", "&&"), partial(self._window.open, place))
         self.recent_menu.addSeparator()
-        self.recent_menu.addAction("&Clear this list", self._recent.clear)
+        _add(self.recent_menu, "&Clear this list", self._recent.clear)
 
 
-def _add(menu: QMenu, text: str, called: Callable[[], object], *keys: QKeySequence.StandardKey | str) -> QAction:
+def _add(menu: QMenu, text: str, called: Callable[[], object], *keys: str) -> QAction:
     action = menu.addAction(text)
-    action.triggered.connect(lambda: called())
+    action.triggered.connect(lambda: called())  # without Qt's `checked`
     action.setShortcuts([QKeySequence(key) for key in keys])
     action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
     return action

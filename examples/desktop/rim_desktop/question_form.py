@@ -38,6 +38,7 @@ class OptionLines(QWidget):
         self._grid.setColumnStretch(1, 1)
         for _ in range(_FIRST_LINES):
             self._add()
+        self.setFocusProxy(self._lines[0])
 
     def texts(self) -> list[str]:
         """Return the options, the empty lines behind the last of them left out."""
@@ -86,7 +87,6 @@ class QuestionForm(QWidget):
         question, options = QLabel("&Question", self), QLabel("O&ptions", self)
         question.setBuddy(self.text)
         options.setBuddy(self.options)
-        self.options.setFocusProxy(self.options.findChild(QLineEdit))
         self.text.setAccessibleName("Question")
         self.reading.setTextFormat(Qt.TextFormat.PlainText)
         self.reading.setWordWrap(True)

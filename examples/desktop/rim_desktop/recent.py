@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QSettings
 
@@ -17,8 +18,8 @@ class RecentBundles:
 
     def places(self) -> list[Path]:
         """Return them; a bundle that is gone meanwhile says so when it is opened."""
-        kept = self._settings.value(_KEY, [])
-        return [Path(place) for place in ([kept] if isinstance(kept, str) else kept or [])]
+        kept: Any = self._settings.value(_KEY, [], type=list)
+        return [Path(place) for place in kept]
 
     def add(self, place: Path) -> None:
         """Put a place first."""

@@ -145,8 +145,8 @@ class Window(QMainWindow):
         asked = QVBoxLayout()
         asked.addWidget(self.form)
         asked.addLayout(buttons)
-        for widget in (self.error, self.notes):
-            asked.addWidget(widget)
+        asked.addWidget(self.error)
+        asked.addWidget(self.notes)
         asked.addStretch(1)
         self._columns.addLayout(asked, 1)
         self._columns.addSpacing(self.fontMetrics().height())
