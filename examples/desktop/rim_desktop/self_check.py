@@ -9,6 +9,9 @@ from PySide6.QtCore import QObject, QTimer
 
 from rim_desktop.window import State, Window
 
+_LAID_OUT_MS = 50
+"""After this, what was shown last has its place in the window."""
+
 
 class SelfCheck(QObject):
     """Waits for the bundle, asks by the same button that a user presses, saves a picture, and closes the window.
@@ -22,13 +25,13 @@ class SelfCheck(QObject):
         self._window, self._question, self._screenshot = window, question, screenshot
         self._is_asked = False
         if question is None:
-            QTimer.singleShot(0, self._end)
+            QTimer.singleShot(_LAID_OUT_MS, self._end)
         else:
             window.settled.connect(self._go_on)
 
     def _go_on(self) -> None:
         if self._is_asked or self._window.state is not State.READY:
-            self._end()
+            QTimer.singleShot(_LAID_OUT_MS, self._end)
             return
         self._is_asked = True
         self._window.form.text.setPlainText(self._question or "")
