@@ -69,13 +69,15 @@ class AnswerView(QWidget):
         _say(self.known, shown.known)
 
     def add_text(self, piece: str) -> None:
-        """Show the next piece of a text; what is selected stays so."""
+        """Show the next piece of a text; what is selected stays so, and who reads further up is left there."""
         self.text.show()
+        bar = self.text.verticalScrollBar()
+        follows = bar.value() == bar.maximum()
         end = QTextCursor(self.text.document())
         end.movePosition(QTextCursor.MoveOperation.End)
         end.insertText(piece)
-        bar = self.text.verticalScrollBar()
-        bar.setValue(bar.maximum())
+        if follows:
+            bar.setValue(bar.maximum())
 
     def end_text(self, facts: str) -> None:
         """Show what wrote the text."""

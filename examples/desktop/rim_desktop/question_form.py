@@ -38,7 +38,11 @@ class OptionLines(QWidget):
         self._grid.setColumnStretch(1, 1)
         for _ in range(_FIRST_LINES):
             self._add()
-        self.setFocusProxy(self._lines[0])
+
+    @property
+    def first(self) -> QLineEdit:
+        """The line of option A."""
+        return self._lines[0]
 
     def texts(self) -> list[str]:
         """Return the options, the empty lines behind the last of them left out."""
@@ -57,7 +61,7 @@ class OptionLines(QWidget):
     def set_hint(self, *, writes_text: bool) -> None:
         """Say what comes of a question without options."""
         without = "is answered in words" if writes_text else "is answered by the likeliest of all letters"
-        self._lines[0].setPlaceholderText(f"without options, a question {without}")
+        self.first.setPlaceholderText(f"without options, a question {without}")
 
     def _add(self) -> None:
         letter = LETTERS[len(self._lines)]
@@ -84,9 +88,9 @@ class QuestionForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.text, self.options, self.reading = QuestionBox(self), OptionLines(self), QLabel(self)
-        question, options = QLabel("&Question", self), QLabel("O&ptions", self)
+        question, options = QLabel("Q&uestion", self), QLabel("O&ptions", self)
         question.setBuddy(self.text)
-        options.setBuddy(self.options)
+        options.setBuddy(self.options.first)
         self.text.setAccessibleName("Question")
         self.reading.setTextFormat(Qt.TextFormat.PlainText)
         self.reading.setWordWrap(True)

@@ -192,6 +192,10 @@ def test_all_that_takes_the_focus_has_a_name_and_tab_reaches_it(settings: Path) 
             reached.add(QApplication.focusWidget())
         wanted = {user.window.form.text, user.window.ask_button, user.window.answer.bars}
         assert wanted <= reached
+        user.key(Qt.Key.Key_P, Qt.KeyboardModifier.AltModifier)
+        assert QApplication.focusWidget() is user.window.form.options.first
+        user.key(Qt.Key.Key_U, Qt.KeyboardModifier.AltModifier)
+        assert QApplication.focusWidget() is user.window.form.text
         keys = [
             action.shortcut().toString()
             for menu in user.window.menuBar().actions()
