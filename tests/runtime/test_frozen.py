@@ -7,6 +7,7 @@ import importlib.util
 import json
 import pkgutil
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -32,6 +33,14 @@ mapped = maps.read_text().splitlines() if maps.exists() else []
 files = sorted({{line.split(maxsplit=5)[-1] for line in mapped if "/" in line}})
 print(json.dumps([sys.frozen, rim_runtime.__version__, answer.letter, answer.confidence, files]))
 """
+
+
+def need_pyinstaller() -> None:
+    """Skip a test where nothing can be frozen."""
+    if importlib.util.find_spec("PyInstaller") is None:
+        pytest.skip("needs PyInstaller")
+    if sys.platform == "linux" and shutil.which("objdump") is None:
+        pytest.skip("needs objdump (Debian: apt-get install binutils)")
 
 
 def hooks() -> Path:
@@ -90,8 +99,7 @@ def test_what_openvino_opens_goes_with_it() -> None:
 def test_engines_bring_their_libraries_and_not_torch() -> None:
     """Tools of both import torch, and PyInstaller would take it wherever it is installed."""
     need("openvino")
-    if importlib.util.find_spec("PyInstaller") is None:
-        pytest.skip("needs PyInstaller")
+    need_pyinstaller()
     for package in ("onnxruntime", "openvino"):
         found = hook(package)
         assert found["binaries"]
@@ -100,8 +108,7 @@ def test_engines_bring_their_libraries_and_not_torch() -> None:
 
 @pytest.mark.slow
 def test_a_frozen_program_answers_without_python_and_without_torch(tmp_path: Path) -> None:
-    if importlib.util.find_spec("PyInstaller") is None:
-        pytest.skip("needs PyInstaller")
+    need_pyinstaller()
     (tmp_path / "ask.py").write_text(PROGRAM)
     freeze = [sys.executable, "-m", "PyInstaller", "--additional-hooks-dir", str(hooks()), "ask.py"]
     freeze += ["--exclude-module", "openvino"]  # for speed

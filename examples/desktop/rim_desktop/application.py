@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     window = Window(session, QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, ORGANISATION, NAME))
     window.closed.connect(session.stop)
     session.stopped.connect(app.quit)
-    _show_what_nobody_catches(window)
+    show_faults(window)
     check = SelfCheck(window, given.ask, given.screenshot) if given.ask or given.screenshot else None
     window.show()
     window.open(given.bundle)
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show_what_nobody_catches(window: Window) -> None:
+def show_faults(window: Window) -> None:
     """Show faults of the app itself: a windowed program has no stderr."""
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

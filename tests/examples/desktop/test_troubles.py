@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rim_runtime import BundleNotFoundError, Engine, FakeBackend, QuestionTooLongError
+from rim_runtime import BundleNotFoundError, Engine, FakeBackend, FakeDecoder, QuestionTooLongError
 
 from tests.examples.desktop.driving import SlowBackend, always, driving, fake_engine, never_loading, opening
 from tests.places import DEMO_FOLDER
@@ -104,6 +106,34 @@ def test_escape_cancels_a_question_and_the_next_is_answered(settings: Path) -> N
         slow.go.set()
         user.ask("Which?")
         assert user.window.answer.letter.text() == "A"
+
+
+def test_a_text_is_cancelled_where_it_is(settings: Path) -> None:
+    class SlowDecoder(FakeDecoder):
+        def step(self, *given: Any, **named: Any) -> Any:
+            time.sleep(0.01)
+            return super().step(*given, **named)
+
+    with driving(settings, opening(fake_engine(decoder=SlowDecoder("In the kitchen. " * 20)))) as user:
+        user.open()
+        user.type("Where?")
+        user.click_ask()
+        user.wait(lambda: len(user.window.answer.text.toPlainText()) > 5)
+        user.key(Qt.Key.Key_Escape)
+        user.wait_idle()
+        assert 5 < len(user.window.answer.text.toPlainText()) < 200
+        assert user.window.statusBar().currentMessage() == "Cancelled."
+
+
+def test_a_fault_of_the_app_itself_is_said(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rim_desktop.application import show_faults
+
+    with driving(settings, opening(fake_engine(always("A")))) as user:
+        monkeypatch.setattr(sys, "excepthook", None)
+        show_faults(user.window)
+        user.session.worker.progressed.emit("no progress")
+        user.wait(user.window.error.isVisible)
+        assert "This app has a fault (AttributeError" in user.window.error.text()
 
 
 def test_a_load_is_cancelled(settings: Path) -> None:
