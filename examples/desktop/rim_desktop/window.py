@@ -80,8 +80,7 @@ class Window(QMainWindow):
     def open(self, place: Path | None) -> None:
         """Load a bundle; None: the one that `rim-edge ask` uses. What is under way is given up."""
         self._session.cancel()
-        self.error.say("")
-        self._set_state(State.LOADING)
+        self._begin(State.LOADING)
         self._session.load(place)
 
     def ask(self) -> None:
@@ -93,9 +92,8 @@ class Window(QMainWindow):
         except QuestionError as error:
             self.error.say(str(error))
             return
-        self.error.say("")
         self.answer.clear()
-        self._set_state(State.ASKING)
+        self._begin(State.ASKING)
         self._session.ask(question)
 
     def cancel(self) -> None:
@@ -182,6 +180,13 @@ class Window(QMainWindow):
         worker.failed.connect(self.error.say)
         worker.cancelled.connect(lambda: self.statusBar().showMessage("Cancelled."))
         session.settled.connect(self._settle)
+
+    def _begin(self, state: State) -> None:
+        """Take back what was said of the job before, and show that something is under way."""
+        self.error.say("")
+        self.statusBar().clearMessage()
+        self.progress.setRange(0, 0)
+        self._set_state(state)
 
     def _set_state(self, state: State) -> None:
         self._state = state
