@@ -12,6 +12,8 @@ The import has no other effect: ONNX Runtime is imported when the first engine i
 from rim_runtime.answer import Answer
 from rim_runtime.bundle.folder import Bundle, GoldenQuestion
 from rim_runtime.bundle.manifest import Dialect, Head, Manifest, Precision
+from rim_runtime.bundle.roles import Ability, abilities
+from rim_runtime.calibration import Calibration, find_calibration
 from rim_runtime.engine import Engine
 from rim_runtime.engines.backend import Answers, Backend
 from rim_runtime.engines.cancellation import Cancellation
@@ -56,6 +58,7 @@ from rim_runtime.tracing.trace import FirstToken, Trace
 from rim_runtime.version import __version__ as __version__
 
 __all__ = [
+    "Ability",
     "Answer",
     "Answers",
     "AsyncTextStream",
@@ -65,6 +68,7 @@ __all__ = [
     "BundleCorruptError",
     "BundleNotFoundError",
     "BundleVersionError",
+    "Calibration",
     "Cancellation",
     "CancelledError",
     "CheckError",
@@ -107,8 +111,10 @@ __all__ = [
     "TextStream",
     "Trace",
     "UnavailableError",
+    "abilities",
     "bare_letter",
     "engine_statuses",
+    "find_calibration",
     "kind_of",
     "parse_row",
     "read_row",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rim_runtime.answer import Answer
 from rim_runtime.bundle.manifest import Manifest, Precision
@@ -58,12 +58,15 @@ class Engine:
         backend: Backend,
         *,
         notes: Sequence[str] = (),
+        certificate: Mapping[str, Any] | None = None,
         open_decoder: OpenDecoder | None = None,
         open_trace: OpenTrace | None = None,
     ) -> None:
         """Assemble an engine from its parts; `Engine.load` makes one from a folder."""
         self.manifest = manifest
         self.notes = tuple(notes)
+        self.certificate = {} if certificate is None else certificate
+        """How each variant of the bundle compares with the checkpoint (docs/certificate.md); empty without one."""
         self._encoder = encoder
         self._backend = backend
         decoder = None if open_decoder is None else Late(backend, open_decoder)
@@ -116,6 +119,7 @@ class Engine:
             loaded.encoder,
             loaded.backend,
             notes=loaded.notes,
+            certificate=loaded.certificate,
             open_decoder=loaded.open_decoder,
             open_trace=loaded.open_trace,
         )

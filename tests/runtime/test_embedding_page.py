@@ -12,7 +12,7 @@ from tests.places import REPOSITORY
 def test_the_programs_of_the_page_run() -> None:
     page = (REPOSITORY / "docs" / "embedding.md").read_text(encoding="utf-8")
     programs = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(programs) == 7
+    assert len(programs) == 8
     names: dict[str, Any] = {}
     try:
         for program in programs:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import pkgutil
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,16 +18,29 @@ from typing import Any
 import pytest
 import rim_runtime
 
-from tests.places import REPOSITORY, need
+from tests.places import DEMO_FOLDER, REPOSITORY, need
 
 RUNTIME = REPOSITORY / "runtime"
-PROGRAM = """
+QUESTION, CHOICES = "Which?", ["this", "that"]
+PROGRAM = f"""
 import json, sys
+from pathlib import Path
 import rim_edge, rim_runtime
 with rim_runtime.Engine.load(engine="ort-cpu") as engine:
-    letter = engine.ask("Which?", ["this", "that"]).letter
-print(json.dumps([sys.frozen, rim_runtime.__version__, letter]))
+    answer = engine.ask({QUESTION!r}, {CHOICES!r})
+maps = Path("/proc/self/maps")
+mapped = maps.read_text().splitlines() if maps.exists() else []
+files = sorted({{line.split(maxsplit=5)[-1] for line in mapped if "/" in line}})
+print(json.dumps([sys.frozen, rim_runtime.__version__, answer.letter, answer.confidence, files]))
 """
+
+
+def need_pyinstaller() -> None:
+    """Skip a test where nothing can be frozen."""
+    if importlib.util.find_spec("PyInstaller") is None:
+        pytest.skip("needs PyInstaller")
+    if sys.platform == "linux" and shutil.which("objdump") is None:
+        pytest.skip("needs objdump (Debian: apt-get install binutils)")
 
 
 def hooks() -> Path:
@@ -82,19 +96,33 @@ def test_what_openvino_opens_goes_with_it() -> None:
         assert any(name in file.name for file in files)
 
 
+def test_engines_bring_their_libraries_and_not_torch() -> None:
+    """Tools of both import torch, and PyInstaller would take it wherever it is installed."""
+    need("openvino")
+    need_pyinstaller()
+    for package in ("onnxruntime", "openvino"):
+        found = hook(package)
+        assert found["binaries"]
+        assert "torch" in found["excludedimports"]
+
+
 @pytest.mark.slow
-def test_a_frozen_program_answers(tmp_path: Path) -> None:
-    if importlib.util.find_spec("PyInstaller") is None:
-        pytest.skip("needs PyInstaller")
+def test_a_frozen_program_answers_without_python_and_without_torch(tmp_path: Path) -> None:
+    need_pyinstaller()
     (tmp_path / "ask.py").write_text(PROGRAM)
     freeze = [sys.executable, "-m", "PyInstaller", "--additional-hooks-dir", str(hooks()), "ask.py"]
-    freeze += [word for name in ("openvino", "rim_export", "torch") for word in ("--exclude-module", name)]
+    freeze += ["--exclude-module", "openvino"]  # for speed
     subprocess.run(freeze, cwd=tmp_path, check=True, capture_output=True, timeout=400)
+    folder = (tmp_path / "dist" / "ask").rename(tmp_path / "moved here")
+    assert [name for name in ("torch", "transformers", "onnx") if (folder / "_internal" / name).exists()] == []
     (tmp_path / "home").mkdir()
-    program = tmp_path / "dist" / "ask" / ("ask.exe" if sys.platform == "win32" else "ask")
-    environment = {"HOME": str(tmp_path / "home")}
+    program = folder / ("ask.exe" if sys.platform == "win32" else "ask")
+    environment = {"HOME": str(tmp_path / "home"), "PATH": str(tmp_path / "home")}
     done = subprocess.run([program], env=environment, cwd="/", capture_output=True, check=True, timeout=60)
-    frozen, version, letter = json.loads(done.stdout)
+    frozen, version, letter, confidence, files = json.loads(done.stdout)
     assert (frozen, version) == (True, rim_runtime.__version__)
-    assert letter in "AB"
+    with rim_runtime.Engine.load(DEMO_FOLDER, engine="ort-cpu") as engine:
+        answer = engine.ask(QUESTION, CHOICES)
+    assert (letter, confidence) == (answer.letter, pytest.approx(answer.confidence, abs=1e-4))
+    assert [file for file in files if "python" in file and str(folder) not in file] == [], "its own Python alone"
     assert list((tmp_path / "home").rglob("selftests/*.json")), "it is remembered"

@@ -8,9 +8,10 @@ schema version → manifest's hash → files' hashes → engine opened → golde
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rim_runtime.bundle.folder import TOKENIZER, Bundle
 from rim_runtime.bundle.integrity import GraphFiles, check_file, check_graph
@@ -49,9 +50,11 @@ class LoadedParts:
     """The engine, with the graph loaded."""
     notes: tuple[str, ...]
     """What the user should know about this load."""
-    open_decoder: OpenDecoder | None
+    certificate: Mapping[str, Any]
+    """How each variant compares with the checkpoint."""
+    open_decoder: OpenDecoder | None = None
     """Opens its decoder; None where the bundle has none."""
-    open_trace: OpenTrace | None
+    open_trace: OpenTrace | None = None
     """Opens its trace; None where the bundle has none."""
 
 
@@ -109,7 +112,7 @@ def _load(
     for file in _common_files(bundle.manifest):
         check(use.cancel)
         check_file(bundle, file, records, progress)
-    encoder = load_encoder(bundle)
+    encoder, certificate = load_encoder(bundle), bundle.certificate()
 
     @functools.cache
     def files(variant: Variant) -> GraphFiles:
@@ -121,7 +124,7 @@ def _load(
     except CancelledError:
         opened.backend.close()
         raise
-    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)), None, None)
+    return LoadedParts(bundle.manifest, encoder, opened.backend, (*opened.notes, *_notes(records)), certificate)
 
 
 def _stopped(progress: OnProgress | None, cancel: Cancellation | None) -> OnProgress | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ from rim_runtime import (
 )
 from rim_runtime.bundle import integrity
 from rim_runtime.loading import selftest
+from rim_runtime.testing import fake_engine
+
+from tests.places import DEMO_FOLDER
 
 MakeBundle = Callable[..., Path]
 
@@ -192,3 +196,12 @@ def test_a_failed_load_leaves_no_session_behind(make_bundle: MakeBundle, monkeyp
     with pytest.raises(SelfTestError):
         Engine.load(bundle)
     assert closed == [True]
+
+
+def test_an_engine_knows_its_bundles_certificate(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "demo"))
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    for place in (folder, packed):
+        with Engine.load(place) as engine:
+            assert engine.certificate == Bundle.load(folder).certificate()
+    assert fake_engine().certificate == {}
