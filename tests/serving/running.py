@@ -15,8 +15,8 @@ from typing import Any
 import uvicorn
 from rim_runtime import Engine
 
-from rim_edge.serving.app import make_app
 from rim_edge.serving.limits import Limits
+from rim_edge.serving.listening import server_config
 from rim_edge.serving.service import Service
 
 
@@ -72,9 +72,11 @@ class Server:
 
 
 @contextmanager
-def running(engine: Engine, limits: Limits | None = None) -> Iterator[Server]:
-    """Serve an engine while the block lasts; it is closed afterwards."""
+def running(engine: Engine, limits: Limits | None = None, *, buffer: int | None = None) -> Iterator[Server]:
+    """Serve an engine while the block lasts; it is closed afterwards. `buffer`: bytes that the system holds unread."""
     bound = socket.socket()
+    if buffer is not None:  # connections have their listener's
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     bound.bind(("127.0.0.1", 0))
     bound.listen(2_048)
     begun = threading.Event()
@@ -82,8 +84,7 @@ def running(engine: Engine, limits: Limits | None = None) -> Iterator[Server]:
 
     async def serve() -> None:
         service = Service(engine, limits or Limits())
-        config = uvicorn.Config(make_app(service), log_level="error", lifespan="off", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(server_config(service))
         made.extend((service, server))
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         while not server.started:

@@ -112,7 +112,7 @@ def test_a_text_is_written_whole_or_piece_by_piece() -> None:
         ("/ask", {"question": "Why?", "options": ["one"]}, 400, "The number of choices is 1"),
         ("/ask", {"question": "Why?", "blocks": 99}, 400, "99"),
         ("/ask", {"question": "Why?", "blocks": "two"}, 400, "blocks is 'two'"),
-        ("/ask", {"question": "Why?", "max_tokens": 3}, 400, "/ask does not take max_tokens"),
+        ("/ask", {"question": "Why?", "max_tokens": 3}, 400, "ask does not take max_tokens"),
         ("/ask", {"question": "Why?", "wat": 3}, 400, "Nothing reads wat"),
         ("/ask", {"question": "why " * 5_000}, 400, "this bundle takes at most"),
         ("/generate", {"question": "Why?"}, 400, "answers with letters alone"),

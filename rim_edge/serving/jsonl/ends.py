@@ -1,0 +1,38 @@
+"""The two ends of one client: where its lines come from, and where its answers go."""
+
+from __future__ import annotations
+
+import select
+from typing import Protocol
+
+CHUNK = 65_536
+"""Bytes that are read at once."""
+
+
+class ClientGoneError(Exception):
+    """Nobody reads the answers any more; its cause is what the system said."""
+
+
+class Ends(Protocol):
+    """The ends of one client."""
+
+    async def read(self) -> bytes:
+        """Return some bytes as they come; none at the end, and when the client is gone."""
+
+    async def write(self, line: bytes) -> None:
+        """Send a line, and wait until the client has read enough. Raises OSError where it is gone or reads nothing."""
+
+    def is_gone(self) -> bool:
+        """Whether nobody is left to read, as far as the system says (Linux)."""
+
+
+def is_hung_up(number: int) -> bool:
+    """Whether nobody reads a pipe or a socket any more; one that has only stopped to write still reads.
+
+    False where the system tells it only to those who write: all but Linux.
+    """
+    if not hasattr(select, "POLLRDHUP"):
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))
