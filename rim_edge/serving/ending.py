@@ -21,7 +21,7 @@ class Ending:
 
     @classmethod
     def run(cls, serve: Callable[[Ending], Awaitable[None]]) -> None:
-        """Run a server in an event loop of its own. Raises what it does, and KeyboardInterrupt for a second signal."""
+        """Run a server in an event loop of its own. Raises what it does; KeyboardInterrupt at a second signal."""
 
         async def main() -> None:
             ending = cls()

@@ -30,7 +30,7 @@ def listen(
 ) -> None:
     """Serve until SIGINT or SIGTERM; those that are being answered get their answers. `begun` hears the place.
 
-    Raises InputError for a port or a socket's file that is taken, and StorageError for a socket that cannot be made.
+    Raises InputError for a port or a file that is taken, and StorageError for a socket that cannot be made.
     """
     with _bound(port, socket) as (bound, place):
         asyncio.run(_run(engine, limits, bound, lambda: begun(place)))

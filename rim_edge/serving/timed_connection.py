@@ -57,7 +57,7 @@ class TimedConnection(H11Protocol):
             self._unread = self.loop.call_later(self._limits.send_seconds, self._leave_unread)
 
     def resume_writing(self) -> None:
-        """It reads."""
+        """Wait no more: it reads."""
         super().resume_writing()
         if self._unread is not None:
             self._unread.cancel()

@@ -73,7 +73,7 @@ class Server:
 
 @contextmanager
 def running(engine: Engine, limits: Limits | None = None, *, buffer: int | None = None) -> Iterator[Server]:
-    """Serve an engine while the block lasts; it is closed afterwards. `buffer`: bytes that the system holds unread."""
+    """Serve an engine while the block lasts; it is closed afterwards. `buffer`: what the system holds unread."""
     bound = socket.socket()
     if buffer is not None:  # connections have their listener's
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)

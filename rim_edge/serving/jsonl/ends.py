@@ -20,7 +20,7 @@ class Ends(Protocol):
         """Return some bytes as they come; none at the end, and when the client is gone."""
 
     async def write(self, line: bytes) -> None:
-        """Send a line, and wait until the client has read enough. Raises OSError where it is gone or reads nothing."""
+        """Send a line; wait until the client has read enough. Raises OSError where it is gone or reads nothing."""
 
     def is_gone(self) -> bool:
         """Whether nobody is left to read, as far as the system says (Linux)."""

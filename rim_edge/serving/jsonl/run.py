@@ -50,7 +50,7 @@ def answer_socket(engine: Engine, limits: Limits, begun: Callable[[str], None], 
 
 
 async def serve_socket(service: Service, bound: sockets.socket, begun: Callable[[], None], ending: Ending) -> None:
-    """Answer those who connect to a socket that listens until `ending` is called, and then those that have asked."""
+    """Answer those who connect to a socket that listens, until `ending` is told, and what they asked till then."""
     sessions: dict[asyncio.Task[None], Session] = {}
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

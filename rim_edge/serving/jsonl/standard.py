@@ -1,7 +1,7 @@
 """Stdin and stdout as a client's ends: pipes, files or a terminal, read and written in threads of their own.
 
-asyncio's own pipes take no files, and none of these on Windows. The threads use the numbers and no Python file, and
-are daemons: neither a parent that writes nothing nor one that reads nothing keeps the process from its end.
+asyncio's own pipes take no files, and none of these on Windows. The threads use the numbers and no Python file,
+and are daemons: neither a parent that writes nothing nor one that reads nothing keeps the process from its end.
 """
 
 from __future__ import annotations
