@@ -48,6 +48,7 @@ class Server:
 
     port: int
     service: Service
+    uvicorn: uvicorn.Server
 
     def get(self, path: str, **headers: str) -> Reply:
         """GET."""
@@ -97,7 +98,7 @@ def running(engine: Engine, limits: Limits | None = None, *, buffer: int | None 
     assert begun.wait(30)
     service, server = made
     try:
-        yield Server(bound.getsockname()[1], service)
+        yield Server(bound.getsockname()[1], service, server)
     finally:
         server.should_exit = True
         thread.join(30)
