@@ -32,10 +32,10 @@ def head_of(path: str, length: int) -> bytes:
     return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
 
 
-def stalled(port: int, path: str, body: dict[str, object]) -> socket.socket:
-    """Ask over a connection that holds as little as the system allows, and read nothing."""
+def stalled(port: int, path: str, body: dict[str, object], holds: int = 1) -> socket.socket:
+    """Ask over a connection that holds few bytes, as few as the system allows, and read nothing."""
     client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, holds)
     client.settimeout(20)
     client.connect(("127.0.0.1", port))
     content = json.dumps(body).encode()
