@@ -1,4 +1,4 @@
-"""Ask `rim-edge serve` with OpenAI's own package: pip install openai
+"""Ask `rim-edge serve` with OpenAI's own package (pip install openai).
 
 python openai_client.py [http://127.0.0.1:8765]
 """

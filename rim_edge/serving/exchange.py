@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from rim_edge.errors import BusyError
 from rim_edge.serving.refusals import RequestError, error_body, status_of
 from rim_edge.serving.requests import read_object
+
+Result = TypeVar("Result")
 
 
 async def read_json(request: Request, most: int) -> dict[str, Any]:
@@ -26,6 +30,26 @@ async def read_json(request: Request, most: int) -> dict[str, Any]:
         if len(body) > most:
             raise RequestError(413, f"The request has more than {most:,} bytes. Send a shorter one.")
     return read_object(body, "body")
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Do work for a client, and give it up where that leaves. Raises what it does, and RequestError then."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise RequestError(499, "The client has left.")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.wait((working, leaving))
+
+
+async def _left(request: Request) -> None:
+    """Wait until a client leaves, whose request is read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def refusal(error: Exception) -> Response:

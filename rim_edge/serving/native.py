@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from rim_runtime.generate.async_stream import AsyncTextStream
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from rim_edge.serving.exchange import read_json, refusal
+from rim_edge.serving.exchange import read_json, refusal, unless_left
 from rim_edge.serving.refusals import error_body
 from rim_edge.serving.requests import answer, health, trace, whole, write
 from rim_edge.serving.service import Service
@@ -36,7 +37,7 @@ class NativeRoutes:
         """Answer behind every number of memory blocks: the fields of `Trace`."""
         try:
             body = await read_json(request, self._service.limits.body_bytes)
-            return JSONResponse(await trace(self._service, body))
+            return JSONResponse(await unless_left(request, trace(self._service, body)))
         except Exception as error:  # noqa: BLE001
             return refusal(error)
 
@@ -44,11 +45,10 @@ class NativeRoutes:
         """Answer in words: the fields of `Text`, or with `"stream": true` events, one a piece."""
         try:
             writing = write(self._service, await read_json(request, self._service.limits.body_bytes))
+            if not writing.streams:
+                return JSONResponse(await unless_left(request, whole(writing.pieces)))
             first = await anext(writing.pieces)  # what cannot be asked is refused with a status, not in the stream
-            if writing.streams:
-                return StreamingResponse(_events(first, writing.pieces), media_type=STREAM)
-            stream = first if isinstance(first, AsyncTextStream) else await _last(writing.pieces)
-            return JSONResponse(await whole(stream))
+            return StreamingResponse(_events(first, writing.pieces), media_type=STREAM)
         except Exception as error:  # noqa: BLE001
             return refusal(error)
 
@@ -65,13 +65,6 @@ class NativeRoutes:
         )
 
 
-async def _last(pieces: AsyncIterator[str | AsyncTextStream]) -> AsyncTextStream:
-    async for piece in pieces:
-        if isinstance(piece, AsyncTextStream):
-            return piece
-    raise AssertionError("a text ends with its stream")
-
-
 async def _events(
     first: str | AsyncTextStream, pieces: AsyncIterator[str | AsyncTextStream]
 ) -> AsyncIterator[str]:
@@ -81,7 +74,7 @@ async def _events(
         while not isinstance(piece, AsyncTextStream):
             yield event({"piece": piece})
             piece = await anext(pieces)
-        yield event(await whole(piece))
+        yield event(dataclasses.asdict(await piece.result()))
     except Exception as error:  # noqa: BLE001 (the status is sent already)
         yield event(error_body(error))
 

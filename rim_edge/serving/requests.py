@@ -16,7 +16,7 @@ from rim_runtime.question import Question
 from rim_runtime.version import __version__
 
 from rim_edge.serving.refusals import RequestError
-from rim_edge.serving.service import Service
+from rim_edge.serving.service import Service, finished
 
 _OPTIONS = ("blocks", "max_tokens", "stop", "temperature", "top_p", "seed", "latent_steps", "stream")
 """Keys besides the question's own (docs/rows.md)."""
@@ -68,9 +68,9 @@ def write(service: Service, body: Mapping[str, Any]) -> Writing:
     return Writing(service.write(question, _wish(options)), streams)
 
 
-async def whole(stream: AsyncTextStream) -> dict[str, Any]:
-    """Return the fields of `Text`, of a text that is written."""
-    return dataclasses.asdict(await stream.result())
+async def whole(pieces: AsyncIterator[str | AsyncTextStream]) -> dict[str, Any]:
+    """Let a text be written to its end; return the fields of `Text`. Raises what `Service.write` does."""
+    return dataclasses.asdict(await finished(pieces))
 
 
 def health(service: Service) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rim_runtime.engine import Engine
 from rim_runtime.engines.awaiting import in_thread
 from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.generate.async_stream import AsyncTextStream
+from rim_runtime.generate.text import Text
 from rim_runtime.question import Question
 
 from rim_edge.errors import BusyError
@@ -100,3 +101,11 @@ class Service:
                 yield
         finally:
             self._under_way -= 1
+
+
+async def finished(pieces: AsyncIterator[str | AsyncTextStream]) -> Text:
+    """Return a text that `Service.write` gives, whole. Raises what that does."""
+    async for piece in pieces:
+        if isinstance(piece, AsyncTextStream):
+            return await piece.result()
+    raise AssertionError("a text ends with its stream")

@@ -5,7 +5,6 @@
 // Nobody has run this file yet: there was no .NET where it was written. It was read against the API's documentation,
 // and its requests are the same as those of client.mjs, which a test runs.
 
-using System.Net;
 using System.Net.Http.Json;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
@@ -18,9 +17,10 @@ var edge = new EdgeClient(client);
 
 var answer = await edge.AskAsync(
     "Which vitamin deficiency causes scurvy?", new[] { "Vitamin A", "Vitamin B12", "Vitamin C" });
-var letter = (string)answer["letter"]!;
-var share = (double)answer["probabilities"]![letter]!;
-Console.WriteLine(FormattableString.Invariant($"letter: {letter}, {answer["choice"]}, {100 * share:F1} %"));
+var letter = answer["letter"]!.GetValue<string>();
+var choice = answer["choice"]!.GetValue<string>();
+var share = answer["probabilities"]![letter]!.GetValue<double>();
+Console.WriteLine(FormattableString.Invariant($"letter: {letter}, {choice}, {100 * share:F1} %"));
 
 Console.Write("text: ");
 try
@@ -46,9 +46,8 @@ catch (RefusalException refused)
 }
 
 /// <summary>The server does not answer; the kind says why to programs.</summary>
-class RefusalException(HttpStatusCode? status, JsonNode? error) : Exception((string?)error?["message"])
+class RefusalException(JsonNode? error) : Exception((string?)error?["message"])
 {
-    public HttpStatusCode? Status { get; } = status;
     public string? Kind { get; } = (string?)error?["kind"];
 }
 
@@ -76,11 +75,11 @@ class EdgeClient(HttpClient client)
             var told = JsonNode.Parse(line["data: ".Length..])!;
             if (told["error"] is { } error)
             {
-                throw new RefusalException(null, error); // the text broke off
+                throw new RefusalException(error); // the text broke off
             }
             if (told["piece"] is { } piece) // the last event has none: it is the whole text
             {
-                yield return (string)piece!;
+                yield return piece.GetValue<string>();
             }
         }
     }
@@ -100,7 +99,7 @@ class EdgeClient(HttpClient client)
         using (reply)
         {
             var told = await reply.Content.ReadFromJsonAsync<JsonNode>(cancel);
-            throw new RefusalException(reply.StatusCode, told?["error"]);
+            throw new RefusalException(told?["error"]);
         }
     }
 }

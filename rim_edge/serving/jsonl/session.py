@@ -6,6 +6,7 @@ Every request has one last line: its answer or its error. The pieces of a stream
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -130,11 +131,12 @@ class Session:
 
     async def _write(self, body: dict[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
         writing = write(self._service, body)
+        if not writing.streams:
+            return await whole(writing.pieces)
         async for piece in writing.pieces:
             if isinstance(piece, AsyncTextStream):
-                return await whole(piece)
-            if writing.streams:
-                await self._send({**head, "piece": piece})
+                return dataclasses.asdict(await piece.result())
+            await self._send({**head, "piece": piece})
         raise AssertionError("a text ends with its stream")
 
     async def _send(self, body: Mapping[str, Any]) -> None:
