@@ -61,6 +61,7 @@ def test_every_verb_has_a_schema_that_the_page_names() -> None:
         "ask-text",
         "ask-readout",
         "eval-card",
+        "serve-jsonl",
         "error",
     }
     assert all(f"(schemas/{path.name})" in PAGE for path in SCHEMAS.iterdir())
