@@ -82,8 +82,7 @@ def serve(
 ) -> None:
     """Answer over HTTP on this machine: a page, /ask, /generate, /trace, and the routes of OpenAI's clients.
 
-    It ends with Ctrl-C, once those that are being answered have their answers. docs/serving.md has the routes, and
-    the lines of --jsonl, which end with their input.
+    It ends with Ctrl-C, or with the input of --jsonl, once all that was asked is answered. See docs/serving.md.
     """
     _refuse_together(port, socket, jsonl)
     if not jsonl:

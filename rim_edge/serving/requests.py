@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Never
 
 from rim_runtime import InputError, Sampling, read_row
 from rim_runtime.generate.async_stream import AsyncTextStream
@@ -25,12 +25,16 @@ _OPTIONS = ("blocks", "max_tokens", "stop", "temperature", "top_p", "seed", "lat
 def read_object(content: bytes | bytearray, what: str) -> dict[str, Any]:
     """Return the object that a request is; `what` carries it. Raises RequestError."""
     try:
-        found = json.loads(content.decode("utf-8-sig"))
+        found = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"The {what} is no JSON ({type(error).__name__}: {str(error)[:80]}).") from None
     if not isinstance(found, dict):
         raise RequestError(400, f"The {what} is a {type(found).__name__}, expected an object.")
     return found
+
+
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"{name} is no number")
 
 
 async def answer(service: Service, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def test_answers_come_when_they_are_ready_and_letters_in_batches(tmp_path: Path)
         ({"id": 7, "do": ["ask"], "question": "Why?"}, "input", "do is \"['ask']\", expected one of: ask,"),
         ({"id": 7, "do": "health", "question": "Why?"}, "input", "Nothing reads question: health takes nothing"),
         ({"id": 7, "do": "cancel", "question": "Why?"}, "input", "Nothing reads question, expected the id"),
+        (b'{"do": "cancel"}\n', "input", "There is no id, expected the id of what is cancelled alone"),
+        (b'{"id": NaN, "question": "Why?"}\n', "bad-request", "NaN is no number"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(tmp_path: Path, line: Any, kind: str, words: str) -> None:
@@ -112,10 +114,12 @@ def test_what_cannot_be_asked_is_refused_by_name(tmp_path: Path, line: Any, kind
 def test_a_request_is_cancelled_by_its_id(tmp_path: Path) -> None:
     backend, decoder = SlowBackend(), SlowDecoder("x" * 400)
     with answering(fake_engine(backend, decoder), tmp_path / "s") as server, server.client() as client:
-        client.send({"id": 1, "do": "generate", "question": "Where?", "max_tokens": 400})
+        client.send({"id": {"b": 2, "a": 1}, "do": "generate", "question": "Where?", "max_tokens": 400})
         client.send({"id": 2, "question": "Which?"})
         assert backend.begun.wait(10)
-        client.send({"id": 1, "do": "cancel"}, {"id": "none", "do": "cancel"}, {"id": 2, "do": "cancel"})
+        client.send(
+            {"id": {"a": 1, "b": 2}, "do": "cancel"}, {"id": "none", "do": "cancel"}, {"id": 2, "do": "cancel"}
+        )
         lines = [client.read() for _ in range(5)]
         assert sorted(line["line"] for line in lines) == [1, 2, 3, 4, 5]
         by_line = {line["line"]: line for line in lines}

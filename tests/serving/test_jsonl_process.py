@@ -126,6 +126,17 @@ def test_a_parent_that_closes_its_end_ends_it(tiny_bundle: Path) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told(tiny_bundle: Path) -> None:
+    command = [sys.executable, "-m", "rim_edge", "serve", "--jsonl", "--bundle", str(tiny_bundle)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, input=lines(3), stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+
+
 def test_a_second_server_is_refused_and_a_killed_one_is_replaced(tiny_bundle: Path, tmp_path: Path) -> None:
     file = tmp_path / "s"
     with serving(tiny_bundle, "--jsonl", "--socket", str(file)) as (process, place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from rim_runtime.errors import InputError, StorageError
+from rim_runtime.testing import fake_engine
 
 from rim_edge.serving import socket_file
+from rim_edge.serving.jsonl.run import answer_socket
+from rim_edge.serving.limits import Limits
 from rim_edge.serving.socket_file import socket_at
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
@@ -85,6 +89,16 @@ def test_a_successors_socket_is_left_alone(tmp_path: Path) -> None:
         abandoned(other)  # another inode
         other.replace(file)
     assert file.exists()
+
+
+def test_a_system_where_asyncio_has_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows."""
+    monkeypatch.delattr(asyncio, "start_unix_server")
+    with (
+        fake_engine() as engine,
+        pytest.raises(InputError, match="Leave --socket out: stdin and stdout remain"),
+    ):
+        answer_socket(engine, Limits(), print, tmp_path / "s")
 
 
 def test_a_system_without_unix_sockets_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

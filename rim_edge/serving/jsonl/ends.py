@@ -10,7 +10,12 @@ CHUNK = 65_536
 
 
 class ClientGoneError(Exception):
-    """Nobody reads the answers any more; its cause is what the system said."""
+    """The answers reach nobody."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        """What the system said."""
 
 
 class Ends(Protocol):

@@ -32,7 +32,7 @@ def answer_standard(engine: Engine, limits: Limits, source: int, target: int) ->
         try:
             await session.run()
         except ClientGoneError as gone:
-            raise gone.__cause__ or BrokenPipeError from None
+            raise gone.reason from None
 
     Ending.run(run)
 

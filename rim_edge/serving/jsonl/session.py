@@ -49,7 +49,7 @@ class Session:
                 await asyncio.wait([self._reading])
                 while self._open:
                     if self._ends.is_gone():
-                        raise ClientGoneError
+                        raise ClientGoneError(BrokenPipeError("The client is gone."))
                     await asyncio.wait(self._open, timeout=_LOOK)
         except* ClientGoneError as gone:
             raise _first(gone) from None
@@ -88,10 +88,9 @@ class Session:
     async def _cancellable(self, body: dict[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
         """Return a request's last line. Its client may give it up by its id."""
         do = body.pop("do", "ask")
-        given = body.pop("id", None)
+        key = _key(body.pop("id")) if "id" in body else ""
         if do == "cancel":
-            return self._cancel(body, given)
-        key = json.dumps(given)
+            return self._cancel(body, key)
         work = asyncio.create_task(self._last(do, body, head))
         self._by_id.setdefault(key, set()).add(work)
         try:
@@ -105,10 +104,11 @@ class Session:
             if not self._by_id[key]:
                 del self._by_id[key]
 
-    def _cancel(self, body: Mapping[str, Any], given: object) -> dict[str, Any]:
-        if body:
-            raise InputError(f"Nothing reads {', '.join(body)}, expected the id of what is cancelled alone.")
-        found = self._by_id.get(json.dumps(given), set())
+    def _cancel(self, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        if body or not key:
+            found_instead = f"Nothing reads {', '.join(body)}" if body else "There is no id"
+            raise InputError(f"{found_instead}, expected the id of what is cancelled alone.")
+        found = self._by_id.get(key, set())
         for work in found:
             work.cancel()
         return {"cancelled": len(found)}
@@ -144,7 +144,12 @@ class Session:
         try:
             await self._ends.write(line.encode() + b"\n")
         except OSError as error:
-            raise ClientGoneError from error
+            raise ClientGoneError(error) from error
+
+
+def _key(given: object) -> str:
+    """Return the same text for the same id."""
+    return json.dumps(given, sort_keys=True)
 
 
 def _first(group: BaseExceptionGroup[ClientGoneError]) -> ClientGoneError:

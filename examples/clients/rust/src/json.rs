@@ -16,12 +16,20 @@ pub enum Value {
 impl Value {
     /// The text that it is; an empty one else.
     pub fn text(&self) -> &str {
-        if let Value::Text(text) = self { text } else { "" }
+        if let Value::Text(text) = self {
+            text
+        } else {
+            ""
+        }
     }
 
     /// The number that it is; NaN else.
     pub fn number(&self) -> f64 {
-        if let Value::Number(number) = self { *number } else { f64::NAN }
+        if let Value::Number(number) = self {
+            *number
+        } else {
+            f64::NAN
+        }
     }
 }
 
@@ -80,7 +88,11 @@ impl Reader<'_> {
     }
 
     fn value(&mut self) -> Option<Value> {
-        for (word, value) in [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))] {
+        for (word, value) in [
+            ("null", Value::Null),
+            ("true", Value::Bool(true)),
+            ("false", Value::Bool(false)),
+        ] {
             if self.over(word) {
                 return Some(value);
             }
@@ -112,7 +124,10 @@ impl Reader<'_> {
         if self.over("\"") {
             return self.string().map(Value::Text);
         }
-        let end = self.rest.find(|sign: char| !"+-.eE0123456789".contains(sign)).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|sign: char| !"+-.eE0123456789".contains(sign))
+            .unwrap_or(self.rest.len());
         let (number, rest) = self.rest.split_at(end);
         self.rest = rest;
         number.parse().ok().map(Value::Number)

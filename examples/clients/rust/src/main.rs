@@ -50,11 +50,18 @@ fn main() {
 
 /// Ask for a letter, for a text, and for what is refused.
 fn run(server: &str) -> io::Result<()> {
-    match ask(server, "Which vitamin deficiency causes scurvy?", &["Vitamin A", "Vitamin B12", "Vitamin C"]) {
+    match ask(
+        server,
+        "Which vitamin deficiency causes scurvy?",
+        &["Vitamin A", "Vitamin B12", "Vitamin C"],
+    ) {
         Ok(answer) => {
             let letter = answer["letter"].text();
             let share = 100.0 * answer["probabilities"][letter].number();
-            println!("letter: {letter}, {}, {share:.1} %", answer["choice"].text());
+            println!(
+                "letter: {letter}, {}, {share:.1} %",
+                answer["choice"].text()
+            );
         }
         Err(failure) => println!("none. {}", failure.told()?.message),
     }
@@ -77,18 +84,31 @@ fn run(server: &str) -> io::Result<()> {
 /// Ask a question with options.
 fn ask(server: &str, question: &str, options: &[&str]) -> Result<Value, Failure> {
     let listed: Vec<String> = options.iter().map(|one| json::quoted(one)).collect();
-    let body = format!(r#"{{"question": {}, "options": [{}]}}"#, json::quoted(question), listed.join(", "));
+    let body = format!(
+        r#"{{"question": {}, "options": [{}]}}"#,
+        json::quoted(question),
+        listed.join(", ")
+    );
     let mut text = String::new();
     post(server, "/ask", &body)?.read_to_string(&mut text)?;
     Ok(parsed(&text)?)
 }
 
 /// Let a text be written; `shown` gets each piece as it comes.
-fn write(server: &str, question: &str, shown: impl Fn(&str) -> io::Result<()>) -> Result<(), Failure> {
-    let body = format!(r#"{{"question": {}, "stream": true}}"#, json::quoted(question));
+fn write(
+    server: &str,
+    question: &str,
+    shown: impl Fn(&str) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let body = format!(
+        r#"{{"question": {}, "stream": true}}"#,
+        json::quoted(question)
+    );
     for line in post(server, "/generate", &body)?.lines() {
         let line = line?;
-        let Some(event) = line.strip_prefix("data: ") else { continue };
+        let Some(event) = line.strip_prefix("data: ") else {
+            continue;
+        };
         let event = parsed(event)?;
         if event["error"] != Value::Null {
             return Err(refusal(&event)); // the text broke off
@@ -127,9 +147,15 @@ fn post(server: &str, path: &str, body: &str) -> Result<BufReader<TcpStream>, Fa
 
 fn refusal(told: &Value) -> Failure {
     let error = &told["error"];
-    Failure::Refused(Refusal { kind: error["kind"].text().into(), message: error["message"].text().into() })
+    Failure::Refused(Refusal {
+        kind: error["kind"].text().into(),
+        message: error["message"].text().into(),
+    })
 }
 
 fn parsed(text: &str) -> io::Result<Value> {
-    json::parse(text).ok_or(io::Error::new(io::ErrorKind::InvalidData, format!("no JSON: {text}")))
+    json::parse(text).ok_or(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("no JSON: {text}"),
+    ))
 }
