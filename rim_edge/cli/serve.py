@@ -119,7 +119,7 @@ def _serve(engine: Engine, limits: Limits, port: int, socket: Path | None, as_js
 
 
 def _answer_lines(engine: Engine, limits: Limits, socket: Path | None, as_json: bool) -> None:
-    from rim_edge.serving.jsonl.run import answer_socket, answer_standard
+    from rim_edge.serving.jsonl.run import answer_socket, answer_stdio
 
     if socket is not None:
         answer_socket(engine, limits, _begun(engine, as_json), socket)
@@ -131,7 +131,7 @@ def _answer_lines(engine: Engine, limits: Limits, socket: Path | None, as_json: 
             "Standard input or output is closed, and --jsonl answers there. Give a --socket."
         ) from None
     note(f"{engine.bundle} answers lines of JSON; their end ends it")
-    answer_standard(engine, limits, source, target)
+    answer_stdio(engine, limits, source, target)
 
 
 def _begun(engine: Engine, as_json: bool) -> Callable[[str], None]:

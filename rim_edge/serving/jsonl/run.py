@@ -11,23 +11,23 @@ from rim_runtime.engine import Engine
 from rim_runtime.errors import InputError
 
 from rim_edge.serving.ending import Ending
-from rim_edge.serving.jsonl.connection import ConnectionEnds
-from rim_edge.serving.jsonl.ends import ClientGoneError
 from rim_edge.serving.jsonl.session import Session
-from rim_edge.serving.jsonl.standard import StandardEnds
+from rim_edge.serving.jsonl.stdio import StdioTransport
+from rim_edge.serving.jsonl.transport import ClientGoneError
+from rim_edge.serving.jsonl.unix_socket import SocketTransport
 from rim_edge.serving.limits import Limits
 from rim_edge.serving.service import Service
 from rim_edge.serving.socket_file import BACKLOG, socket_at
 
 
-def answer_standard(engine: Engine, limits: Limits, source: int, target: int) -> None:
+def answer_stdio(engine: Engine, limits: Limits, source: int, target: int) -> None:
     """Answer the lines of a file's number on another one until they end, or until SIGINT or SIGTERM.
 
     Raises OSError where answers cannot be written, and KeyboardInterrupt for a second signal.
     """
 
     async def run(ending: Ending) -> None:
-        session = Session(Service(engine, limits), StandardEnds(source, target), line_seconds=None)
+        session = Session(Service(engine, limits), StdioTransport(source, target), line_seconds=None)
         ending.call(session.stop)
         try:
             await session.run()
@@ -54,17 +54,20 @@ async def serve_socket(service: Service, bound: sockets.socket, begun: Callable[
     sessions: dict[asyncio.Task[None], Session] = {}
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = ConnectionEnds(reader, writer, service.limits.send_seconds)
-        session = Session(service, ends, line_seconds=service.limits.receive_seconds)
+        transport = SocketTransport(reader, writer, service.limits.send_seconds)
+        session = Session(service, transport, line_seconds=service.limits.receive_seconds)
         task = asyncio.current_task()
         assert task is not None
         sessions[task] = session
         try:
             await session.run()
+            await transport.close()
         except ClientGoneError:
-            pass
+            transport.abort()
+        except BaseException:  # such as a second signal, which waits for nobody
+            transport.abort()
+            raise
         finally:
-            await ends.close()
             del sessions[task]
 
     server = await asyncio.start_unix_server(client, sock=bound, backlog=BACKLOG)

@@ -14,8 +14,8 @@ from typing import Any
 from rim_runtime import InputError
 from rim_runtime.generate.async_stream import AsyncTextStream
 
-from rim_edge.serving.jsonl.ends import ClientGoneError, Ends
 from rim_edge.serving.jsonl.lines import Line, Lines
+from rim_edge.serving.jsonl.transport import ClientGoneError, Transport
 from rim_edge.serving.refusals import RequestError, error_body
 from rim_edge.serving.requests import answer, health, read_object, trace, whole, write
 from rim_edge.serving.service import Service
@@ -31,24 +31,27 @@ _WORDS = ("ask", "generate", "trace", "health", "cancel")
 class Session:
     """One client of a service."""
 
-    def __init__(self, service: Service, ends: Ends, *, line_seconds: float | None) -> None:
-        """Answer the lines of `ends`; `line_seconds` is how long one may take to arrive, None any time."""
-        self._service, self._ends = service, ends
+    def __init__(self, service: Service, transport: Transport, *, line_seconds: float | None) -> None:
+        """Answer the lines of `transport`; `line_seconds` is how long one may take to arrive, None any time."""
+        self._service, self._transport = service, transport
         limits = service.limits
-        self._lines = Lines(ends.read, limits.body_bytes, line_seconds)
+        self._lines = Lines(transport.read, limits.body_bytes, line_seconds)
         self._room = asyncio.Semaphore(min(limits.lines, limits.waiting))
         self._open: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, set[asyncio.Task[dict[str, Any]]]] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
     async def run(self) -> None:
         """Answer until the lines end, and each has its answer. Raises ClientGoneError."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._reading = group.create_task(self._read(group))
+                if self._is_stopped:
+                    self._reading.cancel()
                 await asyncio.wait([self._reading])
                 while self._open:
-                    if self._ends.is_gone():
+                    if self._transport.is_gone():
                         raise ClientGoneError(BrokenPipeError("The client is gone."))
                     await asyncio.wait(self._open, timeout=_LOOK)
         except* ClientGoneError as gone:
@@ -56,6 +59,7 @@ class Session:
 
     def stop(self) -> None:
         """Read no further lines; those that were read have their answers."""
+        self._is_stopped = True
         if self._reading is not None:
             self._reading.cancel()
 
@@ -142,7 +146,7 @@ class Session:
     async def _send(self, body: Mapping[str, Any]) -> None:
         line = json.dumps({"schema_version": SCHEMA_VERSION, **body})
         try:
-            await self._ends.write(line.encode() + b"\n")
+            await self._transport.write(line.encode() + b"\n")
         except OSError as error:
             raise ClientGoneError(error) from error
 

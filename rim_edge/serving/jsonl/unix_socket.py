@@ -1,14 +1,14 @@
-"""One connection of a Unix socket as a client's ends."""
+"""One connection of a Unix socket as a transport."""
 
 from __future__ import annotations
 
 import asyncio
 
-from rim_edge.serving.jsonl.ends import CHUNK, is_hung_up
+from rim_edge.serving.jsonl.transport import CHUNK, is_hung_up
 
 
-class ConnectionEnds:
-    """The ends of a client among several: one that does not read is left."""
+class SocketTransport:
+    """Carries the lines of a client among several: one that does not read is left."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, send_seconds: float) -> None:
         self._reader, self._writer, self._seconds = reader, writer, send_seconds
@@ -31,7 +31,7 @@ class ConnectionEnds:
                 async with asyncio.timeout(self._seconds):
                     await self._writer.drain()
             except TimeoutError:
-                self._writer.transport.abort()
+                self.abort()
                 raise ConnectionAbortedError(f"The client has not read for {self._seconds:g} s.") from None
 
     def is_gone(self) -> bool:
@@ -46,4 +46,8 @@ class ConnectionEnds:
             async with asyncio.timeout(self._seconds):
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
-            self._writer.transport.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut it, whatever is not read yet."""
+        self._writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Stdin and stdout as a client's ends: pipes, files or a terminal, read and written in threads of their own.
+"""Stdin and stdout as a transport: pipes, files or a terminal, read and written in threads of their own.
 
 asyncio's own pipes take no files, and none of these on Windows. The threads use the numbers and no Python file,
 and are daemons: neither a parent that writes nothing nor one that reads nothing keeps the process from its end.
@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from rim_edge.serving.jsonl.ends import CHUNK, is_hung_up
+from rim_edge.serving.jsonl.transport import CHUNK, is_hung_up
 
 _AHEAD = 4
 """Chunks that may be read before they are wanted; then the one who writes waits."""
 
 
-class StandardEnds:
-    """The ends of the one client that started this process. It may take its time: nobody else waits."""
+class StdioTransport:
+    """Carries the lines of whoever started this process. That may take its time: nobody else waits."""
 
     def __init__(self, source: int, target: int) -> None:
         """Begin to read the file number `source`; answers go to `target`. For the event loop that runs."""

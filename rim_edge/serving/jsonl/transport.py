@@ -1,4 +1,4 @@
-"""The two ends of one client: where its lines come from, and where its answers go."""
+"""A transport carries the lines of one client: where they come from, and where the answers go."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ClientGoneError(Exception):
         """What the system said."""
 
 
-class Ends(Protocol):
-    """The ends of one client."""
+class Transport(Protocol):
+    """What carries the lines of one client, and their answers."""
 
     async def read(self) -> bytes:
         """Return some bytes as they come; none at the end, and when the client is gone."""
