@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from rim_runtime.generate.async_stream import AsyncTextStream
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from rim_edge.serving.exchange import read_json, refusal, unless_left
 from rim_edge.serving.refusals import error_body
 from rim_edge.serving.requests import answer, health, trace, whole, write
-from rim_edge.serving.service import Service
+from rim_edge.serving.service import Pieces, Service
 
 STREAM = "text/event-stream"
 
@@ -65,18 +66,17 @@ class NativeRoutes:
         )
 
 
-async def _events(
-    first: str | AsyncTextStream, pieces: AsyncIterator[str | AsyncTextStream]
-) -> AsyncIterator[str]:
+async def _events(first: str | AsyncTextStream, pieces: Pieces) -> AsyncIterator[str]:
     """Give server-sent events: `{"piece": …}` for each, then the whole `{"text": …}`, or `{"error": …}`."""
-    try:
-        piece: str | AsyncTextStream = first
-        while not isinstance(piece, AsyncTextStream):
-            yield event({"piece": piece})
-            piece = await anext(pieces)
-        yield event(dataclasses.asdict(await piece.result()))
-    except Exception as error:  # noqa: BLE001 (the status is sent already)
-        yield event(error_body(error))
+    async with aclosing(pieces):
+        try:
+            piece: str | AsyncTextStream = first
+            while not isinstance(piece, AsyncTextStream):
+                yield event({"piece": piece})
+                piece = await anext(pieces)
+            yield event(dataclasses.asdict(await piece.result()))
+        except Exception as error:  # noqa: BLE001 (the status is sent already)
+            yield event(error_body(error))
 
 
 def event(body: Mapping[str, Any]) -> str:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Never
 
 from rim_runtime import InputError, Sampling, read_row
-from rim_runtime.generate.async_stream import AsyncTextStream
 from rim_runtime.question import Question
 from rim_runtime.version import __version__
 
 from rim_edge.serving.refusals import RequestError
-from rim_edge.serving.service import Service, finished
+from rim_edge.serving.service import Pieces, Service, finished
 
 _OPTIONS = ("blocks", "max_tokens", "stop", "temperature", "top_p", "seed", "latent_steps", "stream")
 """Keys besides the question's own (docs/rows.md)."""
@@ -57,7 +56,7 @@ async def trace(service: Service, body: Mapping[str, Any]) -> dict[str, Any]:
 class Writing:
     """A text that was asked for."""
 
-    pieces: AsyncIterator[str | AsyncTextStream]
+    pieces: Pieces
     """What `Service.write` gives."""
     streams: bool
     """Whether its pieces are sent as they come."""
@@ -72,7 +71,7 @@ def write(service: Service, body: Mapping[str, Any]) -> Writing:
     return Writing(service.write(question, _wish(options)), streams)
 
 
-async def whole(pieces: AsyncIterator[str | AsyncTextStream]) -> dict[str, Any]:
+async def whole(pieces: Pieces) -> dict[str, Any]:
     """Let a text be written to its end; return the fields of `Text`. Raises what `Service.write` does."""
     return dataclasses.asdict(await finished(pieces))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from rim_runtime.answer import Answer
@@ -22,6 +22,8 @@ from rim_edge.serving.limits import Limits
 from rim_edge.serving.metrics import Metrics
 
 Result = TypeVar("Result")
+Pieces = AsyncGenerator[str | AsyncTextStream, None]
+"""A text piece by piece, then its stream. Who leaves it early closes it (`aclosing`): that gives the text up."""
 
 
 class Service:
@@ -58,7 +60,7 @@ class Service:
         async with asyncio.timeout(self.limits.seconds), self._turn():
             return await in_thread(work)
 
-    async def write(self, question: Question, wish: Mapping[str, Any]) -> AsyncIterator[str | AsyncTextStream]:
+    async def write(self, question: Question, wish: Mapping[str, Any]) -> Pieces:
         """Give a text piece by piece as it comes, then its stream, which has the result.
 
         `wish` has the options of `Engine.generate`. A reader that is slow does not hold it up: it is written as
@@ -103,9 +105,10 @@ class Service:
             self._under_way -= 1
 
 
-async def finished(pieces: AsyncIterator[str | AsyncTextStream]) -> Text:
+async def finished(pieces: Pieces) -> Text:
     """Return a text that `Service.write` gives, whole. Raises what that does."""
-    async for piece in pieces:
-        if isinstance(piece, AsyncTextStream):
-            return await piece.result()
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, AsyncTextStream):
+                return await piece.result()
     raise AssertionError("a text ends with its stream")

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 from rim_runtime import InputError
@@ -137,10 +138,11 @@ class Session:
         writing = write(self._service, body)
         if not writing.streams:
             return await whole(writing.pieces)
-        async for piece in writing.pieces:
-            if isinstance(piece, AsyncTextStream):
-                return dataclasses.asdict(await piece.result())
-            await self._send({**head, "piece": piece})
+        async with aclosing(writing.pieces):
+            async for piece in writing.pieces:
+                if isinstance(piece, AsyncTextStream):
+                    return dataclasses.asdict(await piece.result())
+                await self._send({**head, "piece": piece})
         raise AssertionError("a text ends with its stream")
 
     async def _send(self, body: Mapping[str, Any]) -> None:

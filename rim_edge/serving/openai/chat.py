@@ -11,6 +11,7 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from rim_runtime.answer import Answer
@@ -29,7 +30,7 @@ from rim_edge.serving.openai.fields import (
     read_options,
     whole_or_none,
 )
-from rim_edge.serving.service import Service, finished
+from rim_edge.serving.service import Pieces, Service, finished
 
 _MOST_TOP = 20
 """OpenAI's own limit of top_logprobs."""
@@ -196,9 +197,7 @@ def _body(
     return body if rim is None else {**body, "rim": rim}
 
 
-async def _chunks(
-    model: str, first: str | AsyncTextStream, pieces: AsyncIterator[str | AsyncTextStream]
-) -> AsyncIterator[str]:
+async def _chunks(model: str, first: str | AsyncTextStream, pieces: Pieces) -> AsyncIterator[str]:
     """Give the pieces as OpenAI's chunks, then `[DONE]`; an error that comes later is an event of its own."""
     frame = {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -211,13 +210,14 @@ async def _chunks(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return event({**frame, "choices": [choice]})
 
-    try:
-        yield chunk({"role": "assistant", "content": ""})
-        piece: str | AsyncTextStream = first
-        while not isinstance(piece, AsyncTextStream):
-            yield chunk({"content": piece})
-            piece = await anext(pieces)
-        yield chunk({}, finish_of(await piece.result()))
-        yield "data: [DONE]\n\n"
-    except Exception as error:  # noqa: BLE001 (the status is sent already)
-        yield "data: " + bytes(openai_refusal(error).body).decode() + "\n\n"
+    async with aclosing(pieces):
+        try:
+            yield chunk({"role": "assistant", "content": ""})
+            piece: str | AsyncTextStream = first
+            while not isinstance(piece, AsyncTextStream):
+                yield chunk({"content": piece})
+                piece = await anext(pieces)
+            yield chunk({}, finish_of(await piece.result()))
+            yield "data: [DONE]\n\n"
+        except Exception as error:  # noqa: BLE001 (the status is sent already)
+            yield "data: " + bytes(openai_refusal(error).body).decode() + "\n\n"
