@@ -103,7 +103,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "serve": Verb(
             MACHINE,
             "serve.serve",
-            ("rim-edge serve", "rim-edge serve --bundle mine --port 8765"),
+            ("rim-edge serve", "rim-edge serve --bundle mine --jsonl"),
         ),
         "bundle": Verb(MACHINE, "bundle.bundle"),
         "doctor": Verb(MACHINE, "doctor.doctor", ("rim-edge doctor", "rim-edge doctor --json")),

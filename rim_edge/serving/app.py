@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -14,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from rim_edge.serving.exchange import RequestError, refusal
+from rim_edge.serving.exchange import refusal
 from rim_edge.serving.native import NativeRoutes
 from rim_edge.serving.openai.chat import ChatRoute
 from rim_edge.serving.openai.completions import CompletionsRoute
 from rim_edge.serving.openai.fields import openai_refusal
+from rim_edge.serving.refusals import RequestError
 from rim_edge.serving.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -52,7 +51,7 @@ def make_app(service: Service) -> Front:
 
 
 class Front:
-    """What every request passes: its host is looked at, it is counted, and a client that does not read is left."""
+    """What every request passes: its host is looked at, and it is counted."""
 
     def __init__(self, app: Starlette, service: Service) -> None:
         self._app, self._service = app, service
@@ -69,13 +68,11 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            async with asyncio.timeout(self._service.limits.send_seconds):
-                await send(message)
+            await send(message)
 
         try:
             if (host := _host(scope)) in LOOPBACK or scope.get("server", ("", 0))[1] is None:
-                with suppress(TimeoutError):  # of a client that does not read; its connection is closed
-                    await self._app(scope, receive, sending)
+                await self._app(scope, receive, sending)
             else:
                 words = f"The request is for {host or 'no host'}, expected 127.0.0.1 or localhost."
                 await refusal(RequestError(421, words))(scope, receive, sending)

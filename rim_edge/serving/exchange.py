@@ -1,34 +1,22 @@
-"""Requests and replies: JSON in, JSON out, and errors with their status."""
+"""Requests and replies of HTTP: JSON in, JSON out, and errors with their status."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
-from rim_runtime.errors import (
-    CheckError,
-    EngineClosedError,
-    InputError,
-    RimError,
-    UnavailableError,
-    error_to_json,
-)
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rim_edge.errors import BusyError
+from rim_edge.serving.refusals import RequestError, error_body, status_of
+from rim_edge.serving.requests import read_object
+
+Result = TypeVar("Result")
 
 
-class RequestError(Exception):
-    """A request that cannot be answered, whatever it asks for."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-async def read_json(request: Request, most: int) -> Mapping[str, Any]:
+async def read_json(request: Request, most: int) -> dict[str, Any]:
     """Return a request's object. Raises RequestError: another type (415), above `most` bytes (413), no JSON (400).
 
     A web page of another origin cannot send this type without asking first, and nobody answers it.
@@ -41,56 +29,32 @@ async def read_json(request: Request, most: int) -> Mapping[str, Any]:
         body += part
         if len(body) > most:
             raise RequestError(413, f"The request has more than {most:,} bytes. Send a shorter one.")
+    return read_object(body, "body")
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Do work for a client, and give it up where that leaves. Raises what it does, and RequestError then."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_left(request))
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(400, f"The body is no JSON ({type(error).__name__}: {str(error)[:80]}).") from None
-    if not isinstance(found, dict):
-        raise RequestError(400, f"The body is a {type(found).__name__}, expected an object.")
-    return found
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise RequestError(499, "The client has left.")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.wait((working, leaving))
 
 
-def status_of(error: Exception) -> int:
-    """Return the HTTP status of an error."""
-    match error:
-        case RequestError():
-            return error.status
-        case BusyError():
-            return 503
-        case TimeoutError():
-            return 504
-        case InputError():
-            return 400
-        case UnavailableError() | CheckError():
-            return 501
-        case EngineClosedError():
-            return 503
-        case _:
-            return 500
-
-
-def words_of(error: Exception) -> str:
-    """Return an error's message for the one who asked; of one that nobody foresaw, its kind alone."""
-    if isinstance(error, RequestError | RimError):
-        return str(error)
-    if isinstance(error, TimeoutError):
-        return "The answer took longer than this server allows. Ask for less, or start it with more --seconds."
-    return f"The server failed ({type(error).__name__}). Its own log says more."
-
-
-def kind_of(error: Exception) -> str:
-    """Return an error's name for programs."""
-    if isinstance(error, RimError):
-        return str(error_to_json(error)["kind"])
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    return "bad-request" if isinstance(error, RequestError) else "server-error"
+async def _left(request: Request) -> None:
+    """Wait until a client leaves, whose request is read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def refusal(error: Exception) -> Response:
     """Return an error as rim-edge's own routes tell it."""
-    body = {"error": {"kind": kind_of(error), "message": words_of(error)}}
-    return JSONResponse(body, status_of(error), headers=retry_headers(error))
+    return JSONResponse(error_body(error), status_of(error), headers=retry_headers(error))
 
 
 def retry_headers(error: Exception) -> dict[str, str]:

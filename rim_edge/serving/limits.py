@@ -21,3 +21,9 @@ class Limits:
     """The longest request."""
     send_seconds: float = 30.0
     """How long a client may not read."""
+    receive_seconds: float = 30.0
+    """How long a client may take to send a request that it has begun."""
+    idle_seconds: float = 75.0
+    """How long a connection may be idle over HTTP."""
+    lines: int = 64
+    """Requests of one client that are answered at the same time over JSON lines; it reads no further ones."""

@@ -8,19 +8,20 @@ import socket as sockets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 from rim_runtime.engine import Engine
-from rim_runtime.errors import InputError, StorageError
+from rim_runtime.errors import InputError
 
 from rim_edge.serving.app import make_app
 from rim_edge.serving.limits import Limits
 from rim_edge.serving.service import Service
+from rim_edge.serving.socket_file import BACKLOG, socket_at
+from rim_edge.serving.timed_connection import TimedConnection
 
-_KEEP_ALIVE = 75
-"""Seconds that a connection may be idle."""
-_BACKLOG = 2_048
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -29,15 +30,10 @@ def listen(
 ) -> None:
     """Serve until SIGINT or SIGTERM; those that are being answered get their answers. `begun` hears the place.
 
-    Raises InputError for a port that is taken, and StorageError for a socket that cannot be made.
+    Raises InputError for a port or a file that is taken, and StorageError for a socket that cannot be made.
     """
-    bound, place = _bind(port, socket)
-    try:
+    with _bound(port, socket) as (bound, place):
         asyncio.run(_run(engine, limits, bound, lambda: begun(place)))
-    finally:
-        bound.close()
-        if socket is not None:
-            socket.unlink(missing_ok=True)
 
 
 class _Server(uvicorn.Server):
@@ -57,18 +53,23 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def _run(engine: Engine, limits: Limits, bound: sockets.socket, begun: Callable[[], None]) -> None:
-    app = make_app(Service(engine, limits))
-    config = uvicorn.Config(
-        app,
+def server_config(service: Service) -> uvicorn.Config:
+    """Return how uvicorn serves a service."""
+    limits = service.limits
+    return uvicorn.Config(
+        make_app(service),
+        http=cast("Any", partial(TimedConnection, limits)),
         log_level="warning",
         access_log=False,
         server_header=False,
         lifespan="off",
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=cast("int", limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.seconds) + 1,
     )
-    server = _Server(config)
+
+
+async def _run(engine: Engine, limits: Limits, bound: sockets.socket, begun: Callable[[], None]) -> None:
+    server = _Server(server_config(Service(engine, limits)))
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
@@ -77,30 +78,19 @@ async def _run(engine: Engine, limits: Limits, bound: sockets.socket, begun: Cal
     await serving
 
 
-def _bind(port: int, socket: Path | None) -> tuple[sockets.socket, str]:
-    if socket is not None:
-        return _at_file(socket), str(socket)
-    bound = sockets.socket()
-    bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-    try:
-        bound.bind(("127.0.0.1", port))
-    except OSError as error:
-        bound.close()
-        raise InputError(f"The port {port} cannot be had ({error.strerror}). Choose another --port.") from None
-    bound.listen(_BACKLOG)
-    return bound, f"http://127.0.0.1:{bound.getsockname()[1]}"
-
-
-def _at_file(file: Path) -> sockets.socket:
-    """Return a socket at a file that the user's own programs alone may open."""
-    if not hasattr(sockets, "AF_UNIX"):
-        raise InputError("This system has no Unix sockets. Leave --socket out, and take a --port.")
-    bound = sockets.socket(sockets.AF_UNIX)
-    try:
-        bound.bind(str(file))
-        file.chmod(0o600)
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise StorageError(f"The socket {file} cannot be made ({error}). Choose another file.") from None
-    return bound
+@contextmanager
+def _bound(port: int, file: Path | None) -> Iterator[tuple[sockets.socket, str]]:
+    """Give a socket that listens, and its place."""
+    if file is not None:
+        with socket_at(file) as bound:
+            yield bound, str(file)
+        return
+    with sockets.socket() as bound:
+        bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        try:
+            bound.bind(("127.0.0.1", port))
+        except OSError as error:
+            words = f"The port {port} cannot be had ({error.strerror}). Choose another --port."
+            raise InputError(words) from None
+        bound.listen(BACKLOG)
+        yield bound, f"http://127.0.0.1:{bound.getsockname()[1]}"

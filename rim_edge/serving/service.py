@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from rim_runtime.answer import Answer
@@ -13,6 +13,7 @@ from rim_runtime.engine import Engine
 from rim_runtime.engines.awaiting import in_thread
 from rim_runtime.engines.cancellation import Cancellation
 from rim_runtime.generate.async_stream import AsyncTextStream
+from rim_runtime.generate.text import Text
 from rim_runtime.question import Question
 
 from rim_edge.errors import BusyError
@@ -21,6 +22,8 @@ from rim_edge.serving.limits import Limits
 from rim_edge.serving.metrics import Metrics
 
 Result = TypeVar("Result")
+Pieces = AsyncGenerator[str | AsyncTextStream, None]
+"""A text piece by piece, then its stream. Who leaves it early closes it (`aclosing`): that gives the text up."""
 
 
 class Service:
@@ -57,7 +60,7 @@ class Service:
         async with asyncio.timeout(self.limits.seconds), self._turn():
             return await in_thread(work)
 
-    async def write(self, question: Question, wish: Mapping[str, Any]) -> AsyncIterator[str | AsyncTextStream]:
+    async def write(self, question: Question, wish: Mapping[str, Any]) -> Pieces:
         """Give a text piece by piece as it comes, then its stream, which has the result.
 
         `wish` has the options of `Engine.generate`. A reader that is slow does not hold it up: it is written as
@@ -100,3 +103,12 @@ class Service:
                 yield
         finally:
             self._under_way -= 1
+
+
+async def finished(pieces: Pieces) -> Text:
+    """Return a text that `Service.write` gives, whole. Raises what that does."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, AsyncTextStream):
+                return await piece.result()
+    raise AssertionError("a text ends with its stream")

@@ -31,7 +31,7 @@ def assert_valid(name: str, line: str) -> None:
 
 def _schema(arguments: Sequence[str], line: str) -> str:
     if "--jsonl" in arguments:
-        return "ask-jsonl"
+        return f"{arguments[0]}-jsonl"
     body = json.loads(line)
     if "error" in body:
         return "error"

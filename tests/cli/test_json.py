@@ -66,6 +66,7 @@ def test_every_verb_has_a_schema_that_the_page_names() -> None:
         "ask-text",
         "ask-readout",
         "eval-card",
+        "serve-jsonl",
         "error",
         "vectors",
     }

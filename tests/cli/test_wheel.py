@@ -26,7 +26,7 @@ NOT_RUN = {
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
     r"rim-edge rollouts": "needs a checkpoint: tests/cli/test_qthink_path.py",
-    r"rim-edge serve": "runs until it is told to end: tests/serving/test_serve.py",
+    r"^rim-edge serve": "runs until it is told to end: tests/serving/test_serve.py",
     r"^curl": "needs a server: tests/serving",
     r"rim-edge eval .*--model": "needs a trained checkpoint: tests/cli/test_training_path.py",
     r"rim-edge eval gsm8k": "needs a bundle that writes text: tests/cli/evaluating",

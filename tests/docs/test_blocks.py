@@ -38,6 +38,7 @@ PAGES_ELSEWHERE = {"docs/embedding.md": "tests/runtime/test_embedding_page.py"}
 """Pages whose programs have a test of their own."""
 COMMANDS_ELSEWHERE = {
     "examples/browser": "tests/javascript/test_browser.py",  # npm
+    "examples/clients": "tests/serving/test_clients.py",  # a server
     "examples/desktop": "tests/examples/desktop/test_answers.py",  # a window
     "examples/node": "tests/javascript/test_node.py",  # npm
     "examples/smollm2": "tests/runtime/test_smollm2.py",  # half an hour

@@ -15,8 +15,8 @@ from typing import Any
 import uvicorn
 from rim_runtime import Engine
 
-from rim_edge.serving.app import make_app
 from rim_edge.serving.limits import Limits
+from rim_edge.serving.listening import server_config
 from rim_edge.serving.service import Service
 
 
@@ -48,6 +48,7 @@ class Server:
 
     port: int
     service: Service
+    uvicorn: uvicorn.Server
 
     def get(self, path: str, **headers: str) -> Reply:
         """GET."""
@@ -72,9 +73,11 @@ class Server:
 
 
 @contextmanager
-def running(engine: Engine, limits: Limits | None = None) -> Iterator[Server]:
-    """Serve an engine while the block lasts; it is closed afterwards."""
+def running(engine: Engine, limits: Limits | None = None, *, buffer: int | None = None) -> Iterator[Server]:
+    """Serve an engine while the block lasts; it is closed afterwards. `buffer`: what the system holds unread."""
     bound = socket.socket()
+    if buffer is not None:  # connections have their listener's
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     bound.bind(("127.0.0.1", 0))
     bound.listen(2_048)
     begun = threading.Event()
@@ -82,8 +85,7 @@ def running(engine: Engine, limits: Limits | None = None) -> Iterator[Server]:
 
     async def serve() -> None:
         service = Service(engine, limits or Limits())
-        config = uvicorn.Config(make_app(service), log_level="error", lifespan="off", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(server_config(service))
         made.extend((service, server))
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         while not server.started:
@@ -96,7 +98,7 @@ def running(engine: Engine, limits: Limits | None = None) -> Iterator[Server]:
     assert begun.wait(30)
     service, server = made
     try:
-        yield Server(bound.getsockname()[1], service)
+        yield Server(bound.getsockname()[1], service, server)
     finally:
         server.should_exit = True
         thread.join(30)

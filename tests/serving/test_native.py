@@ -17,6 +17,7 @@ from rim_runtime.testing import fake_engine
 
 from rim_edge.serving.limits import Limits
 from tests.places import DEMO_FOLDER
+from tests.serving.long_texts import head_of
 from tests.serving.running import running
 
 SCURVY = {"question": "Which vitamin prevents scurvy?", "options": ["Vitamin A", "Vitamin C"]}
@@ -112,7 +113,7 @@ def test_a_text_is_written_whole_or_piece_by_piece() -> None:
         ("/ask", {"question": "Why?", "options": ["one"]}, 400, "The number of choices is 1"),
         ("/ask", {"question": "Why?", "blocks": 99}, 400, "99"),
         ("/ask", {"question": "Why?", "blocks": "two"}, 400, "blocks is 'two'"),
-        ("/ask", {"question": "Why?", "max_tokens": 3}, 400, "/ask does not take max_tokens"),
+        ("/ask", {"question": "Why?", "max_tokens": 3}, 400, "ask does not take max_tokens"),
         ("/ask", {"question": "Why?", "wat": 3}, 400, "Nothing reads wat"),
         ("/ask", {"question": "why " * 5_000}, 400, "this bundle takes at most"),
         ("/generate", {"question": "Why?"}, 400, "answers with letters alone"),
@@ -173,11 +174,9 @@ def test_a_client_that_leaves_or_does_not_read_holds_nobody_up() -> None:
     decoder = FakeDecoder("x" * 300)
     with running(fake_engine(decoder=decoder), Limits(texts=1, send_seconds=0.5)) as server:
         body = json.dumps({"question": "Where?", "stream": True, "max_tokens": 300}).encode()
-        lines = ("POST /generate HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json")
-        head = "\r\n".join((*lines, f"Content-Length: {len(body)}", "", ""))
         for leaves in (True, False):
             client = socket.create_connection(("127.0.0.1", server.port))
-            client.sendall(head.encode() + body)
+            client.sendall(head_of("/generate", len(body)) + body)
             if leaves:
                 client.close()
             assert server.post("/generate", {"question": "Where?", "max_tokens": 3}).json["text"] == "xxx"
@@ -186,6 +185,29 @@ def test_a_client_that_leaves_or_does_not_read_holds_nobody_up() -> None:
         while server.service.load != (0, 0) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert server.service.load == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/generate", {"question": "Where?", "max_tokens": 400}),
+        ("/v1/completions", {"prompt": "Where?", "max_tokens": 400}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Where?"}], "max_tokens": 400}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Where?"}], "max_tokens": 400, "n": 2}),
+    ],
+)
+def test_a_text_that_nobody_waits_for_is_given_up(path: str, body: dict[str, Any]) -> None:
+    """It is not streamed, so that nothing is written to the client that has left."""
+    with running(fake_engine(decoder=SlowDecoder("x" * 400)), Limits(texts=1)) as server:
+        content = json.dumps(body).encode()
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(head_of(path, len(content)) + content)
+            while server.service.load[1] == 0:
+                time.sleep(0.01)
+        deadline = time.monotonic() + 20
+        while server.service.load != (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.service.load == (0, 0), "the 40 s of its text are over sooner"
 
 
 def test_many_idle_connections_do_not_matter() -> None:

@@ -80,6 +80,13 @@ def test_what_cannot_be_listened_at_is_refused(tiny_bundle: Path, tmp_path: Path
     assert "cannot be made" in err
 
 
+def test_places_that_exclude_each_other_are_refused() -> None:
+    for options in (("--jsonl", "--port", "0"), ("--socket", "s", "--port", "0")):
+        code, err = refused(Path("unread"), *options)
+        assert code == 2
+        assert "exclude each other" in err
+
+
 def refused(bundle: Path, *options: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "rim_edge", "serve", "--bundle", str(bundle), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -11,6 +11,7 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from rim_runtime.answer import Answer
@@ -20,7 +21,7 @@ from rim_runtime.question import Question
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from rim_edge.serving.exchange import read_json
+from rim_edge.serving.exchange import read_json, unless_left
 from rim_edge.serving.native import STREAM, event
 from rim_edge.serving.openai.fields import (
     FieldError,
@@ -29,7 +30,7 @@ from rim_edge.serving.openai.fields import (
     read_options,
     whole_or_none,
 )
-from rim_edge.serving.service import Service
+from rim_edge.serving.service import Pieces, Service, finished
 
 _MOST_TOP = 20
 """OpenAI's own limit of top_logprobs."""
@@ -50,7 +51,7 @@ class ChatRoute:
             question, wish = _question(body.get("messages")), _rim(body.get("rim"))
             if _is_letter(wish, question, self._service.writes):
                 return await self._letter(body, question, options, wish)
-            return await self._text(body, question, options, wish)
+            return await self._text(request, question, options, wish)
         except Exception as error:  # noqa: BLE001 (every error has a status)
             return openai_refusal(error)
 
@@ -73,10 +74,10 @@ class ChatRoute:
         return JSONResponse(_body("chat.completion", answer.bundle, [choice], _usage(0, 1), rim))
 
     async def _text(
-        self, body: Mapping[str, Any], question: Question, options: TextOptions, wish: Mapping[str, Any]
+        self, request: Request, question: Question, options: TextOptions, wish: Mapping[str, Any]
     ) -> Response:
         for key in ("logprobs", "top_logprobs"):
-            if body.get(key):
+            if options.values.get(key):
                 raise FieldError(
                     key,
                     f"{key} is told of letters, and this answer is a text. Give options in the question, or score "
@@ -85,26 +86,24 @@ class ChatRoute:
         values = {"max_tokens": options.max_tokens, "stop": options.stop, "sampling": options.sampling}
         values |= {key: wish[key] for key in ("blocks", "latent_steps") if key in wish}
         if options.count > 1:
-            return await self._several(question, options, values)
+            return await self._several(request, question, options, values)
         pieces = self._service.write(question, values)
-        first = await anext(pieces)
         if options.streams:
+            first = await anext(pieces)
             return StreamingResponse(_chunks(self._service.engine.bundle, first, pieces), media_type=STREAM)
-        piece: str | AsyncTextStream = first
-        while not isinstance(piece, AsyncTextStream):
-            piece = await anext(pieces)
-        text = await piece.result()
+        text = await unless_left(request, finished(pieces))
         return JSONResponse(_body("chat.completion", text.bundle, [_choice(0, text)], _usage_of([text])))
 
-    async def _several(self, question: Question, options: TextOptions, values: dict[str, Any]) -> Response:
+    async def _several(
+        self, request: Request, question: Question, options: TextOptions, values: dict[str, Any]
+    ) -> Response:
         if options.streams:
             raise FieldError("n", f"n is {options.count}, and one text at a time is streamed. Leave one out.")
         if values.pop("latent_steps", None) is not None:
             raise FieldError("rim", "latent_steps is for one text. Leave n out.")
         engine = self._service.engine
-        texts = await self._service.work(
-            lambda cancel: engine.sample(question, options.count, **values, cancel=cancel)
-        )
+        work = self._service.work(lambda cancel: engine.sample(question, options.count, **values, cancel=cancel))
+        texts = await unless_left(request, work)
         self._service.metrics.tokens += sum(len(text.tokens) for text in texts)
         choices = [_choice(number, text) for number, text in enumerate(texts)]
         return JSONResponse(_body("chat.completion", engine.bundle, choices, _usage_of(texts)))
@@ -198,9 +197,7 @@ def _body(
     return body if rim is None else {**body, "rim": rim}
 
 
-async def _chunks(
-    model: str, first: str | AsyncTextStream, pieces: AsyncIterator[str | AsyncTextStream]
-) -> AsyncIterator[str]:
+async def _chunks(model: str, first: str | AsyncTextStream, pieces: Pieces) -> AsyncIterator[str]:
     """Give the pieces as OpenAI's chunks, then `[DONE]`; an error that comes later is an event of its own."""
     frame = {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -213,13 +210,14 @@ async def _chunks(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return event({**frame, "choices": [choice]})
 
-    try:
-        yield chunk({"role": "assistant", "content": ""})
-        piece: str | AsyncTextStream = first
-        while not isinstance(piece, AsyncTextStream):
-            yield chunk({"content": piece})
-            piece = await anext(pieces)
-        yield chunk({}, finish_of(await piece.result()))
-        yield "data: [DONE]\n\n"
-    except Exception as error:  # noqa: BLE001 (the status is sent already)
-        yield "data: " + bytes(openai_refusal(error).body).decode() + "\n\n"
+    async with aclosing(pieces):
+        try:
+            yield chunk({"role": "assistant", "content": ""})
+            piece: str | AsyncTextStream = first
+            while not isinstance(piece, AsyncTextStream):
+                yield chunk({"content": piece})
+                piece = await anext(pieces)
+            yield chunk({}, finish_of(await piece.result()))
+            yield "data: [DONE]\n\n"
+        except Exception as error:  # noqa: BLE001 (the status is sent already)
+            yield "data: " + bytes(openai_refusal(error).body).decode() + "\n\n"

@@ -17,7 +17,7 @@ from rim_runtime.generate.scoring import ScoredToken
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rim_edge.serving.exchange import read_json
+from rim_edge.serving.exchange import read_json, unless_left
 from rim_edge.serving.openai.fields import FieldError, TextOptions, openai_refusal, read_options, whole_or_none
 from rim_edge.serving.service import Service
 
@@ -44,7 +44,9 @@ class CompletionsRoute:
             more = _USUAL_TOKENS if options.max_tokens is None else options.max_tokens
             choices, counts = [], [0, 0]
             for number, prompt in enumerate(_prompts(body.get("prompt"))):
-                tokens = await self._service.work(_scoring(self._service.engine, prompt, more, top or 0))
+                tokens = await unless_left(
+                    request, self._service.work(_scoring(self._service.engine, prompt, more, top or 0))
+                )
                 self._service.metrics.tokens += sum(one.written for one in tokens)
                 choices.append(_choice(number, tokens, bool(body.get("echo")), top, more))
                 for one in tokens:

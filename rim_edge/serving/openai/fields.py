@@ -9,7 +9,8 @@ from typing import Any
 from rim_runtime import InputError, Sampling
 from starlette.responses import JSONResponse, Response
 
-from rim_edge.serving.exchange import kind_of, retry_headers, status_of, words_of
+from rim_edge.serving.exchange import retry_headers
+from rim_edge.serving.refusals import kind_of, status_of, words_of
 
 
 class FieldError(InputError):
