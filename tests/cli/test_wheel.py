@@ -25,6 +25,7 @@ NOT_RUN = {
     r"pip install|hf download": "needs the network",
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
+    r"rim-edge merge": "needs an adapter: tests/train/model/test_adapter.py",
     r"rim-edge rollouts": "needs a checkpoint: tests/cli/test_qthink_path.py",
     r"^rim-edge serve": "runs until it is told to end: tests/serving/test_serve.py",
     r"^curl": "needs a server: tests/serving",
