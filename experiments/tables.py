@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from experiments.design import BLOCK_ARMS, CHAIN_ARM
@@ -33,6 +33,8 @@ def tables_of(results: Mapping[str, Any]) -> dict[str, Table]:
         place = name if len(tests) == 1 else f"{name} {test}"
         made[f"{place}, accuracy"] = accuracy_table(results, test)
         made[f"{place}, blocks"] = blocks_table(results, test)
+    if any("curve" in run for run in results["runs"]):
+        made[f"{name}, learning"] = learning_table(results, tests[0])
     return made | {f"{name}, training": training_table(results)}
 
 
@@ -62,6 +64,45 @@ def blocks_table(results: Mapping[str, Any], test: str) -> Table:
         rows.append([f"`{run['arm']}`, seed {run['seed']}", *cells, *others])
     heads = ["", *(f"{count} blocks" if count != 1 else "1 block" for count in budgets)]
     return _table([*heads, "another question's blocks", "any block (oracle)"], rows)
+
+
+def learning_table(results: Mapping[str, Any], test: str) -> Table:
+    """Show every condition's accuracy over its seeds, against RiM's of the same seeds, and how fast it learnt."""
+    arms = _by_arm(results)
+    first = {run["seed"]: _own_score(run, test)["accuracy"] for run in arms.get("rim", [])}
+    rows = []
+    for arm, runs in arms.items():
+        scores = {run["seed"]: _own_score(run, test)["accuracy"] for run in runs}
+        differences = [100 * (score - first[seed]) for seed, score in scores.items() if seed in first]
+        curves = [run["curve"] for run in runs if "curve" in run]
+        solved = ", ".join(_solved(curve) for curve in curves)
+        area = f"{100 * fmean(share for curve in curves for _, share in curve):.1f}" if curves else ""
+        against = "" if arm == "rim" else over_seeds(differences)
+        rows.append([f"`{arm}`", over_seeds([100 * score for score in scores.values()]), against, solved, area])
+    return _table(
+        ["", "right, %", "against `rim`, points", f"steps to {100 * _SOLVED:.0f} %", "mean on the way, %"], rows
+    )
+
+
+_SOLVED = 0.9
+
+
+def _solved(curve: Sequence[Sequence[float]]) -> str:
+    """Return the steps after which a run was right often enough, as often as it was scored."""
+    return next((f"{steps:,.0f}" for steps, share in curve if share >= _SOLVED), "never")
+
+
+def over_seeds(values: Sequence[float]) -> str:
+    """Return the mean over seeds and, of two or more, its 95 % interval by Student's t."""
+    if not values:
+        return ""
+    mean = fmean(values)
+    if len(values) < 2:
+        return f"{mean:.1f}"
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})"
 
 
 def training_table(results: Mapping[str, Any]) -> Table:

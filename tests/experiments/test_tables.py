@@ -10,7 +10,7 @@ import pytest
 from experiments.command import PAGE
 from experiments.lookup.__main__ import LONG, PLAN
 from experiments.prosqa.__main__ import PLAN as PROSQA
-from experiments.tables import fill, tables_of
+from experiments.tables import fill, learning_table, over_seeds, tables_of
 
 
 @pytest.mark.parametrize("design", [PLAN, LONG], ids=lambda design: design.title)
@@ -43,3 +43,24 @@ def test_a_table_takes_the_place_of_the_one_before(tmp_path):
     fill(page, {"y": "| y |\n", "x": "| x |\n"})
     filled = "<!-- table: y -->\n| y |\n<!-- end -->\na\n<!-- table: x -->\n| x |\n<!-- end -->\nb\n"
     assert page.read_text(encoding="utf-8") == filled
+
+
+def test_intervals_over_seeds_by_hand():
+    assert over_seeds([97.0]) == "97.0"
+    assert over_seeds([1.0, 2.0, 3.0]) == "2.0 (-0.5 to 4.5)"  # t = 4.303 of two degrees, a standard error of 0.577
+
+
+def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
+    def run(arm, seed, accuracy, curve):
+        score = {"accuracy": accuracy}
+        return {"arm": arm, "seed": seed, "scores": {"test": {"by_blocks": {"0": score}}}, "curve": curve}
+
+    runs = [
+        run("rim", 0, 1.0, [[200, 0.5], [400, 0.9]]),
+        run("rim", 1, 0.9, [[200, 0.5], [400, 0.7]]),
+        run("no-blocks", 0, 0.5, [[200, 0.25], [400, 0.35]]),
+        run("no-blocks", 1, 0.4, [[200, 0.25], [400, 0.35]]),
+    ]
+    lines = learning_table({"runs": runs}, "test").splitlines()
+    assert lines[2] == "| `rim` | 95.0 (31.5 to 158.5) |  | 400, never | 65.0 |"
+    assert lines[3] == "| `no-blocks` | 45.0 (-18.5 to 108.5) | -50.0 (-50.0 to -50.0) | never, never | 30.0 |"
