@@ -47,7 +47,8 @@ def test_a_table_takes_the_place_of_the_one_before(tmp_path):
 
 def test_intervals_over_seeds_by_hand():
     assert over_seeds([97.0]) == "97.0"
-    assert over_seeds([1.0, 2.0, 3.0]) == "2.0 (-0.5 to 4.5)"  # t = 4.303 of two degrees, a standard error of 0.577
+    # t = 4.303 of two degrees of freedom, a standard error of 0.577
+    assert over_seeds([1.0, 2.0, 3.0]) == "2.0 (-0.5 to 4.5)"
 
 
 def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
