@@ -15,9 +15,10 @@ smollm2: $(VENV)/.converts
 	@$(BIN)/python examples/smollm2/make.py
 
 # As many processes as cores, four at most, each on one thread: several at once would share the cores.
+# Files come in the order of tests/conftest.py, the longest first.
 # One that dies is not replaced, because pytest-xdist can then wait for ever: the run ends and names its test.
 test: $(VENV)/.develops
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(VENV)/.develops
 	$(BIN)/ruff check .

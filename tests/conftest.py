@@ -7,6 +7,7 @@ on the order, on the number of blocks, and on nothing else (not on padding, not 
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,19 @@ GOLDEN_QUESTIONS = (
     "Water boils at\nA: 50\nB: 100",
     "é?",
 )
+
+
+SECONDS = {"real": 30.0, "slow": 12.0}
+"""About how long a test takes with such a marker; one without any 0.1 s."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: one that comes last would run on one core alone."""
+    files: dict[Path, float] = defaultdict(float)
+    for item in items:
+        marked = [seconds for name, seconds in SECONDS.items() if item.get_closest_marker(name)]
+        files[item.path] += max([0.1, *marked])
+    items.sort(key=lambda item: -files[item.path])
 
 
 @pytest.fixture(autouse=True)
