@@ -103,12 +103,20 @@ class Puzzle:
 
 
 def puzzles(part: Part, items: int) -> Iterator[Puzzle]:
-    """Give puzzles of so many items without end; those of the warm-up end in an item that has its partner."""
-    rng = random.Random(f"partners {part} {items}")
+    """Give puzzles of so many items without end; those of the warm-up end in an item that has its partner.
+
+    What is scored has each set of items with its key once, so that questions are independent of each other.
+    """
+    rng, seen = random.Random(f"partners {part} {items}"), set()
     while True:
         puzzle = _draw(rng, items)
-        if _part_of(puzzle) is part and (part is not Part.WARM_UP or puzzle.places[-1] != NONE):
-            yield puzzle
+        if _part_of(puzzle) is not part or (part is Part.WARM_UP and puzzle.places[-1] == NONE):
+            continue
+        told = (frozenset(puzzle.items), puzzle.key)
+        if part in (Part.DEV, Part.TEST) and told in seen:
+            continue
+        seen.add(told)
+        yield puzzle
 
 
 def _part_of(puzzle: Puzzle) -> Part:
@@ -117,7 +125,7 @@ def _part_of(puzzle: Puzzle) -> Part:
     return next((part for part, share in _SHARES.items() if seed < share), Part.TRAIN)
 
 
-_SHARES = {Part.TEST: 0.02, Part.DEV: 0.03, Part.WARM_UP: 0.1}
+_SHARES = {Part.TEST: 0.05, Part.DEV: 0.07, Part.WARM_UP: 0.15}
 """Up to which share of all sets each part has its own; the rest is trained on."""
 
 
