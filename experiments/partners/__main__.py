@@ -2,7 +2,7 @@
 
     python -m experiments.partners [run | report] [--items 8] [--seeds 8] [--work DIR]
 
-`--items` is the width that the task needs: at 4 one place of this model has room enough, at 8 it has not.
+`--items` is the width that an answer needs.
 """
 
 from __future__ import annotations
