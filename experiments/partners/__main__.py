@@ -46,7 +46,7 @@ def _main() -> None:
     parser.add_argument("--items", type=int, choices=(4, 6, 8), default=8)
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
-    write = partial(write_files, items=options.items, repeated=True)
+    write = partial(write_files, items=options.items)
     carry_out(plan(options.items, options.seeds), options, write)
 
 

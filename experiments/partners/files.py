@@ -33,13 +33,13 @@ MODEL = {
 """A Qwen3 of a quarter of a million weights."""
 
 
-def write_files(folder: Path, seeds: Sequence[int], items: int, repeated: bool) -> None:
+def write_files(folder: Path, seeds: Sequence[int], items: int) -> None:
     """Write whatever is not there yet, for so many items."""
     for part, count in ROWS.items():
-        drawn = list(itertools.islice(puzzles(part, items), count)) if _is_missing(folder, part, repeated) else []
+        drawn = list(itertools.islice(puzzles(part, items), count)) if _is_missing(folder, part) else []
         write = Puzzle.warm_up_row if part is Part.WARM_UP else Puzzle.row
         write_rows(folder / f"{part}.jsonl.gz", (write(puzzle) for puzzle in drawn))
-        if repeated and part is not Part.WARM_UP:
+        if part is not Part.WARM_UP:
             tokens = blocks_of(items) * BLOCK
             write_rows(folder / f"{part}{REPEATED}.jsonl.gz", (puzzle.repeated_row(tokens) for puzzle in drawn))
     for seed in seeds:
@@ -54,6 +54,6 @@ def blocks_of(items: int) -> int:
     return 2 * items + 1
 
 
-def _is_missing(folder: Path, part: Part, repeated: bool) -> bool:
-    ends = ["", REPEATED] if repeated and part is not Part.WARM_UP else [""]
+def _is_missing(folder: Path, part: Part) -> bool:
+    ends = [""] if part is Part.WARM_UP else ["", REPEATED]
     return not all((folder / f"{part}{end}.jsonl.gz").exists() for end in ends)

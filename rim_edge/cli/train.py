@@ -79,16 +79,14 @@ def train(
             _refuse_own_rows(recipe.name, data, eval_file)
         if steps is not None and epochs is not None:
             raise typer.BadParameter("--steps and --epochs exclude each other")
-        if print_recipe or dry_run:  # neither writes anything
-            output = output or Path("unused")
-        if output is None:
-            raise typer.BadParameter("expected a folder for the checkpoint: --output DIR")
         from rim_edge.extras import require_extra
 
         require_extra("train", "Training")
         if print_recipe:
             _print_recipe(recipe, as_json=as_json)
             return
+        if output is None and not dry_run:
+            raise typer.BadParameter("expected a folder for the checkpoint: --output DIR")
         if tensorboard is not None:
             require_extra("tensorboard", "--tensorboard")
         from rim_edge.recipe.inputs import BadRows, LeakedRows, parse_data_option, parse_eval_option
@@ -96,7 +94,7 @@ def train(
 
         job = Job(
             recipe=recipe,
-            out=output,
+            out=output or Path("not-written"),
             model=model,
             data=tuple(parse_data_option(file) for file in data or ()),
             steps=steps,

@@ -66,10 +66,14 @@ def merge(base: Path, adapter: Path, folder: Path) -> None:
             f"{config.get('base_model_name_or_path')})."
         )
     rim = RimSettings.from_config(told)
+    if rim is None:
+        raise CheckpointError(
+            f"{adapter / _RIM} says nothing of blocks, expected what a run wrote. Copy it again."
+        )
     try:
         lora = Lora(rank=config["r"], scale=config["lora_alpha"] / config["r"])
         weights, rows = load_file(adapter / _WEIGHTS), load_file(adapter / _TOKENS)
-    except (KeyError, TypeError, OSError, SafetensorError) as error:
+    except (KeyError, TypeError, ZeroDivisionError, OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{adapter} cannot be read ({error}). Copy the folder from its source again."
         ) from None

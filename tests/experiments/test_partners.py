@@ -72,7 +72,7 @@ def test_every_condition_from_files_to_results(tmp_path, monkeypatch, in_process
     monkeypatch.setattr(files, "ROWS", {Part.WARM_UP: 64, Part.TRAIN: 64, Part.DEV: 8, Part.TEST: 20})
     design = replace(plan(2, 1), steps={"warm-up": 1, "train": 3, "train-halves": 3})
     design = replace(design, variant="test")
-    files.write_files(tmp_path, (0,), items=2, repeated=True)
+    files.write_files(tmp_path, (0,), items=2)
     run_all(design, tmp_path, in_process)
     results = collect(design, tmp_path)
     assert [run["arm"] for run in results["runs"]] == list(design.seeds)

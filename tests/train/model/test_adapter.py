@@ -85,6 +85,14 @@ def test_damaged_files_are_refused(base, tmp_path, capfd):
     shutil.copy(out / ADAPTER / "rim_tokens.safetensors", out / ADAPTER / "adapter_model.safetensors")
     assert merge(base, out / ADAPTER, tmp_path / "again") == 2
     assert "it belongs to another model" in capfd.readouterr().err
+    for file, key, value, told in (
+        ("adapter_config.json", "r", 0, "division by zero"),
+        ("rim.json", "rim", None, "says nothing of blocks"),
+    ):
+        body = json.loads((out / ADAPTER / file).read_text())
+        (out / ADAPTER / file).write_text(json.dumps(body | {key: value}))
+        assert merge(base, out / ADAPTER, tmp_path / "again") == 2
+        assert told in capfd.readouterr().err
 
 
 def test_whole_layers_have_no_adapter(base, tmp_path):
