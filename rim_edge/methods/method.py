@@ -51,8 +51,8 @@ class Method(Protocol[Sample]):
     def encoder(self) -> TextEncoder:
         """Encodes texts, and questions as they are asked."""
 
-    def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
-        """Encode an example for a stage, of which `progress` (0..1) is done."""
+    def sample(self, example: Example, stage: Stage, step: int = 0) -> Sample:
+        """Encode an example for step `step` (0..stage.steps-1) of a stage."""
 
     def length(self, sample: Sample) -> int:
         """Return the tokens of a sample's row."""

@@ -54,8 +54,9 @@ class Step:
     """The weighted loss, divided as the stage's normalisation says."""
     recent_loss: float
     """Its mean over the stage's last steps, 20 at most."""
-    nll: tuple[float, ...]
-    """Unweighted -log p: RiM's by the readouts' place t, mean over the rows that have one; QThink's a token."""
+    nll: tuple[float | None, ...]
+    """Unweighted -log p: RiM's by the readouts' place t, mean over the rows that have one, None once a place
+    weighs nothing (it is not computed); QThink's a token."""
     answer_nll: float
     """Unweighted -log p a token of the answers: the last text that each row learns."""
     grad_norm: float
@@ -221,7 +222,8 @@ class TensorBoard(Listener):
         self._add(f"loss/{step.stage}", step.loss, step.done)
         self._add(f"answer nll/{step.stage}", step.answer_nll, step.done)
         for place, value in enumerate(step.nll, start=1):
-            self._add(f"nll of {step.stage}/readout {place}", value, step.done)
+            if value is not None:
+                self._add(f"nll of {step.stage}/readout {place}", value, step.done)
         for place, value in enumerate(step.distances, start=1):
             self._add(f"distance of {step.stage}/taught step {place}", value, step.done)
         self._add("run/gradient norm", step.grad_norm, step.done)

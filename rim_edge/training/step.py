@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +71,8 @@ class StepResult:
 
     loss: float
     """The weighted loss of the whole batch."""
-    nll: tuple[float, ...]
-    """Unweighted -log p by place, mean over the rows that have one."""
+    nll: tuple[float | None, ...]
+    """Unweighted -log p by place, mean over the rows that have one; None where none weighs anything any more."""
     answer_nll: float
     """Unweighted -log p a token of the answers: the last text that each row learns."""
     distances: tuple[float, ...]
@@ -115,7 +115,7 @@ def take_step(
     """
     examples = setup.source.draw(setup.curriculum.batch_size, stage.objective)
     mine = setup.processes.share(examples)
-    samples = [setup.method.sample(example, stage, step / stage.steps) for example in mine]
+    samples = [setup.method.sample(example, stage, step) for example in mine]
     while setup.resources.micro_batch is MicroBatch.AUTO and micro_batch > 1:
         try:
             return _passes(setup, module, samples, (stage, step), micro_batch)
@@ -149,9 +149,9 @@ def _passes(
     every = [one for process in setup.processes.gather(found) for one in process]
     return StepResult(
         loss=sum(passed.loss for passed in every),
-        nll=_means([passed.sums for passed in every], Term.NLL),
+        nll=_by_number(_means([passed.sums for passed in every], Term.NLL)),
         answer_nll=sum(passed.answers[0] for passed in every) / sum(passed.answers[1] for passed in every),
-        distances=_means([passed.sums for passed in every], Term.DISTANCE),
+        distances=tuple(_means([passed.sums for passed in every], Term.DISTANCE).values()),
         tokens=sum(passed.tokens for passed in every),
         padding=sum(passed.padding for passed in every),
         micro_batch=micro_batch,
@@ -205,11 +205,16 @@ def _by_place(terms: Tensor, places: Sequence[Place | None]) -> _Sums:
     return {place: (sum(values), len(values)) for place, values in sums.items()}
 
 
-def _means(parts: Sequence[_Sums], term: Term) -> tuple[float, ...]:
-    """Return the means of one kind of terms, by number."""
+def _means(parts: Sequence[_Sums], term: Term) -> dict[int, float]:
+    """Return the means of one kind of terms, by number, in order."""
     totals: dict[int, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
     for part in parts:
         for (kind, number), (value, count) in part.items():
             if kind is term:
                 totals[number] = (totals[number][0] + value, totals[number][1] + count)
-    return tuple(totals[number][0] / totals[number][1] for number in sorted(totals))
+    return {number: total / count for number, (total, count) in sorted(totals.items())}
+
+
+def _by_number(means: Mapping[int, float]) -> tuple[float | None, ...]:
+    """Return the values of the numbers from 1 to the largest, None where there is none."""
+    return tuple(means.get(number) for number in range(1, max(means) + 1))

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rich.columns import Columns
@@ -211,12 +212,15 @@ def _tokens(progress: RunProgress) -> RenderableType:
     return told
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.2f}" for value in values)
+def _numbers(values: Sequence[float | None]) -> str:
+    return " ".join("–" if value is None else f"{value:.2f}" for value in values)
 
 
-def _readouts(nll: list[float]) -> RenderableType:
-    """Return -log p by readout, compact: green where p > 0.9, yellow where p > 0.5; of many, only some."""
+def _readouts(nll: list[float | None]) -> RenderableType:
+    """Return -log p by readout, compact: green where p > 0.9, yellow where p > 0.5; of many, only some.
+
+    A readout that has not been computed for a while has a dash.
+    """
     if len(nll) == 1:
         return Text.assemble("-log p  ", _shade(nll[0]))
     stride = math.ceil(len(nll) / _READOUTS_SHOWN)
@@ -227,7 +231,9 @@ def _readouts(nll: list[float]) -> RenderableType:
     return row
 
 
-def _shade(nll: float) -> tuple[str, str]:
+def _shade(nll: float | None) -> tuple[str, str]:
+    if nll is None:
+        return "–", "dim"
     return f"{nll:.2f}", "green" if nll < -math.log(0.9) else "yellow" if nll < -math.log(0.5) else ""
 
 
@@ -313,7 +319,7 @@ class RunProgress:
         self._names = [stage.name for stage in stages]
         self._first: dict[str, Step] = {}
         self._last: dict[str, Step] = {}
-        self._nll: deque[tuple[float, ...]] = deque(maxlen=RECENT)
+        self._nll: deque[tuple[float | None, ...]] = deque(maxlen=RECENT)
         self._answer_nll: deque[float] = deque(maxlen=RECENT)
         self._distances: deque[tuple[float, ...]] = deque(maxlen=RECENT)
         self.latest: Step | None = None
@@ -359,8 +365,8 @@ class RunProgress:
         return (self.total - self.done) * self.latest.step_seconds
 
     @property
-    def nll(self) -> list[float]:
-        """-log p by the readouts' place, mean over the stage's last steps, 20 at most."""
+    def nll(self) -> list[float | None]:
+        """-log p by the readouts' place, mean over the stage's last steps, 20 at most; None where none had it."""
         return _means(self._nll)
 
     @property
@@ -371,7 +377,7 @@ class RunProgress:
     @property
     def distances(self) -> list[float]:
         """Distances to the teacher's states, by taught latent step, likewise."""
-        return _means(self._distances)
+        return [mean for mean in _means(self._distances) if mean is not None]
 
     def _of(self, stage: Stage, place: int, current: int) -> StageProgress:
         first, last = self._first.get(stage.name), self._last.get(stage.name)
@@ -383,8 +389,7 @@ class RunProgress:
         return StageProgress(stage, last.step, total, place == current, last.recent_loss, seconds)
 
 
-def _means(steps: Collection[tuple[float, ...]]) -> list[float]:
-    """Return the means by place over those steps that have it."""
-    places = range(max(map(len, steps), default=0))
-    known = [[values[place] for values in steps if place < len(values)] for place in places]
-    return [sum(values) / len(values) for values in known]
+def _means(steps: Collection[Sequence[float | None]]) -> list[float | None]:
+    """Return the means by place over those steps that have it, None where none has."""
+    known = [[value for value in values if value is not None] for values in zip_longest(*steps)]
+    return [sum(values) / len(values) if values else None for values in known]

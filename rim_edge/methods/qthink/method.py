@@ -42,9 +42,9 @@ class QThink:
     teachers: Teachers = NO_TEACHERS
     """States of rollouts, by question."""
 
-    def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> LatentSample:
+    def sample(self, example: Example, stage: Stage, step: int = 0) -> LatentSample:
         """Encode an example's prompt and text, and find its teacher."""
-        del stage, progress
+        del stage, step
         prompt = latent_prompt(self.encoder, example.question, self.latent.instruction)
         text = latent_text(self.encoder, example, self.latent)
         return LatentSample(prompt, text, self.teachers.of(example.question))

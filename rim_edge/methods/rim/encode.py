@@ -47,6 +47,13 @@ class Sample:
     """What the readouts may attend to."""
     choices: bool = False
     """Whether the question offers options."""
+    omitted: int = 0
+    """Readouts that were left out because they weigh nothing; the weights of the others count them."""
+
+    @property
+    def count(self) -> int:
+        """The example's readouts, T or K; those left out too."""
+        return len(self.readouts) + self.omitted
 
 
 class ExampleEncoder(TextEncoder):
@@ -61,9 +68,9 @@ class ExampleEncoder(TextEncoder):
             StepEnd.TURN: (self.end_of_turn,),
         }
 
-    def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
-        """Encode an example for a stage, of which `progress` (0..1) is done."""
-        readouts = self._readouts(example, stage, progress)
+    def sample(self, example: Example, stage: Stage, step: int = 0) -> Sample:
+        """Encode an example for step `step` (0..stage.steps-1) of a stage, with all its readouts."""
+        readouts = self._readouts(example, stage, step / stage.steps if step else 0.0)
         blocks = max(readout.after for readout in readouts)
         choices = bool(offered_letters(example.question))
         return Sample(self.prompt(example.question), blocks, readouts, stage.visibility, choices)

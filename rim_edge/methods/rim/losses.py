@@ -10,6 +10,7 @@ and passes share its rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ _STEPWISE = (Objective.STEPS, Objective.MARKED_STEPS)
 
 def anneal_weight(step: int, total: int, place: int, count: int) -> float:
     """Return λ of readout `place` (1..count) at step `step` (0..total-1) of a stage of `total` steps."""
-    return max(0.0, 1.0 - step / (total * place / count))
+    return max(0.0, 1.0 - step / (total * place / count)) if step else 1.0
 
 
 def block_weight(kind: BlockWeights, place: int, count: int) -> float:
@@ -52,6 +53,15 @@ def batch_size(samples: Sequence[Sample], stage: Stage, step: int) -> float:
     return len(samples)
 
 
+def weighing(sample: Sample, stage: Stage, step: int) -> Sample:
+    """Return a sample without the readouts that weigh nothing at step `step`: they would cost time alone.
+
+    As L1 anneals, half of all the steps' readouts; where the last block's answer alone counts, the others'.
+    """
+    kept = tuple(one for one in sample.readouts if _weight(stage, step, one.step, sample.count))
+    return replace(sample, readouts=kept, omitted=sample.count - len(kept))
+
+
 def labelled(readout: Readout) -> int:
     """Return the number of a readout's labelled tokens."""
     return sum(readout.labelled)
@@ -61,7 +71,7 @@ def _weighted(samples: Sequence[Sample], stage: Stage, step: int) -> Iterator[tu
     """Give every readout of a batch with its weight, which multiplies the sum over its tokens."""
     for sample in samples:
         for readout in sample.readouts:
-            weight = _weight(stage, step, readout.step, len(sample.readouts)) * _sample_weight(sample, stage)
+            weight = _weight(stage, step, readout.step, sample.count) * _sample_weight(sample, stage)
             yield readout, weight / labelled(readout) if stage.reduction is Reduction.MEAN else weight
 
 
@@ -78,7 +88,7 @@ def _weight(stage: Stage, step: int, place: int, count: int) -> float:
 
 def _sample_weight(sample: Sample, stage: Stage) -> float:
     weight = stage.choice_weight if sample.choices else 1.0
-    return weight / len(sample.readouts) if stage.normalisation is Normalisation.READOUTS else weight
+    return weight / sample.count if stage.normalisation is Normalisation.READOUTS else weight
 
 
 def labelled_states(model: Any, batch: PackedBatch) -> Tensor:

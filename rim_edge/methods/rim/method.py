@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rim_edge.data.rows import Example
 from rim_edge.methods.method import Place, Term, utf8
 from rim_edge.methods.rim.encode import ExampleEncoder, Sample, step_mark
-from rim_edge.methods.rim.losses import batch_size, labelled, readout_nll, readout_weights
+from rim_edge.methods.rim.losses import batch_size, labelled, readout_nll, readout_weights, weighing
 from rim_edge.methods.rim.packing import PackedBatch, pack, packed_length
 from rim_edge.recipe.curriculum import Stage
 
@@ -40,9 +40,9 @@ class Rim:
     padding: int
     """The id that fills rows."""
 
-    def sample(self, example: Example, stage: Stage, progress: float = 0.0) -> Sample:
-        """Encode an example's prompt and readouts."""
-        return self.encoder.sample(example, stage, progress)
+    def sample(self, example: Example, stage: Stage, step: int = 0) -> Sample:
+        """Encode an example's prompt and those of its readouts that weigh something at this step."""
+        return weighing(self.encoder.sample(example, stage, step), stage, step)
 
     def length(self, sample: Sample) -> int:
         """Return the tokens of the packed row."""

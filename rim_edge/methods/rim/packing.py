@@ -3,7 +3,8 @@
 A row is `[x][m_1..m_K][readout_1..readout_R][padding]`. Token i of a readout after k blocks stands at
 position `n + B·k + i` (n = len(x), B = len(block)) and sees x, the blocks up to k and its own text; blocks and x
 see no readout. So its logits are those of the unpacked causal run `x + k blocks + readout`. Where readouts see
-blocks alone (`Visibility.BLOCKS`), x is hidden from them in both.
+blocks alone (`Visibility.BLOCKS`), x is hidden from them in both. A readout's last token is left out, because it
+predicts nothing; a readout of one token is predicted in the trunk and has none in the row.
 
 | tensor     | type, shape         | meaning                                                          |
 | ---------- | ------------------- | ---------------------------------------------------------------- |
@@ -112,11 +113,12 @@ def _row(sample: Sample, block: Sequence[int]) -> _Row:
     floor = len(sample.prompt) if sample.visibility is Visibility.BLOCKS else 0
     for number, readout in enumerate(sample.readouts, start=1):
         start = _start(sample, readout, len(block))
-        row.ids = row.ids + list(readout.ids)
-        row.positions += range(start, start + len(readout.ids))
-        row.owner += len(readout.ids) * [number]
-        row.horizon += len(readout.ids) * [start]
-        row.floor += len(readout.ids) * [floor]
+        told = list(readout.ids[:-1])
+        row.ids = row.ids + told
+        row.positions += range(start, start + len(told))
+        row.owner += len(told) * [number]
+        row.horizon += len(told) * [start]
+        row.floor += len(told) * [floor]
     return row
 
 
@@ -138,7 +140,7 @@ def _labels(samples: Sequence[Sample], block_length: int, width: int) -> tuple[T
                     predictors.append(index * width + place)
                     targets.append(token)
                     owners.append(number)
-            column += len(readout.ids)
+            column += len(readout.ids) - 1
             number += 1
     return _integers(predictors), _integers(targets), _integers(owners)
 
@@ -153,4 +155,4 @@ def _integers(values: Sequence[int]) -> Tensor:
 
 def packed_length(sample: Sample, block: int) -> int:
     """Return the tokens of a sample's packed row, with blocks of `block` tokens."""
-    return len(sample.prompt) + sample.blocks * block + sum(len(readout.ids) for readout in sample.readouts)
+    return len(sample.prompt) + sample.blocks * block + sum(len(readout.ids) - 1 for readout in sample.readouts)

@@ -1,6 +1,7 @@
 """Hand-computed losses: a bigram model whose probabilities are written down, and the weights of every switch."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from rim_edge.methods import token_nll
 from rim_edge.methods.rim.encode import Readout, Sample
-from rim_edge.methods.rim.losses import anneal_weight, block_weight, readout_nll, readout_weights
+from rim_edge.methods.rim.losses import anneal_weight, block_weight, readout_nll, readout_weights, weighing
 from rim_edge.methods.rim.method import Rim
 from rim_edge.methods.rim.packing import pack
 from rim_edge.recipe.curriculum import Curriculum, Stage
@@ -74,7 +75,7 @@ class Written:
     def draw(self, count, objective):
         return self.samples
 
-    def sample(self, example, stage, progress):
+    def sample(self, example, stage, step):
         return example
 
 
@@ -198,6 +199,19 @@ def test_relative_anneal_by_hand():
     zeros = [next(s for s in range(101) if anneal_weight(s, 100, t, 4) == 0) for t in (1, 2, 3, 4)]
     assert zeros == [25, 50, 75, 100]
     assert [anneal_weight(60, 100, t, 4) for t in (1, 2, 3, 4)] == pytest.approx([0, 0, 0.2, 0.4], abs=1e-6)
+
+
+def test_readouts_that_weigh_nothing_are_not_computed():
+    """Step 50 of 100: the first of three readouts has gone out, 1 - 50/(100·1/3); the others keep their T."""
+    left = weighing(LONG, steps_stage(), 50)
+    assert (left.readouts, left.count) == (LONG.readouts[1:], 3)
+    taken = step_taken([LONG], steps_stage(), 50)
+    assert taken.loss == pytest.approx(0.25 * NLL_2 + NLL_ANSWER, abs=1e-6)
+    assert taken.nll == pytest.approx((None, NLL_2, NLL_ANSWER), abs=1e-6)
+    assert taken.tokens == 1 + 3 * len(BLOCK) + 1, "of ANSWER one token is in the row, of STEP_2 none"
+    last = weighing(ANYTIME, answer_stage(block_weights=BlockWeights.LAST), 0)
+    assert (last.readouts, last.blocks, last.count) == (ANYTIME.readouts[2:], 3, 3)
+    assert weighing(LONG, replace(steps_stage(), steps=0, epochs=2.0), 0) == LONG, "epochs are not steps yet"
 
 
 def test_rising_weights_by_hand():

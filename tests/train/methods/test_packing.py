@@ -75,7 +75,7 @@ def test_parity_holds_for_every_stage_and_number_of_steps(tiny_model, encoder, o
         Example("How many?" * (count + 1), tuple(f"step {i}" for i in range(count)), "word")
         for count in (0, 1, 5, 13)
     ]
-    samples = [encoder.sample(example, stage, 0.4) for example in examples]
+    samples = [encoder.sample(example, stage, 4) for example in examples]
     block = encoder.contract.block
     difference = packed(model, samples, block) - unpacked(model, samples, block)
     assert difference.abs().max() <= TOLERANCE
@@ -93,9 +93,9 @@ def test_the_text_of_a_readout_changes_no_other_readout_and_no_block(tiny_model,
             for b in (before, after)
         ]
     trunk = 9 + 3 * 4
-    others = [*range(trunk + 3), *range(trunk + 6, trunk + 9)]
+    others = [*range(trunk + 2), trunk + 4, trunk + 5]  # two tokens a readout: the last one is not in the row
     assert torch.equal(hidden[0][others], hidden[1][others])
-    assert not torch.allclose(hidden[0][trunk + 4], hidden[1][trunk + 4])
+    assert not torch.allclose(hidden[0][trunk + 3], hidden[1][trunk + 3])
 
 
 def test_a_row_is_the_same_alone_and_in_a_padded_batch(tiny_model, rng):
@@ -112,7 +112,7 @@ def test_a_readout_that_sees_blocks_alone_ignores_the_question_but_for_its_first
     readout = Readout(1, (10, 11, 12), (True,) * 3, 1)
     questions = tokens(rng, 6, 6), tokens(rng, 6, 6)
     hidden = [Sample(question, 1, (readout,), visibility) for visibility in Visibility for question in questions]
-    seen_a, seen_b, blocks_a, blocks_b = (pack([sample], block, 0).mask[0, 0, :12, :12] for sample in hidden)
+    seen_a, seen_b, blocks_a, blocks_b = (pack([sample], block, 0).mask[0, 0, :11, :11] for sample in hidden)
     assert seen_a[9:, :6].all()
     assert not blocks_a[9:, :6].any()
     assert torch.equal(blocks_a[:9], seen_a[:9])
@@ -124,13 +124,13 @@ def test_a_readout_that_sees_blocks_alone_ignores_the_question_but_for_its_first
 def test_layout_by_hand():
     sample = Sample((10, 11, 12), 2, (Readout(1, (20, 21), (True, True), 1), Readout(2, (30,), (True,), 2)))
     batch = pack([sample, Sample((9,), 0, (Readout(0, (5,), (True,), 1),))], (1, 2), 0)
-    assert batch.ids.shape == (2, 16), "the longest row has ten tokens"
-    assert batch.ids[0].tolist() == [10, 11, 12, 1, 2, 1, 2, 20, 21, 30, *[0] * 6]
-    assert batch.positions[0, :10].tolist() == [0, 1, 2, 3, 4, 5, 6, 5, 6, 7]
+    assert batch.ids.shape == (2, 16), "the longest row has eight tokens"
+    assert batch.ids[0].tolist() == [10, 11, 12, 1, 2, 1, 2, 20, *[0] * 8], "last tokens predict nothing"
+    assert batch.positions[0, :8].tolist() == [0, 1, 2, 3, 4, 5, 6, 5]
     assert batch.predictors.tolist() == [4, 7, 6, 16]
     assert batch.targets.tolist() == [20, 21, 30, 5]
     assert batch.readout.tolist() == [0, 0, 1, 2]
-    assert batch.mask[0, 0, 8].tolist() == [True] * 5 + [False, False, True, True, *[False] * 7]
+    assert batch.mask[0, 0, 7].tolist() == [True] * 5 + [False, False, True, *[False] * 8]
     assert batch.mask[1, 0, 5].nonzero().flatten().tolist() == [5], "padding sees itself only"
 
 

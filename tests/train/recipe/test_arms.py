@@ -1,5 +1,7 @@
 """The arms: what each trains, and that all see the same examples."""
 
+from dataclasses import replace
+
 import pytest
 
 from rim_edge.data.rows import Example
@@ -56,7 +58,8 @@ def test_without_curriculum_the_blocks_weigh_as_in_stage_two_from_the_start():
 
 
 def told(encoder, tokenizer, arm, stage, progress=0.0):
-    sample = encoder.sample(EXAMPLE, for_arm(CURRICULUM, arm).stages[stage], progress)
+    percents = replace(for_arm(CURRICULUM, arm).stages[stage], steps=100)
+    sample = encoder.sample(EXAMPLE, percents, round(100 * progress))
     texts = []
     for readout in sample.readouts:
         said = [token for token, flag in zip(readout.ids, readout.labelled, strict=True) if flag]

@@ -31,7 +31,7 @@ base, config, out = map(Path, sys.argv[1:4])
 stop, told = int(sys.argv[4]), []
 class Report(Listener):
     def step(self, step):
-        told.append([step.loss, *step.nll])
+        told.append([step.loss, *(value or -1 for value in step.nll)])
         if len(told) == stop:
             print(json.dumps(told))
             sys.exit(7)
@@ -115,8 +115,14 @@ def alone(base, tmp_path_factory):
     losses, rows = [], base / "rows.jsonl"
     recipe, asked = read_recipe(folder / "mine.toml"), EvalFile(rows, 5)
     job = Job(recipe, folder / "out", base, (DataFile(rows),), eval=asked, threads=1)
-    outcome = run_job(job, Hearing(step=lambda step: losses.append([step.loss, *step.nll])))
+    outcome = run_job(
+        job, Hearing(step=lambda step: losses.append([step.loss, *(value or -1 for value in step.nll)]))
+    )
     return losses, load_file(folder / "out" / "model.safetensors"), outcome.scores.to_json()
+
+
+def _told(step):
+    return [step.loss, *(value or -1 for value in step.nll)]
 
 
 def check(losses, told, weights, folder):
