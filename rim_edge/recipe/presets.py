@@ -51,7 +51,7 @@ DEMO = Recipe(
             Stage(
                 "stage 2",
                 Objective.ANSWER,
-                steps=1_000,
+                steps=2_500,
                 learning_rate=1e-3,
                 schedule=Schedule.LINEAR,
                 normalisation=Normalisation.ROWS,
