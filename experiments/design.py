@@ -18,8 +18,8 @@ CHAIN_ARM = "cot"
 class Condition:
     """What is trained and read under one name."""
 
-    arm: str
-    """What `rim-edge train --arm` takes."""
+    arm: str | None
+    """What `rim-edge train --arm` takes; None: nothing is trained, the base is read."""
     recipe: str = "train"
     """The recipe's file, without `.toml`."""
     rows: str = ""
@@ -61,6 +61,8 @@ class Design:
     """Conditions that are more than an arm, by name."""
     dev: str | None = None
     """A file of questions, without `.jsonl.gz`, that runs are scored on while they go on; None: they are not."""
+    base: Path | None = None
+    """A checkpoint that every run begins with; None: each seed's warm-up."""
     threads: int | None = 1
     """CPU threads of a run; None leaves torch's choice."""
 

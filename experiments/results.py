@@ -23,9 +23,9 @@ def collect(design: Design, work: Path) -> Results:
     return {
         "experiment": design.title,
         "machine": _machine(),
-        "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in design.every_seed],
+        "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in _warmed_up(design)],
         "runs": [found for run in design.runs if (found := _run(design, work, run))],
-        "costs": {test: _costs(work, test, design.every_seed[0]) for test in design.tests},
+        "costs": {test: _costs(design, work, test) for test in design.tests},
     }
 
 
@@ -34,7 +34,12 @@ def _run(design: Design, work: Path, run: Run) -> Results | None:
     if not all(scores.values()):
         return None
     scored = {test: record["result"] for test, record in scores.items()}
-    return {"arm": run.arm, "seed": run.seed} | _trained(work, run.name) | {"scores": scored}
+    trained = {} if design.condition(run.arm).arm is None else _trained(work, run.name)
+    return {"arm": run.arm, "seed": run.seed} | trained | {"scores": scored}
+
+
+def _warmed_up(design: Design) -> tuple[int, ...]:
+    return () if design.base else design.every_seed
 
 
 def _trained(work: Path, name: str) -> Results:
@@ -59,11 +64,11 @@ def _curve(metrics: Path) -> list[list[float]]:
     return [[row["done"], row["right"] / row["asked"]] for row in rows if "asked" in row]
 
 
-def _costs(work: Path, test: str, seed: int) -> Mapping[str, float]:
-    """Return what an answer takes, in tokens, as means over the test's questions."""
+def _costs(design: Design, work: Path, test: str) -> Mapping[str, float]:
+    """Return what an answer takes, in tokens, as means over the test's questions, by the first run's prompt."""
     from rim_edge.evaluation.checkpoint_answers import open_checkpoint
 
-    _, encoder = open_checkpoint(work / f"base-{seed}")
+    _, encoder = open_checkpoint(work / design.runs[0].name)
     contract = encoder.contract
     with gzip.open(work / f"{test}.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]

@@ -30,11 +30,18 @@ def execute_apart(words: Sequence[str], threads: int | None) -> str:
 def run_all(design: Design, work: Path, execute: Execute = execute_apart) -> None:
     """Train and score every run that is not done. Raises what `execute` does where a command fails."""
     for run in design.runs:
-        base = work / f"base-{run.seed}"
-        _train(design, run.seed, (_WARM_UP, work / f"start-{run.seed}", base), execute)
-        _train(design, run.seed, (design.condition(run.arm), base, work / run.name), execute)
+        base, condition = base_of(design, work, run.seed), design.condition(run.arm)
+        if design.base is None:
+            _train(design, run.seed, (_WARM_UP, work / f"start-{run.seed}", base), execute)
+        if condition.arm is not None:
+            _train(design, run.seed, (condition, base, work / run.name), execute)
         for test in design.tests:
             _score(design, run, work, test, execute)
+
+
+def base_of(design: Design, work: Path, seed: int) -> Path:
+    """Return the checkpoint that the runs of a seed begin with."""
+    return design.base or work / f"base-{seed}"
 
 
 def record_of(work: Path, name: str) -> Record:
@@ -58,7 +65,7 @@ def _train(design: Design, seed: int, what: tuple[Condition, Path, Path], execut
     if out.exists():
         return
     rows = "warm-up" if condition is _WARM_UP else f"train{condition.rows}"
-    data = ["--data", out.with_name(f"{rows}.jsonl.gz"), "--arm", condition.arm]
+    data = ["--data", out.with_name(f"{rows}.jsonl.gz"), "--arm", str(condition.arm)]
     options = ["--config", design.folder / f"{condition.recipe}.toml", "--model", model, *data]
     threads = [] if design.threads is None else ["--threads", design.threads]
     steps = ["--steps", design.steps[condition.recipe]] if condition.recipe in design.steps else []
@@ -75,7 +82,8 @@ def _score(design: Design, run: Run, work: Path, test: str, execute: Execute) ->
     blocks = [] if condition.arm in BLOCK_ARMS else ["--blocks", 0]
     chain = ["--chain", design.chain_tokens] if condition.arm == CHAIN_ARM else []
     rows = work / f"{test}{condition.rows}.jsonl.gz"
-    words = ["eval", rows, "--model", work / run.name, *blocks, *chain]
+    model = base_of(design, work, run.seed) if condition.arm is None else work / run.name
+    words = ["eval", rows, "--model", model, *blocks, *chain]
     _call(words, design, work / f"{name}.json", execute)
 
 

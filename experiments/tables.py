@@ -33,19 +33,20 @@ def tables_of(results: Mapping[str, Any]) -> dict[str, Table]:
         place = name if len(tests) == 1 else f"{name} {test}"
         made[f"{place}, accuracy"] = accuracy_table(results, test)
         made[f"{place}, blocks"] = blocks_table(results, test)
-    if any("curve" in run for run in results["runs"]):
+    if any("curve" in run for run in results["runs"]) or len({run["seed"] for run in results["runs"]}) > _FEW:
         made[f"{name}, learning"] = learning_table(results, tests[0])
     return made | {f"{name}, training": training_table(results)}
 
 
 def accuracy_table(results: Mapping[str, Any], test: str) -> Table:
-    """Show every arm as it is meant to be read, a column a seed."""
+    """Show every arm as it is meant to be read, a column a seed; of few seeds with the questions' intervals."""
     arms = _by_arm(results)
     seeds = sorted({run["seed"] for run in results["runs"]})
+    shown = _share if len(seeds) <= _FEW else lambda score: f"{100 * score['accuracy']:.1f}"
     rows = []
     for arm, runs in arms.items():
         scores = {run["seed"]: _own_score(run, test) for run in runs}
-        cells = [_share(scores[seed]) if seed in scores else "" for seed in seeds]
+        cells = [shown(scores[seed]) if seed in scores else "" for seed in seeds]
         mean = f"**{100 * fmean(score['accuracy'] for score in scores.values()):.1f}**" if len(runs) > 1 else ""
         rows.append([f"`{arm}`", *_cost(runs[0], results["costs"][test], test), *cells, mean])
     heads = ["arm", "read", "passes", "tokens", *(f"seed {seed}" for seed in seeds), "mean"]
@@ -67,7 +68,10 @@ def blocks_table(results: Mapping[str, Any], test: str) -> Table:
 
 
 def learning_table(results: Mapping[str, Any], test: str) -> Table:
-    """Show every condition's accuracy over its seeds, against RiM's of the same seeds, and how fast it learnt."""
+    """Show every condition's accuracy over its seeds, against RiM's of the same seeds, and how fast it learnt.
+
+    How fast is known only of runs that were scored while they went on.
+    """
     arms = _by_arm(results)
     first = {run["seed"]: _own_score(run, test)["accuracy"] for run in arms.get("rim", [])}
     rows = []
@@ -75,16 +79,24 @@ def learning_table(results: Mapping[str, Any], test: str) -> Table:
         scores = {run["seed"]: _own_score(run, test)["accuracy"] for run in runs}
         differences = [100 * (score - first[seed]) for seed, score in scores.items() if seed in first]
         curves = [run["curve"] for run in runs if "curve" in run]
-        solved = ", ".join(_solved(curve) for curve in curves)
-        area = f"{100 * fmean(share for curve in curves for _, share in curve):.1f}" if curves else ""
         against = "" if arm == "rim" else over_seeds(differences)
-        rows.append([f"`{arm}`", over_seeds([100 * score for score in scores.values()]), against, solved, area])
-    return _table(
-        ["", "right, %", "against `rim`, points", f"steps to {100 * _SOLVED:.0f} %", "mean on the way, %"], rows
-    )
+        rows.append([f"`{arm}`", over_seeds([100 * score for score in scores.values()]), against, *_speed(curves)])
+    heads = ["", "right, %", "against `rim`, points", f"steps to {100 * _SOLVED:.0f} %", "mean on the way, %"]
+    known = len(heads) if any(row[-1] for row in rows) else len(heads) - 2
+    return _table(heads[:known], [row[:known] for row in rows])
+
+
+def _speed(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[str, str]:
+    """Return when each run was right often enough, and the area under all curves."""
+    if not curves:
+        return "", ""
+    area = fmean(share for curve in curves for _, share in curve)
+    return ", ".join(map(_solved, curves)), f"{100 * area:.1f}"
 
 
 _SOLVED = 0.9
+_FEW = 3
+"""Seeds that are shown one by one alone."""
 
 
 def _solved(curve: Sequence[Sequence[float]]) -> str:
@@ -107,7 +119,8 @@ def over_seeds(values: Sequence[float]) -> str:
 
 def training_table(results: Mapping[str, Any]) -> Table:
     """Show what the runs took."""
-    arms = {"warm-up (all arms)": results["warm_ups"]} | _by_arm(results)
+    warm_ups = {"warm-up (all arms)": results["warm_ups"]} if results["warm_ups"] else {}
+    arms = warm_ups | {arm: runs for arm, runs in _by_arm(results).items() if "stages" in runs[0]}
     rows = []
     for arm, runs in arms.items():
         steps = " + ".join(str(stage["steps"]) for stage in runs[0]["stages"])
