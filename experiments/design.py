@@ -61,6 +61,8 @@ class Design:
     """Conditions that are more than an arm, by name."""
     dev: str | None = None
     """A file of questions, without `.jsonl.gz`, that runs are scored on while they go on; None: they are not."""
+    each_block: bool = False
+    """Whether each block alone is exchanged for another question's, too, where runs have blocks."""
     threads: int | None = 1
     """CPU threads of a run; None leaves torch's choice."""
 
