@@ -63,6 +63,8 @@ class Design:
     """A file of questions, without `.jsonl.gz`, that runs are scored on while they go on; None: they are not."""
     base: Path | None = None
     """A checkpoint that every run begins with; None: each seed's warm-up."""
+    each_block: bool = False
+    """Whether each block alone is exchanged for another question's, too, where runs have blocks."""
     threads: int | None = 1
     """CPU threads of a run; None leaves torch's choice."""
 

@@ -79,7 +79,8 @@ def _score(design: Design, run: Run, work: Path, test: str, execute: Execute) ->
     name, condition = scores_name(run, test), design.condition(run.arm)
     if record_of(work, name):
         return
-    blocks = [] if condition.arm in BLOCK_ARMS else ["--blocks", 0]
+    with_blocks = ["--each-block"] if design.each_block else []
+    blocks = with_blocks if condition.arm in BLOCK_ARMS else ["--blocks", 0]
     chain = ["--chain", design.chain_tokens] if condition.arm == CHAIN_ARM else []
     rows = work / f"{test}{condition.rows}.jsonl.gz"
     model = base_of(design, work, run.seed) if condition.arm is None else work / run.name

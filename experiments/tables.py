@@ -33,6 +33,8 @@ def tables_of(results: Mapping[str, Any]) -> dict[str, Table]:
         place = name if len(tests) == 1 else f"{name} {test}"
         made[f"{place}, accuracy"] = accuracy_table(results, test)
         made[f"{place}, blocks"] = blocks_table(results, test)
+        if any(_exchanged(run, test) for run in results["runs"]):
+            made[f"{place}, single blocks"] = single_blocks_table(results, test)
     if any("curve" in run for run in results["runs"]) or len({run["seed"] for run in results["runs"]}) > _FEW:
         made[f"{name}, learning"] = learning_table(results, tests[0])
     return made | {f"{name}, training": training_table(results)}
@@ -65,6 +67,27 @@ def blocks_table(results: Mapping[str, Any], test: str) -> Table:
         rows.append([f"`{run['arm']}`, seed {run['seed']}", *cells, *others])
     heads = ["", *(f"{count} blocks" if count != 1 else "1 block" for count in budgets)]
     return _table([*heads, "another question's blocks", "any block (oracle)"], rows)
+
+
+def single_blocks_table(results: Mapping[str, Any], test: str) -> Table:
+    """Show the conditions with blocks, as means over seeds in percent: no block exchanged, then each one alone.
+
+    Only runs count that were scored so; one at least must be.
+    """
+    arms = _by_arm({"runs": [run for run in results["runs"] if _exchanged(run, test)]})
+    blocks = sorted({block for runs in arms.values() for run in runs for block in _exchanged(run, test)})
+    rows = []
+    for arm, runs in arms.items():
+        by_run = [{0: _own_score(run, test)} | _exchanged(run, test) for run in runs]
+        shares = [[scores[block]["accuracy"] for scores in by_run if block in scores] for block in (0, *blocks)]
+        rows.append([f"`{arm}`", *(f"{100 * fmean(found):.1f}" if found else "" for found in shares)])
+    return _table(["block exchanged", "none", *map(str, blocks)], rows)
+
+
+def _exchanged(run: Mapping[str, Any], test: str) -> dict[int, Mapping[str, float]]:
+    """Return a run's scores by the one block that was exchanged; empty where that was not asked."""
+    scores = run["scores"][test].get("exchanged_block") or {}
+    return {int(block): score for block, score in scores.items()}
 
 
 def learning_table(results: Mapping[str, Any], test: str) -> Table:

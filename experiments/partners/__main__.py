@@ -38,6 +38,7 @@ def plan(items: int, seeds: int) -> Design:
             "repeated-items": Condition("no-blocks", rows=REPEATED),
         },
         dev="dev",
+        each_block=True,
     )
 
 

@@ -17,6 +17,7 @@ from rim_edge.cli.evaluating.options import (
     CardOption,
     ChainOption,
     DeviceOption,
+    EachBlockOption,
     FileArgument,
     HtmlOption,
     InstructionOption,
@@ -64,6 +65,7 @@ def evaluate(
     seed: SeedOption = 0,
     max_tokens: MaxTokensOption = None,
     instruction: InstructionOption = "",
+    each_block: EachBlockOption = False,
     chain: ChainOption = None,
     samples: SamplesOption = None,
     temperature: TemperatureOption = 0.8,
@@ -99,6 +101,7 @@ def evaluate(
         "--seed": seed or None,
         "--max-tokens": max_tokens,
         "--instruction": instruction or None,
+        "--each-block": each_block or None,
         "--chain": chain,
         "--samples": samples,
         "--permute": permute or None,
@@ -120,9 +123,10 @@ def evaluate(
         raise typer.BadParameter("a FILE of rows is missing, or --saved FILE, or --card FILE")
     draws = None if samples is None else Draws(samples, temperature, seed=seed)
     manner = Manner(way, max_tokens, instruction, one_by_one, draws, permute)
-    chosen = Chosen(bundle, engine, precision, model, device, chain)
+    chosen = Chosen(bundle, engine, precision, model, device, chain, each_block)
     rows = read_rows(file, skip_bad, limit)
-    _score_one(chosen, Wanted(file, rows, manner, blocks, chain, seed, ks, save, against), page, as_json)
+    wanted = Wanted(file, rows, manner, blocks, chain, each_block, seed, ks, save, against)
+    _score_one(chosen, wanted, page, as_json)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rim_edge.errors import DataError
@@ -109,6 +109,7 @@ class Asked:
         items = [self.rows[place].item for place in places]
         read = [self.readings[place] for place in places]
         shuffled = [one.shuffled for one in read if one.shuffled is not None]
+        exchanged = [one.exchanged for one in read if one.exchanged is not None]
         chains = [one.chain for one in read if one.chain is not None]
         by_blocks = {blocks: [one.by_blocks[blocks].answer for one in read] for blocks in read[0].by_blocks}
         lettered = sum(bool(item.letters) for item in items)
@@ -117,6 +118,7 @@ class Asked:
             Read(
                 by_blocks,
                 shuffled=shuffled if shuffled and len(shuffled) == lettered else None,
+                exchanged=_by_block(exchanged) if exchanged and len(exchanged) == lettered else None,
                 chain=chains if len(chains) == len(items) else None,
             ),
         )
@@ -154,6 +156,10 @@ def partners(count: int, seed: int) -> list[int]:
     random.Random(f"rim-edge swapped blocks {seed}").shuffle(order)
     partner = dict(zip(order, order[1:] + order[:1], strict=True))
     return [partner[place] for place in range(count)]
+
+
+def _by_block(exchanged: Sequence[Mapping[int, str]]) -> dict[int, list[str]]:
+    return {block: [letters[block] for letters in exchanged] for block in exchanged[0]}
 
 
 def _others(items: Sequence[Item], seed: int) -> list[Item | None]:

@@ -72,6 +72,8 @@ class Reading:
     """After written steps; None where that was not asked."""
     first_is_letter: bool | None = None
     """Whether the likeliest token with the most blocks, of all tokens, is a letter by itself; None: not looked."""
+    exchanged: Mapping[int, str] | None = None
+    """With the most blocks, by the one of them that was computed for another question; None: not asked."""
 
     @property
     def last(self) -> Given:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rim_edge.evaluation.items import Item
@@ -44,7 +44,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found; every score but `shuffled` is over the same questions."""
+    """What an evaluation found; every score but `shuffled` and `exchanged` is over the same questions."""
 
     by_blocks: dict[int, Score]
     """Scores by the number of memory blocks; 0 is the control."""
@@ -54,6 +54,8 @@ class Report:
     """Always answering with the most frequent right answer: the baseline to beat."""
     shuffled: Score | None = None
     """With all blocks, but computed for another question; of the questions with letters, where there are some."""
+    exchanged: Mapping[int, Score] | None = None
+    """With all blocks, by the one of them (from 1) that was computed for another question; of the same ones."""
     chain: Score | None = None
     """With written steps instead of blocks, where that was asked for."""
     letters: Report | None = None
@@ -70,10 +72,15 @@ class Report:
         others = {"any_block_oracle": self.any_block, "shuffled_blocks": self.shuffled, "chain": self.chain}
         return {
             "n": self.majority.n,
-            "by_blocks": {str(blocks): score.to_json() for blocks, score in self.by_blocks.items()},
+            "by_blocks": _numbered(self.by_blocks),
             "majority": self.majority.to_json(),
             **{name: None if score is None else score.to_json() for name, score in others.items()},
+            "exchanged_block": None if self.exchanged is None else _numbered(self.exchanged),
         }
+
+
+def _numbered(scores: Mapping[int, Score]) -> dict[str, object]:
+    return {str(number): score.to_json() for number, score in scores.items()}
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,7 @@ class StageScores:
 
     def to_json(self) -> dict[str, object]:
         """Return it as it stands in training.json."""
-        scores = {str(blocks): score.to_json() for blocks, score in enumerate(self.by_blocks)}
-        return {"stage": self.stage, "by_blocks": scores}
+        return {"stage": self.stage, "by_blocks": _numbered(dict(enumerate(self.by_blocks)))}
 
 
 @dataclass(frozen=True)
@@ -128,11 +134,13 @@ class Read:
     """By the number of memory blocks."""
     shuffled: list[str] | None = None
     """With all blocks, of another question; of the items with letters alone."""
+    exchanged: Mapping[int, list[str]] | None = None
+    """With all blocks, by the one of another question; of the items with letters alone."""
     chain: list[str] | None = None
     """After written steps."""
 
     def of(self, places: Sequence[int]) -> Read:
-        """Return what was read of the items at these places, without `shuffled`."""
+        """Return what was read of the items at these places, without `shuffled` and `exchanged`."""
         return Read(
             by_blocks={blocks: [read[place] for place in places] for blocks, read in self.by_blocks.items()},
             chain=None if self.chain is None else [self.chain[place] for place in places],
@@ -149,14 +157,18 @@ def report(items: Sequence[Item], read: Read) -> Report:
     whole = _report(answers, read.by_blocks, read.chain)
     with_letters = [answers[place] for place in kinds["letters"]]
     shuffled = None if read.shuffled is None else _score(read.shuffled, with_letters)
+    exchanged = None
+    if read.exchanged is not None:
+        exchanged = {block: _score(letters, with_letters) for block, letters in read.exchanged.items()}
+    whole = replace(whole, shuffled=shuffled, exchanged=exchanged)
     if not all(kinds.values()):
-        return replace(whole, shuffled=shuffled)
+        return whole
     parts = {kind: read.of(places) for kind, places in kinds.items()}
-    letters, written = (
+    lettered, written = (
         _report([answers[place] for place in kinds[kind]], part.by_blocks, part.chain)
         for kind, part in parts.items()
     )
-    return replace(whole, shuffled=shuffled, letters=replace(letters, shuffled=shuffled), open=written)
+    return replace(whole, letters=replace(lettered, shuffled=shuffled, exchanged=exchanged), open=written)
 
 
 def _report(answers: list[str], by_blocks: dict[int, list[str]], chain: list[str] | None) -> Report:

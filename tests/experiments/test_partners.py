@@ -14,6 +14,7 @@ from experiments.partners.task import KEYS, LETTERS, SYMBOLS, TABLES, WORDS, Par
 from experiments.results import collect
 from experiments.running import run_all
 from experiments.symbols import PREFIX, build_tokenizer
+from experiments.tables import tables_of
 from rim_edge.recipe.toml import read_recipe
 
 SOME = 500
@@ -80,3 +81,24 @@ def test_every_condition_from_files_to_results(tmp_path, monkeypatch, in_process
         blocks = set(run["scores"]["test"]["by_blocks"])
         has_blocks = run["arm"] in ("rim", "no-curriculum", "fading-with-blocks")
         assert blocks == ({str(k) for k in range(6)} if has_blocks else {"0"})
+        exchanged = run["scores"]["test"]["exchanged_block"]
+        assert (set(exchanged) == {"1", "2", "3", "4", "5"}) if has_blocks else (exchanged is None)
+    lines = tables_of(results)["partners test, single blocks"].splitlines()
+    assert lines[0] == "| block exchanged | none | 1 | 2 | 3 | 4 | 5 |"
+    assert [line.split("`")[1] for line in lines[2:]] == ["rim", "no-curriculum", "fading-with-blocks"]
+
+
+def test_single_blocks_are_exchanged_where_a_run_has_blocks_and_the_design_asks(tmp_path):
+    def calls(design, work):
+        called = []
+        for name in ("base-0", *(run.name for run in design.runs)):
+            (work / name).mkdir(parents=True)
+        run_all(design, work, lambda words, threads: called.append(words) or "{}")
+        return {words[3].rpartition("/")[2]: words for words in called}
+
+    found = calls(plan(4, 1), tmp_path / "asked")
+    asked = {name for name, words in found.items() if "--each-block" in words}
+    assert asked == {"rim-0", "no-curriculum-0", "fading-with-blocks-0"}
+    assert len(found) == len(plan(4, 1).runs)
+    found = calls(replace(plan(4, 1), each_block=False), tmp_path / "not")
+    assert not any("--each-block" in words for words in found.values())

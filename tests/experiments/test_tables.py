@@ -10,7 +10,7 @@ import pytest
 from experiments.command import PAGE
 from experiments.lookup.__main__ import LONG, PLAN
 from experiments.prosqa.__main__ import PLAN as PROSQA
-from experiments.tables import fill, learning_table, over_seeds, tables_of
+from experiments.tables import fill, learning_table, over_seeds, single_blocks_table, tables_of
 
 
 @pytest.mark.parametrize("design", [PLAN, LONG], ids=lambda design: design.title)
@@ -65,3 +65,31 @@ def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
     lines = learning_table({"runs": runs}, "test").splitlines()
     assert lines[2] == "| `rim` | 95.0 (31.5 to 158.5) |  | 400, never | 65.0 |"
     assert lines[3] == "| `no-blocks` | 45.0 (-18.5 to 108.5) | -50.0 (-50.0 to -50.0) | never, never | 30.0 |"
+
+
+def test_single_blocks_are_means_over_the_seeds_that_were_scored_so():
+    def run(arm, seed, own, exchanged):
+        by_blocks = {"0": {"accuracy": 0.1}, "10": {"accuracy": own}}
+        told = {str(block): {"accuracy": share} for block, share in exchanged.items()}
+        return {"arm": arm, "seed": seed, "scores": {"test": {"by_blocks": by_blocks, "exchanged_block": told}}}
+
+    runs = [
+        run("rim", 0, 0.9, {1: 0.5, 2: 0.25, 10: 0.125}),
+        run("rim", 1, 0.7, {1: 0.75, 2: 0.5, 10: 0.25}),
+        {"arm": "rim", "seed": 2, "scores": {"test": {"by_blocks": {"10": {"accuracy": 0.0}}}}},
+        {"arm": "no-blocks", "seed": 0, "scores": {"test": {"by_blocks": {}, "exchanged_block": None}}},
+        run("no-curriculum", 0, 0.5, {1: 0.5}),
+    ]
+    assert single_blocks_table({"runs": runs}, "test").splitlines() == [
+        "| block exchanged | none | 1 | 2 | 10 |",
+        "| --- | --- | --- | --- | --- |",
+        "| `rim` | 80.0 | 62.5 | 37.5 | 18.8 |",
+        "| `no-curriculum` | 50.0 | 50.0 |  |  |",
+    ]
+
+
+def test_results_of_before_single_blocks_were_exchanged_have_no_table_of_them():
+    results = json.loads(PLAN.results.read_text(encoding="utf-8"))
+    assert not [name for name in tables_of(results) if "single blocks" in name]
+    results["runs"][0]["scores"]["test"]["exchanged_block"] = {"1": {"accuracy": 0.5}}
+    assert "| `rim` | " in tables_of(results)["lookup, single blocks"]

@@ -68,6 +68,13 @@ ChainOption = Annotated[
         rich_help_panel=TEXT,
     ),
 ]
+EachBlockOption = Annotated[
+    bool,
+    typer.Option(
+        "--each-block",
+        help="With --model: letters too where one block alone, each in turn, is another question's.",
+    ),
+]
 MaxTokensOption = Annotated[
     int | None,
     typer.Option(

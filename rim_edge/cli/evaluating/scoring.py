@@ -32,6 +32,8 @@ class Wanted:
     """`LOW..HIGH` or one number; None: all."""
     chain: int | None = None
     """Tokens of written steps beside a checkpoint's answers."""
+    each_block: bool = False
+    """Whether each of a checkpoint's blocks alone is exchanged for another question's, too."""
     seed: int = 0
     """Says which question's blocks another one gets."""
     pass_at: tuple[int, ...] = ()
@@ -72,9 +74,10 @@ def score(reader: Reader, wanted: Wanted) -> Scored:
     selection = select(wanted.rows, reader, wanted.file.name)
     _note_left_out(wanted.file, selection)
     _require_samples(selection, wanted)
+    _require_exchanges(selection, wanted, budgets)
     other = None if wanted.against is None else OtherRun(wanted.against, selection.rows)
     asked = Asked(selection.rows)
-    run = Run(reader.subject, wanted.manner, budgets, wanted.chain, wanted.seed)
+    run = Run(reader.subject, wanted.manner, budgets, wanted.chain, wanted.seed, wanted.each_block)
     about = _about(reader, wanted, selection)
     saved = None if wanted.save is None else SavedRows(wanted.save, run, about)
     if saved is not None:
@@ -179,6 +182,28 @@ def _require_samples(selection: Selection, wanted: Wanted) -> None:
         raise InputError(
             f"--pass-at is {most}, and {drawn} texts are drawn of each question, expected as many at least. "
             f"Add --samples {most}, or score letters alone, whose probabilities say it: --as letter"
+        )
+
+
+def _require_exchanges(selection: Selection, wanted: Wanted, budgets: range) -> None:
+    """Refuse to exchange blocks where there are none, or no letter is read, or no other question has some."""
+    from rim_runtime.errors import InputError
+
+    from rim_edge.evaluation.way import Way
+
+    if not wanted.each_block:
+        return
+    if wanted.manner.way not in (None, Way.LETTER):
+        raise InputError(f"--each-block reads letters, and --as is {wanted.manner.way}. Leave one of the two out.")
+    if not budgets[-1]:
+        raise InputError(
+            "--each-block exchanges memory blocks, and 0 are asked with, expected 1 at least. Leave it out, or "
+            "ask a checkpoint that has blocks with some of them: --blocks"
+        )
+    if (lettered := sum(bool(row.item.letters) for row in selection.rows)) < 2:
+        raise InputError(
+            f"--each-block exchanges the blocks of questions with letters, and {wanted.file.name} has {lettered}, "
+            "expected 2 at least. Leave it out, or add questions."
         )
 
 

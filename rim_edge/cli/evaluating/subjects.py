@@ -33,6 +33,8 @@ class Chosen:
     """Where a checkpoint runs."""
     chain: int | None = None
     """Tokens of written steps beside a checkpoint's answers."""
+    each_block: bool = False
+    """Whether each of a checkpoint's blocks alone is exchanged, too."""
 
     def __post_init__(self) -> None:
         if self.model is not None and self.bundle is not None:
@@ -43,6 +45,8 @@ class Chosen:
             raise typer.BadParameter("--device needs --model: a bundle is scored on an engine (--engine)")
         if self.model is None and self.chain is not None:
             raise typer.BadParameter("--chain needs --model; of a bundle that writes text: --as chain")
+        if self.model is None and self.each_block:
+            raise typer.BadParameter("--each-block needs --model: a bundle's graph cannot be taken apart")
 
 
 MakeReader = Callable[["Manner"], "Reader"]
@@ -82,4 +86,4 @@ def _checkpoint(chosen: Chosen, folder: Path) -> MakeReader:
         from rim_edge.evaluation.readers.checkpoint_reader import CheckpointReader, open_model
 
         model = open_model(folder, choose_arithmetic(folder, chosen.device, chosen.precision))
-    return lambda manner: CheckpointReader(model, manner, chosen.chain)
+    return lambda manner: CheckpointReader(model, manner, chosen.chain, each_block=chosen.each_block)

@@ -130,6 +130,9 @@ def _print_scores(out: Console, scored: Scored, report: Report, one: str, many: 
         print_wrapped(out, _line("any block", report.any_block) + "   an oracle: nobody can choose like that")
     if report.shuffled:
         print_wrapped(out, _line("another question's blocks", report.shuffled))
+    if report.exchanged:
+        each = "  ".join(f"{block}: {tenths(score.accuracy)}" for block, score in report.exchanged.items())
+        print_wrapped(out, f"{'only one of them, block':<{_NAMES}}{each}")
     if report.chain:
         print_wrapped(out, _line("written steps", report.chain))
     out.print()

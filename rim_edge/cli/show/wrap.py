@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _NARROWEST = 12
-_WORD = re.compile(r"(?:\d[\d.,]* (?:%|ms|s|MB|GB)\S*|\S+)\s*")
-"""A word and the white space after it; a number and its unit are one word."""
+_WORD = re.compile(r"(?:(?:\d+: )?\d[\d.,]* (?:%|ms|s|MB|GB)\S*|\S+)\s*")
+"""A word and the white space after it; a number, with what it is of and its unit, is one word."""
 
 
 def print_wrapped(out: Console, text: Text | str, indent: int = 2) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rim_export.checkpoint.folder import Checkpoint
@@ -20,6 +20,7 @@ from rim_edge.evaluation.checkpoint_answers import (
     letter_shares,
     open_checkpoint,
 )
+from rim_edge.evaluation.exchanged_blocks import exchanged_letters
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.latent_model import LatentModel, read_latent_model
 from rim_edge.evaluation.readers.checkpoint_texts import CheckpointTexts
@@ -28,6 +29,8 @@ from rim_edge.evaluation.shuffled_blocks import shuffled_letters
 from rim_edge.evaluation.way import Manner, Way
 from rim_edge.methods.encoder import TextEncoder
 
+_Found = TypeVar("_Found")
+_ReadOfOthers = Callable[[Any, TextEncoder, Sequence[Item], Sequence[Item], int], list[_Found]]
 _TOGETHER = 64
 """Items of a part; each is asked with every number of blocks before the next part begins."""
 
@@ -64,10 +67,18 @@ def open_model(folder: Path, arithmetic: Arithmetic) -> OpenModel:
 class CheckpointReader:
     """Reads answers of a model."""
 
-    def __init__(self, opened: OpenModel, manner: Manner | None = None, chain: int | None = None) -> None:
+    def __init__(
+        self,
+        opened: OpenModel,
+        manner: Manner | None = None,
+        chain: int | None = None,
+        *,
+        each_block: bool = False,
+    ) -> None:
         """`chain` is how many tokens written steps may have beside the answers; None: none are written.
 
-        Raises InputError for a way that a checkpoint cannot be asked in.
+        `each_block`: each block alone is exchanged for another item's, too. Raises InputError for a way that a
+        checkpoint cannot be asked in.
         """
         self.subject, self._manner = opened.subject, manner or Manner()
         way = self._manner.way
@@ -79,6 +90,7 @@ class CheckpointReader:
         if self._manner.permute:
             raise InputError("--permute asks a bundle. Export the checkpoint, and score its bundle.")
         self._model, self._encoder, self._chain = opened.model, opened.encoder, chain
+        self._each_block = each_block
         self.blocks = self._encoder.contract.blocks if way is None or way.has_blocks else 0
         self.at_once = 1 if self._manner.one_by_one else _TOGETHER
         self._texts = CheckpointTexts(self._model, self._encoder, self._manner, opened.latent)
@@ -110,9 +122,13 @@ class CheckpointReader:
             for blocks in budgets:
                 for place, given in zip(places, self._read(asked, way, blocks), strict=True):
                     found[place][blocks] = given
-        shuffled = self._shuffled(items, others, budgets[-1])
+        shuffled = self._of_others(shuffled_letters, items, others, budgets[-1])
+        exchanged = self._of_others(exchanged_letters, items, others, budgets[-1]) if self._each_block else {}
         chains = self._chains(items)
-        return [Reading(given, shuffled.get(place), chains[place]) for place, given in enumerate(found)]
+        return [
+            Reading(given, shuffled.get(place), chains[place], exchanged=exchanged.get(place))
+            for place, given in enumerate(found)
+        ]
 
     def _read(self, items: Sequence[Item], way: Way, blocks: int) -> list[Given]:
         if way is not Way.LETTER:
@@ -136,14 +152,17 @@ class CheckpointReader:
     def _asked(self, item: Item) -> Item:
         return Item(self._manner.asked(item.question), item.answer, item.letters)
 
-    def _shuffled(self, items: Sequence[Item], others: Sequence[Item | None], blocks: int) -> dict[int, str]:
+    def _of_others(
+        self, read: _ReadOfOthers[_Found], items: Sequence[Item], others: Sequence[Item | None], blocks: int
+    ) -> dict[int, _Found]:
+        """Return what is read with blocks of other items, by the place of the item."""
         pairs = {place: other for place, other in enumerate(others) if other is not None}
         if not pairs or self._manner.way not in (None, Way.LETTER):
             return {}
         asked = [self._asked(items[place]) for place in pairs]
         donors = [self._asked(other) for other in pairs.values()]
-        read = shuffled_letters(self._model, self._encoder, asked, donors, blocks)
-        return dict(zip(pairs, read, strict=True))
+        found = read(self._model, self._encoder, asked, donors, blocks)
+        return dict(zip(pairs, found, strict=True))
 
     def _chains(self, items: Sequence[Item]) -> Sequence[str | None]:
         if self._chain is None:

@@ -43,12 +43,16 @@ class Run:
     """Tokens that written steps may have beside the answers."""
     seed: int
     """Says which question's blocks another one gets."""
+    each_block: bool = False
+    """Whether each block alone is exchanged for another question's, too."""
 
     @cached_property
     def name(self) -> str:
         """A hash of all of it; a folder may be moved."""
         body = dataclasses.asdict(self) | {"budgets": list(self.budgets), "format": _FORMAT}
         del body["subject"]["path"]
+        if not self.each_block:  # files of earlier releases go on
+            del body["each_block"]
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -156,6 +160,7 @@ class SavedRows:
             "right": reading.last.answer == row.item.answer,
             "given": {str(blocks): _known(given) for blocks, given in reading.by_blocks.items()},
             "shuffled_blocks": reading.shuffled,
+            "exchanged_block": None if reading.exchanged is None else dict(reading.exchanged),
             "chain": reading.chain,
             "first_is_letter": reading.first_is_letter,
             "run": self._run.name,
@@ -220,13 +225,20 @@ def _row(body: Mapping[str, Any]) -> SavedRow:
     by_blocks = {int(blocks): _given(given) for blocks, given in body["given"].items()}
     if not by_blocks:
         raise ValueError("no answers")
+    exchanged = body.get("exchanged_block")  # earlier releases had none
     return SavedRow(
         place=str(body["row"]),
         question_sha256=str(body["question_sha256"]),
         answer=str(body["answer"]),
         run=str(body["run"]),
         words=str(body["scored"]),
-        reading=Reading(by_blocks, body["shuffled_blocks"], body["chain"], body["first_is_letter"]),
+        reading=Reading(
+            by_blocks,
+            body["shuffled_blocks"],
+            body["chain"],
+            body["first_is_letter"],
+            None if exchanged is None else {int(block): str(letter) for block, letter in exchanged.items()},
+        ),
         question=str(body.get("question", "")),
         letters=None if body.get("letters") is None else str(body["letters"]),
         subject=str(body.get("subject") or ""),

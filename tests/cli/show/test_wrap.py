@@ -38,6 +38,12 @@ def test_a_terminal_gets_whole_words(width: int) -> None:
     assert not any(line.strip().startswith(("%", "ms")) for line in lines), "a number keeps its unit"
 
 
+def test_what_a_number_is_of_stays_before_it() -> None:
+    out = terminal(24)
+    print_wrapped(out, "block 1: 98.0 %  2: 7.5 %  13: 100.0 %")
+    assert printed(out) == ["  block 1: 98.0 %", "  2: 7.5 %  13: 100.0 %"]
+
+
 def test_a_pipe_gets_the_line_whole() -> None:
     out = Console(file=io.StringIO(), width=24, soft_wrap=True)
     print_wrapped(out, TEXT)

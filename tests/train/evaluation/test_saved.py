@@ -1,6 +1,7 @@
 """Saved rows: written as they come, continued, and never those of two runs in one file."""
 
 import dataclasses
+import json
 
 import pytest
 from rim_runtime.errors import TargetExistsError
@@ -23,7 +24,7 @@ ROWS = [
 def reading(row):
     given = Given(row.item.answer, None, "2}", Mark.PREFIX, 2, True, 1.5, 2.5, ("2", "3"))
     letters = Given("A", {"A": 0.75, "B": 0.25})
-    return Reading({0: letters, 2: given}, "B", None, True)
+    return Reading({0: letters, 2: given}, "B", None, True, {1: "A", 2: "C"})
 
 
 def test_what_was_saved_is_read_again_as_it_was(tmp_path):
@@ -36,6 +37,17 @@ def test_what_was_saved_is_read_again_as_it_was(tmp_path):
     moved = dataclasses.replace(RUN, subject=dataclasses.replace(SUBJECT, path="/elsewhere"))
     assert SavedRows(file, moved).restore(ROWS) == {place: reading(ROWS[place]) for place in (0, 2, 3)}
     assert [row.is_right for row in read_rows(file)] == [True] * 3
+
+
+def test_rows_of_before_single_blocks_were_exchanged_go_on(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    SavedRows(file, RUN).add(ROWS[:1], [dataclasses.replace(reading(ROWS[0]), exchanged=None)])
+    assert RUN.name == "e8c4c4109ca94481", "as it was named then"
+    body = json.loads(file.read_text(encoding="utf-8"))
+    assert body.pop("exchanged_block") is None
+    file.write_text(json.dumps(body) + "\n", encoding="utf-8")
+    (read,) = SavedRows(file, RUN).restore(ROWS).values()
+    assert read.exchanged is None
 
 
 def test_half_a_line_is_dropped_once_there_is_a_whole_one_to_write(tmp_path):
@@ -55,6 +67,7 @@ def test_half_a_line_is_dropped_once_there_is_a_whole_one_to_write(tmp_path):
     [
         dataclasses.replace(RUN, manner=Manner(Way.CHAIN)),
         dataclasses.replace(RUN, budgets=range(2)),
+        dataclasses.replace(RUN, each_block=True),
         dataclasses.replace(RUN, subject=dataclasses.replace(SUBJECT, sha256="cd" * 32)),
         dataclasses.replace(RUN, manner=Manner(Way.OPEN, draws=Draws(2, seed=1))),
     ],

@@ -40,6 +40,7 @@ def _scores(scored: Scored, report: Report, chance: float | None) -> str:
     ]
     controls = {
         "another question's blocks": report.shuffled,
+        **{f"another question's block {block} alone": one for block, one in (report.exchanged or {}).items()},
         "written steps": report.chain,
         "any block, chosen by an oracle": report.any_block,
     }
