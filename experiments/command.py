@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.design import ROOT, Design
+from experiments.markdown import fill
 from experiments.results import collect
 from experiments.running import run_all
-from experiments.tables import fill, tables_of
+from experiments.tables import tables_of
 
 WriteFiles = Callable[[Path, Sequence[int]], None]
 """Writes an experiment's rows and untrained models for some seeds, unless they are there."""

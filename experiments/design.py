@@ -12,6 +12,8 @@ BLOCK_ARMS = ("rim", "no-curriculum", "fading-with-blocks")
 """Arms that are read after blocks; the others are read right after the question."""
 CHAIN_ARM = "cot"
 """The arm that writes its steps."""
+_FEW = 3
+"""Seeds that tables show one by one."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Design:
     def condition(self, name: str) -> Condition:
         """Return the condition of this name."""
         return self.conditions.get(name, Condition(name))
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether it has so many seeds that its tables show means over them, and not each."""
+        return len(self.every_seed) > _FEW
 
     @property
     def every_seed(self) -> tuple[int, ...]:

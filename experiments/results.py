@@ -22,6 +22,7 @@ def collect(design: Design, work: Path) -> Results:
     """Return the results of all runs that are done."""
     return {
         "experiment": design.title,
+        "over_seeds": design.over_seeds,
         "machine": _machine(),
         "warm_ups": [_trained(work, f"base-{seed}") | {"seed": seed} for seed in _warmed_up(design)],
         "runs": [found for run in design.runs if (found := _run(design, work, run))],

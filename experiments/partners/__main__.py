@@ -1,17 +1,15 @@
 """Curriculum and blocks, crossed, on keyed partners.
 
-    python -m experiments.partners [run | report] [--items 8] [--seeds 8] [--work DIR]
+    python -m experiments.partners [run | report] [--seeds 8] [--work DIR]
 
-`--items` is the width that an answer needs.
+Rows of two to eight items are trained together, and each width is scored apart.
 """
 
 from __future__ import annotations
 
-from functools import partial
-
 from experiments.command import carry_out, parser_of
 from experiments.design import Condition, Design
-from experiments.partners.files import REPEATED, write_files
+from experiments.partners.files import REPEATED, SCORED, write_files
 
 CONDITIONS = (
     "rim",
@@ -24,31 +22,31 @@ CONDITIONS = (
     "repeated-items",
     "cot",
 )
+DEV = "dev"
+"""What runs are scored on while they go on."""
 
 
-def plan(items: int, seeds: int) -> Design:
-    """Return the design for so many items and seeds; the chain of thought needs one."""
+def plan(seeds: int) -> Design:
+    """Return the design for so many seeds; the chain of thought needs one."""
     return Design(
         name="partners",
         seeds={name: tuple(range(1 if name == "cot" else seeds)) for name in CONDITIONS},
-        chain_tokens=4 * items + 8,
-        variant=f"{items}",
+        chain_tokens=40,
+        tests=tuple(name for name in SCORED if name != DEV),
         conditions={
             "fading-in-halves": Condition("curriculum-without-blocks", recipe="train-halves"),
             "repeated-items": Condition("no-blocks", rows=REPEATED),
         },
-        dev="dev",
+        dev=DEV,
         each_block=True,
     )
 
 
 def _main() -> None:
     parser = parser_of("partners")
-    parser.add_argument("--items", type=int, choices=(4, 6, 8), default=8)
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
-    write = partial(write_files, items=options.items)
-    carry_out(plan(options.items, options.seeds), options, write)
+    carry_out(plan(options.seeds), options, write_files)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ positions, and no blocks.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,6 +117,13 @@ def puzzles(part: Part, items: int) -> Iterator[Puzzle]:
             continue
         seen.add(told)
         yield puzzle
+
+
+def mixed_puzzles(part: Part, widths: Sequence[int]) -> Iterator[Puzzle]:
+    """Give puzzles without end, each of one of these numbers of items."""
+    rng, of_width = random.Random(f"partners {part} widths"), {items: puzzles(part, items) for items in widths}
+    while True:
+        yield next(of_width[rng.choice(widths)])
 
 
 def _part_of(puzzle: Puzzle) -> Part:

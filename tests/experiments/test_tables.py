@@ -9,8 +9,10 @@ import pytest
 
 from experiments.command import PAGE
 from experiments.lookup.__main__ import LONG, PLAN
+from experiments.markdown import fill
+from experiments.over_seeds import learning_table, over_seeds, single_blocks_table
 from experiments.prosqa.__main__ import PLAN as PROSQA
-from experiments.tables import fill, learning_table, over_seeds, single_blocks_table, tables_of
+from experiments.tables import tables_of
 
 
 @pytest.mark.parametrize("design", [PLAN, LONG], ids=lambda design: design.title)
@@ -90,6 +92,11 @@ def test_single_blocks_are_means_over_the_seeds_that_were_scored_so():
 
 def test_results_of_before_single_blocks_were_exchanged_have_no_table_of_them():
     results = json.loads(PLAN.results.read_text(encoding="utf-8"))
+    results["over_seeds"] = True
     assert not [name for name in tables_of(results) if "single blocks" in name]
     results["runs"][0]["scores"]["test"]["exchanged_block"] = {"1": {"accuracy": 0.5}}
-    assert "| `rim` | " in tables_of(results)["lookup, single blocks"]
+    made = tables_of(results)
+    assert "| `rim` | " in made["lookup, single blocks"]
+    # 99.75, 81.75 and 98.0 %: t = 4.303, a deviation of 9.94
+    assert "| `rim` | 3 | 93.2 (68.5 to 117.9) |\n" in made["lookup, accuracy"]
+    assert made["lookup, blocks"].splitlines()[2].startswith("| `rim` | 29.3 | ")
