@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 Q ?= There are four rooms, A to D, with one door out of each. The door in B leads to D. The door in A leads to C. The door in D leads to A. The door in C leads to B. You start in B and walk through three doors. In which room are you?
 
-.PHONY: ask smollm2 test lint format docs site demo clean
+.PHONY: ask smollm2 smollm2-rim test lint format docs site demo clean
 
 ask: $(VENV)/.runs
 	@$(BIN)/rim-edge ask "$(Q)"
@@ -13,6 +13,10 @@ ask: $(VENV)/.runs
 # Fetch a real model, export it, ask it (examples/smollm2).
 smollm2: $(VENV)/.converts
 	@$(BIN)/python examples/smollm2/make.py
+
+# The same model with the committed adapter: a real RiM model, offline from here on.
+smollm2-rim: $(VENV)/.merges
+	@$(BIN)/python examples/smollm2/make.py --rim
 
 # As many processes as cores, four at most, each on one thread: several at once would share the cores.
 # Files come in the order of tests/conftest.py, the longest first.
@@ -55,6 +59,10 @@ $(VENV)/.runs: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.converts: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[cpu,export,gguf]"
 	@touch $@ $(VENV)/.runs
+
+$(VENV)/.merges: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[cpu,export,gguf,train]"
+	@touch $@ $(VENV)/.runs $(VENV)/.converts
 
 $(VENV)/.develops: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[cpu,openvino,trt,export,train,tensorboard,gguf,serve,sign,docs,dev]"

@@ -3,7 +3,8 @@
     python bench/train.py --tokenizer DIR --rows GSM8K.jsonl.gz [--baseline COMMIT] [--only CASE,…] [--threads 1,2]
 
 Both trees' trainers are alive together, each in a process of its own, and take turns: a noisy machine is noisy for
-both. A token is one of a packed row (question, blocks, readouts); padding is none. A case that is measured again
+both. A token is one of question, blocks and readouts, also where a tree leaves it out because it changes nothing;
+padding is none. A case that is measured again
 replaces its old figures in the result.
 """
 
@@ -32,9 +33,16 @@ CASES: dict[str, dict[str, Any]] = {
     "small, stage 1, full": {**SMALL, "objective": "steps", "trains": "full"},
     "small, stage 1, lora": {**SMALL, "objective": "steps", "trains": "lora"},
     "small, stage 2, lora": {**SMALL, "objective": "answer", "trains": "lora"},
+    "small, whole stage 1, lora": {
+        **SMALL,
+        "objective": "steps",
+        "trains": "lora",
+        "steps": 8,
+        "whole_stage": True,
+    },
     "small, stage 1, full, bf16": {**SMALL, "objective": "steps", "trains": "full", "arithmetic": "bf16"},
 }
-"""What is trained; `steps` of a turn."""
+"""What is trained; `steps` of a turn. In a whole stage the steps' readouts anneal, as the paper prints it."""
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """A training stage, so many optimizer steps a request: `train_steps.py CASE.json THREADS TREE`.
 
 It is the trainer of the source tree that PYTHONPATH names, TREE, through what all trees have had: student, rows,
-loop. The answer to a request says what its steps trained on, the same in every tree: `tokens` of the packed rows,
-padding apart, and `examples`.
+loop. The answer to a request says what its steps trained on, the same in every tree: `tokens` of question, blocks
+and all readouts, whether a tree computes them or not, and `examples`.
 """
 
 from __future__ import annotations
@@ -74,8 +74,11 @@ class Turns(Listener):
     def _trained_on(self) -> dict[str, int]:
         stage, method = self.run.curriculum.stages[0], self.run.method
         examples = self.again.draw(self.steps * self.run.curriculum.batch_size, stage.objective)
-        samples = [method.sample(example, stage) for example in examples]
-        return {"tokens": sum(map(method.length, samples)), "examples": len(samples)}
+        samples = [method.encoder.sample(example, stage) for example in examples]
+        block = len(method.encoder.contract.block)
+        readouts = sum(len(readout.ids) for sample in samples for readout in sample.readouts)
+        trunks = sum(len(sample.prompt) + sample.blocks * block for sample in samples)
+        return {"tokens": trunks + readouts, "examples": len(samples)}
 
 
 def main() -> None:
@@ -90,14 +93,15 @@ def main() -> None:
     turns = _turns(case, answers)
     turns.say({"torch": torch.__version__})
     turns.wait()
-    train(turns.run, turns)
+    while True:  # a stage that ends begins again
+        train(turns.run, turns)
 
 
 def _turns(case: dict[str, Any], answers: TextIO) -> Turns:
     stage = Stage(
         "measured",
         Objective(case["objective"]),
-        steps=ENDLESS,
+        steps=case["steps"] if case.get("whole_stage") else ENDLESS,
         learning_rate=1e-4,
         alignment=Alignment(case["alignment"]),
     )

