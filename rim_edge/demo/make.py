@@ -1,8 +1,10 @@
 """Make the demo that ships inside the package: train it, write its questions, export its bundle.
 
     python -m rim_edge.demo.make [--out DIR] [--bundle-only]
+    python -m rim_edge.demo.make --out DIR --control ARM
 
-Seeded from end to end. With one thread the same machine gives the same weights.
+Seeded from end to end. With one thread the same machine gives the same weights. A control is the same model of
+another arm, to compare the demo with; it ships nowhere.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from operator import eq
 from pathlib import Path
 
 from rim_edge.evaluation.scores import Score
 from rim_edge.puzzles.fresh import fresh_puzzles
 from rim_edge.puzzles.puzzle import Family
+from rim_edge.recipe.arms import Arm
+from rim_edge.recipe.curriculum import Stage
 
 HERE = Path(__file__).parent
 CHECKPOINT, QUESTIONS, BUNDLE = "checkpoint", "questions.jsonl", "bundle"
@@ -58,6 +63,24 @@ def make_checkpoint(target: Path) -> None:
     from rim_edge.training.run import run_job
 
     run_job(Job(DEMO, target, seed=SEED, threads=1))
+
+
+def make_control(target: Path, arm: Arm) -> None:
+    """Train another arm of the demo preset into a new folder: on the same examples, in the most steps it allows.
+
+    The demo ends its first stage by its loss, and the losses of two arms say nothing of each other.
+    """
+    from rim_edge.recipe.presets import DEMO
+    from rim_edge.training.job import Job
+    from rim_edge.training.run import run_job
+
+    stages = tuple(_at_most(stage) for stage in DEMO.curriculum.stages)
+    recipe = replace(DEMO, curriculum=replace(DEMO.curriculum, stages=stages))
+    run_job(Job(recipe, target, seed=SEED, threads=1, arm=arm))
+
+
+def _at_most(stage: Stage) -> Stage:
+    return stage if stage.extension is None else replace(stage, steps=stage.extension.at_most, extension=None)
 
 
 def write_papers(checkpoint: Path) -> None:
@@ -119,8 +142,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE, help="the folder (default: this package)")
     parser.add_argument("--bundle-only", action="store_true", help="export the checkpoint that is there again")
+    parser.add_argument("--control", type=Arm, choices=list(Arm), help="train this arm into --out/ARM, no more")
     options = parser.parse_args()
     out: Path = options.out
+    if options.control:
+        make_control(out / options.control, options.control)
+        return
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as scratch:
         made = Path(scratch)
