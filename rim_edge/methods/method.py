@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
-from torch import Tensor, device, nn
+import torch
+from torch import Tensor, nn
 
 from rim_edge.data.rows import Example
 from rim_edge.methods.encoder import TextEncoder
@@ -40,8 +41,11 @@ class Batch(Protocol):
     def tokens(self) -> int:
         """Tokens of its rows, padding included."""
 
-    def to(self, device: device) -> Batch:
+    def to(self, device: torch.device) -> Batch:
         """Return the same batch on a device."""
+
+    def pinned(self) -> Batch:
+        """Return the same batch in page-locked memory; only where there is a CUDA device."""
 
 
 class Method(Protocol[Sample]):
@@ -83,6 +87,14 @@ class Method(Protocol[Sample]):
 
         A row's answer is the last text that it learns.
         """
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; to a CUDA device it is copied in the order of what that computes.
+
+    Then the caller goes on at once, if the tensor is in page-locked memory.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def utf8(text: str) -> int:

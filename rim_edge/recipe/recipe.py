@@ -105,6 +105,15 @@ class MicroBatch(StrEnum):
     """As many as fit the memory on paper; half as many whenever it runs out. One process only."""
 
 
+class Prefetch(StrEnum):
+    """Whether a thread makes the next step's batch while a step computes; the same batches either way."""
+
+    AUTO = "auto"
+    """On a GPU, which would wait for it; not on a CPU, where it takes the arithmetic's own time."""
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a run may use; none of it changes what is learned beyond rounding."""
@@ -121,6 +130,8 @@ class Resources:
     """Optimizer steps between two saved states that a run can be resumed from."""
     save_minutes: float = 15.0
     """Minutes after which a state is saved in any case, for steps that take long."""
+    prefetch: Prefetch = Prefetch.AUTO
+    """Whether the next step's batch is made while a step computes."""
 
     def __post_init__(self) -> None:
         if isinstance(self.micro_batch, int):

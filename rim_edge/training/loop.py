@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from rim_edge.data.prefetch import Pieces, Prefetcher, Works
 from rim_edge.errors import DivergedError, StoppedError
+from rim_edge.methods.passes import StepBatch
 from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import set_dropout
 from rim_edge.recipe.curriculum import Stage
@@ -24,7 +26,15 @@ from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
 from rim_edge.training.state import RECENT, RightAnswers, TrainingState, what_learns
-from rim_edge.training.step import Scorer, StepResult, TrainingSetup, is_stopped, take_step
+from rim_edge.training.step import (
+    Scorer,
+    StepResult,
+    TrainingSetup,
+    draw_step,
+    is_stopped,
+    step_in_pieces,
+    take_step,
+)
 
 _NOBODY = Listener()
 Score = Callable[[Stage], RightAnswers]
@@ -43,6 +53,7 @@ class _Run:
     measure: Measure
     stop: Stop
     began: float
+    ahead: Prefetcher[StepBatch]
 
 
 def train(
@@ -69,8 +80,9 @@ def train(
         setup.model.activation_checkpointing_enable({"use_reentrant": False})
     setup.model.train()
     module = setup.processes.prepare(Scorer(setup.method.scorer(setup.model), setup.resources.arithmetic))
-    run = _Run(setup, module, listener, measure, stop, time.monotonic())
-    with report_out_of_memory(setup.resources):
+    works = Works.THROUGHOUT if setup.processes.device.type == "cpu" else Works.WHILE_WAITING
+    with report_out_of_memory(setup.resources), Prefetcher[StepBatch](works) as ahead:
+        run = _Run(setup, module, listener, measure, stop, time.monotonic(), ahead)
         for stage in setup.curriculum.stages[len(state.finished) :]:
             state, optimizer = _train_stage(run, state)
             if (right := score(stage)).counts:
@@ -102,11 +114,13 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
     micro_batch, saved = setup.micro_batch, time.monotonic()
     while state.goes_on(stage) and not _has_waited(setup, state):
         rate, at = learning_rate(stage, state.steps), time.monotonic()
+        batch = run.ahead.take() or draw_step(setup, stage, state.steps, micro_batch)
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
-        taken = take_step(setup, run.module, stage, state.steps, micro_batch)
+        with run.ahead.making(_next_batch(setup, stage, state, micro_batch)):
+            taken = take_step(setup, run.module, batch.cut(micro_batch), run.ahead.waiting)
+            norm = _update(setup, optimizer, taken.loss, rate)
         micro_batch = taken.micro_batch
-        norm = _update(setup, optimizer, taken.loss, rate)
         state = state.after(taken.loss)
         pace.add(taken.tokens, time.monotonic() - at)
         listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - run.began))
@@ -118,6 +132,21 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
         if stops:
             raise StoppedError(f"Stopped after step {state.done:,}.")
     return state.finish_stage(stage.name, time.monotonic() - started), optimizer
+
+
+def _next_batch(
+    setup: TrainingSetup, stage: Stage, state: TrainingState, micro_batch: int
+) -> Pieces[StepBatch] | None:
+    """Return what makes the batch of the step after this state's next one; None where it is not to be made yet.
+
+    That is where this step may be the stage's last one, by its length, its loss or its score: sources draw for a
+    stage's objective, and cannot take back what they have drawn.
+    """
+    after, scoring = state.steps + 1, setup.scoring
+    may_be_scored_last = scoring.patience is not None and scoring.every is not None and after % scoring.every == 0
+    if not setup.prefetches or after >= stage.steps or may_be_scored_last:
+        return None
+    return step_in_pieces(setup, stage, after, micro_batch)
 
 
 def _measured(run: _Run, stage: Stage, state: TrainingState) -> tuple[TrainingState, bool]:

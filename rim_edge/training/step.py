@@ -1,22 +1,29 @@
-"""One optimizer step: what a run consists of, and the passes over a batch."""
+"""One optimizer step: what a run consists of, its batch, and the passes over that."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rim_edge.data.prefetch import Pieces
+from rim_edge.data.rows import Example
 from rim_edge.data.sources import ExampleSource
-from rim_edge.methods.method import Batch, Method, Place, Term
+from rim_edge.methods.method import Batch, Method, Place, Term, to_device
+from rim_edge.methods.passes import Pass, StepBatch
 from rim_edge.model.cpu import through_onednn
 from rim_edge.recipe.curriculum import Curriculum, Stage
-from rim_edge.recipe.recipe import Arithmetic, MicroBatch, Resources, Scoring
+from rim_edge.recipe.recipe import Arithmetic, MicroBatch, Prefetch, Resources, Scoring
 from rim_edge.training.out_of_memory import is_out_of_memory
 from rim_edge.training.processes import Processes
+
+Waiting = Callable[[], AbstractContextManager[None]]
+"""Gives a context for a block in which a device is waited for."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,13 @@ class TrainingSetup:
         """Examples of a run's first passes."""
         told, share = self.resources.micro_batch, -(-self.curriculum.batch_size // self.processes.count)
         return min(share, (told if isinstance(told, int) else self.fitting) or share)
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether the next step's batch is made while a step computes."""
+        if self.resources.prefetch is Prefetch.AUTO:
+            return self.processes.device.type != "cpu"
+        return self.resources.prefetch is Prefetch.ON
 
 
 class Scorer(torch.nn.Module):
@@ -105,47 +119,64 @@ def is_stopped(setup: TrainingSetup, stop: Callable[[], bool]) -> bool:
     return any(setup.processes.gather(stop()))
 
 
-def take_step(
-    setup: TrainingSetup, module: torch.nn.Module, stage: Stage, step: int, micro_batch: int
-) -> StepResult:
-    """Draw the batch of step `step` and add the gradients of its loss to the model's, which are zero.
+def draw_step(setup: TrainingSetup, stage: Stage, step: int, micro_batch: int) -> StepBatch:
+    """Draw and encode this process's share of the batch of step `step`; the model takes no part in it."""
+    samples = [setup.method.sample(example, stage, step) for example in _draw(setup, stage)]
+    return StepBatch(setup.method, stage, step, samples, micro_batch)
 
-    A pass has `micro_batch` examples; if the recipe leaves that open and memory runs out, half as many, again and
-    again.
+
+def step_in_pieces(setup: TrainingSetup, stage: Stage, step: int, micro_batch: int) -> Pieces[StepBatch]:
+    """Draw the same batch, and make all its tensors, in short pieces. No process waits for another one in here.
+
+    The tensors stay in main memory until their pass: what a GPU holds is the same as without.
     """
-    examples = setup.source.draw(setup.curriculum.batch_size, stage.objective)
-    mine = setup.processes.share(examples)
-    samples = [setup.method.sample(example, stage, step) for example in mine]
-    while setup.resources.micro_batch is MicroBatch.AUTO and micro_batch > 1:
+    samples = []
+    for example in _draw(setup, stage):
+        yield
+        samples.append(setup.method.sample(example, stage, step))
+    batch = StepBatch(setup.method, stage, step, samples, micro_batch)
+    passes = []
+    for one in batch.passes():
+        passes.append(one.pinned() if setup.processes.device.type == "cuda" else one)
+        yield
+    return batch.with_made(passes)
+
+
+def _draw(setup: TrainingSetup, stage: Stage) -> list[Example]:
+    return setup.processes.share(setup.source.draw(setup.curriculum.batch_size, stage.objective))
+
+
+def take_step(
+    setup: TrainingSetup, module: torch.nn.Module, batch: StepBatch, waiting: Waiting = nullcontext
+) -> StepResult:
+    """Add the gradients of a batch's loss to the model's, which are zero.
+
+    If the recipe leaves the size of a pass open and memory runs out, it is halved, again and again. `waiting` is
+    entered while this waits for the device.
+    """
+    while setup.resources.micro_batch is MicroBatch.AUTO and batch.micro_batch > 1:
         try:
-            return _passes(setup, module, samples, (stage, step), micro_batch)
+            return _passes(setup, module, batch, waiting)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
         # outside the handler, whose traceback would keep what the pass had made
         module.zero_grad()
-        micro_batch //= 2
+        batch = batch.cut(batch.micro_batch // 2)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    return _passes(setup, module, samples, (stage, step), micro_batch)
+    return _passes(setup, module, batch, waiting)
 
 
-def _passes(
-    setup: TrainingSetup,
-    module: torch.nn.Module,
-    samples: Sequence[Any],
-    place: tuple[Stage, int],
-    micro_batch: int,
-) -> StepResult:
-    divisor = sum(setup.processes.gather(setup.method.size(samples, *place)))
-    parts = _parts(samples, setup, micro_batch)
-    idle = setup.processes.passes(len(parts)) - len(parts)
+def _passes(setup: TrainingSetup, module: torch.nn.Module, batch: StepBatch, waiting: Waiting) -> StepResult:
+    divisor, count = sum(setup.processes.gather(batch.size)), batch.count
+    idle = setup.processes.passes(count) - count
     found = []
-    for number, part in enumerate(parts, start=1):
-        with setup.processes.backward(module, last=number == len(parts)):
-            found.append(_pass(setup, module, part, place, divisor))
+    for number, one in enumerate(batch.passes(), start=1):
+        with setup.processes.backward(module, last=number == count):
+            found.append(_pass(setup, module, one, divisor, waiting))
     for _ in range(idle):
-        _idle_pass(setup, module, parts[0])
+        _idle_pass(setup, module, next(batch.passes()))
     every = [one for process in setup.processes.gather(found) for one in process]
     return StepResult(
         loss=sum(passed.loss for passed in every),
@@ -154,28 +185,23 @@ def _passes(
         distances=tuple(_means([passed.sums for passed in every], Term.DISTANCE).values()),
         tokens=sum(passed.tokens for passed in every),
         padding=sum(passed.padding for passed in every),
-        micro_batch=micro_batch,
+        micro_batch=batch.micro_batch,
     )
 
 
-def _pass(
-    setup: TrainingSetup,
-    module: torch.nn.Module,
-    samples: Sequence[Any],
-    place: tuple[Stage, int],
-    divisor: float,
-) -> _Passed:
+def _pass(setup: TrainingSetup, module: torch.nn.Module, made: Pass, divisor: float, waiting: Waiting) -> _Passed:
     """Make a forward and backward pass; the loss is scaled, because gradients are averaged over processes."""
-    device, method = setup.processes.device, setup.method
-    batch = method.batch(samples).to(device)
-    weights = method.weights(samples, *place).to(device)
+    device, method, samples = setup.processes.device, setup.method, made.samples
+    batch, weights = made.batch.to(device), to_device(made.weights, device)
     terms = module(batch, device.type)
     loss = (weights * terms).sum() / divisor
     (loss * setup.processes.count).backward()
     tokens = sum(method.length(sample) for sample in samples)
+    with waiting():  # the first value that is asked for: a GPU still computes all of the above
+        value = loss.item()
     values = terms.detach()
     return _Passed(
-        loss=loss.item(),
+        loss=value,
         sums=_by_place(values, method.places(samples)),
         answers=method.answer_nll(values, samples),
         tokens=tokens,
@@ -183,18 +209,10 @@ def _pass(
     )
 
 
-def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, samples: Sequence[Any]) -> None:
+def _idle_pass(setup: TrainingSetup, module: torch.nn.Module, made: Pass) -> None:
     """Make an empty pass: the other processes need this one's shards of the layers in their passes."""
     device = setup.processes.device
-    (0.0 * module(setup.method.batch(samples).to(device), device.type).sum()).backward()
-
-
-def _parts(samples: Sequence[Any], setup: TrainingSetup, size: int) -> list[Sequence[Any]]:
-    """Split the samples into passes, by length so that there is little padding."""
-    if size >= len(samples):
-        return [samples]
-    ordered = sorted(samples, key=setup.method.length)
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    (0.0 * module(made.batch.to(device), device.type).sum()).backward()
 
 
 def _by_place(terms: Tensor, places: Sequence[Place | None]) -> _Sums:

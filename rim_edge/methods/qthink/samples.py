@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rim_edge.data.rows import Example
 from rim_edge.methods.encoder import TextEncoder
+from rim_edge.methods.method import to_device
 from rim_edge.recipe.latent import PLACE, LatentTraining
 from rim_edge.recipe.switches import Target
 
@@ -48,7 +49,11 @@ class LatentBatch:
 
     def to(self, device: torch.device) -> LatentBatch:
         """Return the same batch on a device."""
-        return LatentBatch(*(tensor.to(device) for tensor in vars(self).values()))
+        return LatentBatch(*(to_device(tensor, device) for tensor in vars(self).values()))
+
+    def pinned(self) -> LatentBatch:
+        """Return the same batch in page-locked memory."""
+        return LatentBatch(*(tensor.pin_memory() for tensor in vars(self).values()))
 
 
 def latent_prompt(encoder: TextEncoder, question: str, instruction: str) -> tuple[int, ...]:

@@ -18,12 +18,13 @@ predicts nothing; a readout of one token is predicted in the trunk and has none 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from rim_edge.methods.method import to_device
 from rim_edge.methods.rim.encode import Readout, Sample
 from rim_edge.recipe.switches import Visibility
 
@@ -60,8 +61,15 @@ class PackedBatch:
 
     def to(self, device: torch.device) -> PackedBatch:
         """Return the same batch on a device."""
+        return self._each(lambda tensor: to_device(tensor, device))
+
+    def pinned(self) -> PackedBatch:
+        """Return the same batch in page-locked memory."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> PackedBatch:
         tensors = (self.ids, self.positions, self.mask, self.predictors, self.targets, self.readout)
-        ids, positions, mask, predictors, targets, readout = (tensor.to(device) for tensor in tensors)
+        ids, positions, mask, predictors, targets, readout = map(change, tensors)
         return PackedBatch(ids, positions, mask, predictors, targets, readout, self.readouts)
 
 

@@ -15,7 +15,7 @@ from rim_edge.methods.rim.packing import pack
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.recipe import Arithmetic, Resources
 from rim_edge.recipe.switches import Alignment, Anneal, BlockWeights, LastStep, Normalisation, Objective, Reduction
-from rim_edge.training.step import Scorer, TrainingSetup, take_step
+from rim_edge.training.step import Scorer, TrainingSetup, draw_step, take_step
 
 BEGIN, MEMORY, END = BLOCK = (1, 2, 3)
 PROBABILITIES = {
@@ -88,7 +88,8 @@ def step_taken(samples, stage, step, micro_batch=None):
     resources = Resources(micro_batch=micro_batch)
     method = Rim(written, 0)
     run = TrainingSetup(model, method, written, Curriculum((stage,), batch_size=len(samples)), resources)
-    return take_step(run, Scorer(method.scorer(model), Arithmetic.FP32), stage, step, run.micro_batch)
+    batch = draw_step(run, stage, step, run.micro_batch)
+    return take_step(run, Scorer(method.scorer(model), Arithmetic.FP32), batch)
 
 
 def steps_stage(**options):

@@ -11,7 +11,7 @@ from rim_edge.recipe.changes import Changes
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.inputs import DataFile, StepForm
 from rim_edge.recipe.presets import GSM8K, PRESETS
-from rim_edge.recipe.recipe import Arithmetic, Lora, Trains
+from rim_edge.recipe.recipe import Arithmetic, Lora, Prefetch, Resources, Trains
 from rim_edge.recipe.switches import (
     Alignment,
     Anneal,
@@ -58,6 +58,7 @@ tokens = 99
 [resources]
 micro_batch = 2
 arithmetic = "bf16"
+prefetch = "on"
 [[data]]
 path = "rows.jsonl"
 weight = 2
@@ -76,7 +77,7 @@ def test_a_file_may_say_everything(tmp_path):
     one, two = recipe.curriculum.stages
     assert (recipe.name, recipe.trains, recipe.lora) == ("mine", Trains.LORA, Lora(rank=4))
     assert (recipe.rim.blocks, recipe.rim.memory_tokens, recipe.limits.tokens) == (3, 1, 99)
-    assert (recipe.resources.micro_batch, recipe.resources.arithmetic) == (2, Arithmetic.BF16)
+    assert recipe.resources == Resources(2, Arithmetic.BF16, prefetch=Prefetch.ON)
     assert (recipe.curriculum.batch_size, recipe.curriculum.betas) == (16, (0.9, 0.95))
     assert (one.alignment, one.anneal, one.last_step) == (Alignment.SAME_STEP, Anneal.LINEAR, LastStep.DECAY)
     assert (one.visibility, one.normalisation) == (Visibility.BLOCKS, Normalisation.READOUTS)
@@ -126,6 +127,7 @@ STAGE = '[[curriculum.stages]]\nname = "a"\nobjective = "steps"\nsteps = 1\nlear
         ('preset = "demo"\n[lora]\nscale = inf', ": lora.scale is inf, expected a number above 0"),
         ('preset = "demo"\n[limits]\ntokens = 0', ": limits.tokens is 0"),
         ('preset = "demo"\n[resources]\nmicro_batch = 0', ": resources.micro_batch is 0"),
+        ('preset = "demo"\n[resources]\nprefetch = true', "prefetch is True, expected one of: auto, on, off"),
         ('preset = "demo"\n[resources]\nrecompute = 1', ": resources.recompute is 1, expected true or false"),
         (
             'preset = "demo"\n[curriculum]\nbatch_size = "four"',

@@ -35,4 +35,5 @@ def test_values_to_choose_from_stand_beside_theirs():
     text = recipe_text(PRESETS["gsm8k"])
     assert 'step_end = "none" # none, newline, turn' in text
     assert "micro_batch = 4 # or: auto" in text
+    assert 'prefetch = "auto" # auto, on, off' in text
     assert "[latent]" not in text

@@ -149,10 +149,10 @@ from rim_edge.training import loop
 
 number, *command = sys.argv[1:]
 
-def signalled(setup, module, stage, step, micro_batch):
-    if step == 3:
+def signalled(setup, module, batch, waiting):
+    if batch.step == 3:
         os.kill(os.getpid(), int(number))
-    return take_step(setup, module, stage, step, micro_batch)
+    return take_step(setup, module, batch, waiting)
 
 take_step, loop.take_step = loop.take_step, signalled
 before = signal.getsignal(signal.SIGINT)
@@ -192,9 +192,9 @@ def test_signals_stop_the_command(base, tmp_path, capfd, number, code, form):
 
 
 def test_a_diverged_run_goes_on_with_a_lower_rate(base, tmp_path, monkeypatch):
-    def diverging(setup, module, stage, step, micro_batch):
-        taken = take_step(setup, module, stage, step, micro_batch)
-        return replace(taken, loss=float("nan")) if (stage.name, step) == ("two", 2) else taken
+    def diverging(setup, module, batch, waiting):
+        taken = take_step(setup, module, batch, waiting)
+        return replace(taken, loss=float("nan")) if (batch.stage.name, batch.step) == ("two", 2) else taken
 
     given, take_step = job(base, tmp_path / "out"), loop.take_step
     with monkeypatch.context() as patch:

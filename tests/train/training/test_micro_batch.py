@@ -33,12 +33,12 @@ def room_for(rows, monkeypatch):
     """Let a pass of more rows run out of memory, as a GPU reports it."""
     passed, made = [], step._pass
 
-    def limited(setup, module, samples, place, divisor):
-        passed.append(len(samples))
-        if len(samples) > rows:
-            made(setup, module, samples[:1], place, divisor)  # gradients that must not stay
+    def limited(setup, module, one, divisor, waiting):
+        passed.append(len(one.samples))
+        if len(one.samples) > rows:
+            made(setup, module, one, divisor, waiting)  # gradients that must not stay
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return made(setup, module, samples, place, divisor)
+        return made(setup, module, one, divisor, waiting)
 
     monkeypatch.setattr(step, "_pass", limited)
     return passed

@@ -62,7 +62,8 @@ save_every = 3
 """
 SHARDED = (
     CONFIG
-    + """micro_batch = 1
+    + """prefetch = "on"
+micro_batch = 1
 sharding = "layers"
 recompute = true
 """
@@ -141,7 +142,7 @@ def check(losses, told, weights, folder):
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(base, alone, tmp_path):
     config = tmp_path / "mine.toml"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG + 'prefetch = "on"\n')
     losses, weights, scores = alone
     first, second = start(base, config, tmp_path / "together")
     assert second is None, "only the first one speaks"
