@@ -1,1 +1,1 @@
-"""Arms on a pretrained model: SmolLM2-135M-Instruct and two doors, in plain English."""
+"""Arms on a pretrained model: SmolLM2-135M-Instruct and one door or two, in plain English."""

@@ -1,4 +1,4 @@
-"""Arms on SmolLM2-135M-Instruct: two doors, in plain English.
+"""Arms on SmolLM2-135M-Instruct: one door or two, in plain English.
 
 python examples/smollm2/make.py --base-only
 python -m experiments.smollm2 [run | report] [--work DIR]
@@ -15,6 +15,7 @@ PLAN = Design(
     variant="doors",
     seeds=dict.fromkeys(("rim", "no-blocks", "curriculum-without-blocks", "zero-shot"), (0,)),
     chain_tokens=0,
+    tests=("two-doors", "one-door"),
     conditions={"zero-shot": Condition(None)},
     dev="dev",
     base=ROOT / "build" / "smollm2" / "base",

@@ -1,4 +1,4 @@
-"""Writes the rows: the demo's rooms with two doors to walk through, in English; no puzzle is in two files."""
+"""Writes the rows: the demo's rooms with one door or two, in plain English; no puzzle is in two files."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from rim_edge.puzzles.rooms import draw_rooms
 
 ROOMS = (4, 5)
 """How many rooms a puzzle has. Few, because a processor trains some hundred tokens a second."""
-DOORS = 2
-"""A step, then the answer."""
-TRAIN, DEV, TEST = 2_400, 60, 400
-"""Of the first as many as the recipe draws, so that no row comes twice."""
+DOORS = (1, 2)
+"""Doors of the training puzzles, as often: one has no step, two have one."""
+SCORED = {"two-doors": (2, 300), "one-door": (1, 100), "dev": (2, 60)}
+"""Doors and number of the questions in each file."""
+TRAIN = 2_800
+"""As many rows as the recipe draws, so that none comes twice."""
 
 
 def write_files(folder: Path, seeds: Sequence[int]) -> None:
     """Write whatever is not there yet; the model is pretrained, so no seed has one of its own."""
     del seeds
-    fresh = distinct_puzzles()
-    drawn = list(itertools.islice(fresh, 8 * (DEV + TEST)))
-    kept = [puzzle for puzzle in drawn if held_out(puzzle)]
-    others = itertools.chain(drawn, fresh)
-    trained = itertools.islice((puzzle for puzzle in others if not held_out(puzzle)), TRAIN)
-    parts = {"train": trained, "dev": kept[:DEV], "test": kept[DEV : DEV + TEST]}
-    for name, puzzles in parts.items():
-        write_rows(folder / f"{name}.jsonl.gz", map(row_of, puzzles))
+    trained = (puzzle for puzzle in distinct_puzzles("train", DOORS) if not held_out(puzzle))
+    write_rows(folder / "train.jsonl.gz", map(row_of, itertools.islice(trained, TRAIN)))
+    drawn = {doors: distinct_puzzles(f"scored {doors}", (doors,)) for doors in DOORS}
+    for name, (doors, count) in SCORED.items():
+        scored = (puzzle for puzzle in drawn[doors] if held_out(puzzle))
+        write_rows(folder / f"{name}.jsonl.gz", map(row_of, itertools.islice(scored, count)))
 
 
 def row_of(puzzle: Puzzle) -> dict[str, object]:
@@ -38,12 +38,12 @@ def row_of(puzzle: Puzzle) -> dict[str, object]:
     return {**puzzle.row(), "steps": list(puzzle.steps[:-1])}
 
 
-def distinct_puzzles() -> Iterator[Puzzle]:
+def distinct_puzzles(seed: str, doors: Sequence[int]) -> Iterator[Puzzle]:
     """Give puzzles without end, no text twice; line breaks do not make a text another one."""
-    rng = random.Random("rim-edge smollm2 two doors")
+    rng = random.Random(f"rim-edge smollm2 doors {seed}")
     seen = set()
     while True:
-        puzzle = draw_rooms(rng, rng.choice(ROOMS), hops=DOORS)
+        puzzle = draw_rooms(rng, rng.choice(ROOMS), hops=rng.choice(doors))
         text = " ".join(puzzle.question.split())
         if text not in seen:
             seen.add(text)
