@@ -38,6 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     names = ("a subject", "another")
     rows = [one.row() | {"subject": names[number % 2]} for number, one in enumerate(fresh_puzzles(40, 77))]
+    rows[0]["answer"] = "B" if rows[0]["answer"] == "A" else "A"  # so that an answer is wrong, and surely
     rows.append({"question": f"Which one is it? {EVIL}", "options": ["x" * 90, EVIL, "c"], "answer": "C"})
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = ("eval", "rows.jsonl", "--bundle", str(DEMO_FOLDER), "--engine", "ort-cpu")
