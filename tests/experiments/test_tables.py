@@ -12,13 +12,19 @@ from experiments.lookup.__main__ import LONG, PLAN
 from experiments.markdown import fill
 from experiments.over_seeds import learning_table, over_seeds, single_blocks_table
 from experiments.prosqa.__main__ import PLAN as PROSQA
+from experiments.smollm2.__main__ import PLAN as SMOLLM2
 from experiments.tables import tables_of
 
+NOT_RUN = {"smollm2 doors": [("curriculum-without-blocks", 0)]}
+"""What the page says is missing."""
 
-@pytest.mark.parametrize("design", [PLAN, LONG], ids=lambda design: design.title)
+
+@pytest.mark.parametrize("design", [PLAN, LONG, SMOLLM2], ids=lambda design: design.title)
 def test_the_page_shows_what_was_found(tmp_path, design):
     results = json.loads(design.results.read_text(encoding="utf-8"))
-    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [(run.arm, run.seed) for run in design.runs]
+    planned = [(run.arm, run.seed) for run in design.runs]
+    missing = NOT_RUN.get(design.title, [])
+    assert [(run["arm"], run["seed"]) for run in results["runs"]] == [one for one in planned if one not in missing]
     page = tmp_path / "page.md"
     shutil.copyfile(PAGE, page)
     fill(page, tables_of(results))
