@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 NOT_RUN = {
     r"pip install|hf download": "needs the network",
+    r"python examples/smollm2/make\.py": "fetches a model: tests/runtime/test_smollm2.py",
     r"rim-edge export": "needs torch and a checkpoint: tests/cli/test_export.py",
     r"rim-edge train": "takes minutes: tests/cli/test_training_path.py",
     r"rim-edge merge": "needs an adapter: tests/train/model/test_adapter.py",

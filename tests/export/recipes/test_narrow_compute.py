@@ -91,12 +91,12 @@ def wide_computing(source: Source) -> dict[str, Recipe]:
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("fp32", 1e-6), ("int8", 1.5e-3), ("fp8 by tensor", 1e-4), ("fp8 by row", 1e-4), ("int4", 1.2e-6)],
+    [("fp32", 1e-6), ("int8", 5e-3), ("fp8 by tensor", 1e-4), ("fp8 by row", 1e-4), ("int4", 1.2e-6)],
 )
 def test_torch_runs_graphs_in_fp32_as_onnx_runtime_does(
     name: str, most: float, source: Source, tmp_path: Path
 ) -> None:
-    """fp32, int8 and int4 get two to three times what was measured: 4e-7, 6e-4 and 5e-7.
+    """fp32, int8 and int4 get about twice what was measured: 4e-7, 2.9e-3 and 5e-7.
 
     fp8's levels are far apart, so most draws differ by 4e-7; the odd value that fp32's own error pushes to the
     next level costs 1.5e-5, and half a dozen of them may do so on another machine. The rounding itself is 0.04.
