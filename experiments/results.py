@@ -34,9 +34,15 @@ def _run(design: Design, work: Path, run: Run) -> Results | None:
     scores = {test: record_of(work, scores_name(run, test)) for test in design.tests}
     if not all(scores.values()):
         return None
-    scored = {test: record["result"] for test, record in scores.items()}
+    scored = {test: _without_folders(record["result"]) for test, record in scores.items()}
     trained = {} if design.condition(run.arm).arm is None else _trained(work, run.name)
     return {"arm": run.arm, "seed": run.seed} | trained | {"scores": scored}
+
+
+def _without_folders(result: Results) -> Results:
+    """Return a result that names what was scored without where it lay on the machine."""
+    told = result.get("scored") or {}
+    return result | {"scored": {key: value for key, value in told.items() if key != "path"}}
 
 
 def _warmed_up(design: Design) -> tuple[int, ...]:

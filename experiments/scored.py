@@ -17,14 +17,14 @@ def own_score(run: Mapping[str, Any], test: str) -> Mapping[str, float]:
     return by_blocks[max(by_blocks, key=int)]  # type: ignore[no-any-return]
 
 
-def cost(run: Mapping[str, Any], cost: Mapping[str, float], test: str) -> tuple[str, str, str]:
+def cost(run: Mapping[str, Any], tokens: Mapping[str, float], test: str) -> tuple[str, str, str]:
     """Return (how it is read, forward passes, tokens that go through the model) of an answer."""
     blocks = max(map(int, run["scores"][test]["by_blocks"]))
-    one_pass = cost["prompt"] + blocks * cost["block"] + cost["prefix"]
+    one_pass = tokens["prompt"] + blocks * tokens["block"] + tokens["prefix"]
     if run["arm"] != CHAIN_ARM:
         return f"{blocks} blocks", "1", f"{one_pass:.0f}"
-    passes = cost["steps"] + cost["prefix"] + cost["answer"]
-    return "its steps", f"{passes:.3g}", f"{cost['prompt'] + passes - 1:.0f}"
+    passes = tokens["steps"] + tokens["prefix"] + tokens["answer"]
+    return "its steps", f"{passes:.3g}", f"{tokens['prompt'] + passes - 1:.0f}"
 
 
 def by_arm(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:

@@ -15,7 +15,7 @@ from experiments.symbols import PREFIX, write_start
 BLOCK = 3
 """Tokens of a memory block with M = 1."""
 WIDTHS = {Part.WARM_UP: (2, 4, 6, 8), Part.TRAIN: (2, 3, 4, 6, 8, 8)}
-"""How many items a row may have, each as often: a search among few is found out sooner than one among eight."""
+"""How many items a row may have, each number as often as it stands here: one run is scored at every width."""
 ROWS = {Part.WARM_UP: 1_200 * 32, Part.TRAIN: 5_800 * 32}
 """As many as the recipes draw."""
 SCORED = {"test-8": (Part.TEST, 8, 1_000), "test-6": (Part.TEST, 6, 1_000), "test-4": (Part.TEST, 4, 1_000)}

@@ -105,18 +105,28 @@ class Puzzle:
 def puzzles(part: Part, items: int) -> Iterator[Puzzle]:
     """Give puzzles of so many items without end; those of the warm-up end in an item that has its partner.
 
-    What is scored has each set of items with its key once, so that questions are independent of each other.
+    What is scored has each set of items with its key once, so that questions are independent of each other. Raises
+    ValueError where there are no more such sets.
     """
-    rng, seen = random.Random(f"partners {part} {items}"), set()
-    while True:
-        puzzle = _draw(rng, items)
+    rng, once = random.Random(f"partners {part} {items}"), part in (Part.DEV, Part.TEST)
+    seen: set[tuple[frozenset[str], str]] = set()
+    in_vain = 0
+    while in_vain < _IN_VAIN:
+        puzzle, in_vain = _draw(rng, items), in_vain + 1
         if _part_of(puzzle) is not part or (part is Part.WARM_UP and puzzle.places[-1] == NONE):
             continue
         told = (frozenset(puzzle.items), puzzle.key)
-        if part in (Part.DEV, Part.TEST) and told in seen:
+        if once and told in seen:
             continue
-        seen.add(told)
+        if once:
+            seen.add(told)
+        in_vain = 0
         yield puzzle
+    raise ValueError(f"There are {len(seen)} sets of {items} items for {part}, and more were asked for.")
+
+
+_IN_VAIN = 100_000
+"""Draws in a row without a new set, after which there is taken to be none."""
 
 
 def mixed_puzzles(part: Part, widths: Sequence[int]) -> Iterator[Puzzle]:

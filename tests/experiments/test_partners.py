@@ -111,3 +111,8 @@ def test_rows_of_all_widths_are_mixed():
     widths = (2, 3, 8)
     found = [len(puzzle.items) for puzzle in itertools.islice(mixed_puzzles(Part.TRAIN, widths), 300)]
     assert {width: found.count(width) > 60 for width in found} == dict.fromkeys(widths, True)
+
+
+def test_sets_that_are_used_up_end_with_an_error():
+    with pytest.raises(ValueError, match="sets of 2 items for dev, and more were asked for"):
+        list(puzzles(Part.DEV, 2))

@@ -106,3 +106,8 @@ def test_results_of_before_single_blocks_were_exchanged_have_no_table_of_them():
     # 99.75, 81.75 and 98.0 %: t = 4.303, a deviation of 9.94
     assert "| `rim` | 3 | 93.2 (68.5 to 117.9) |\n" in made["lookup, accuracy"]
     assert made["lookup, blocks"].splitlines()[2].startswith("| `rim` | 29.3 | ")
+
+
+@pytest.mark.parametrize("design", [PLAN, LONG, SMOLLM2], ids=lambda design: design.title)
+def test_results_name_no_folder_of_the_machine_that_they_come_from(design):
+    assert '"/' not in design.results.read_text(encoding="utf-8")
