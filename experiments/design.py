@@ -83,7 +83,7 @@ class Design:
     @property
     def results(self) -> Path:
         """What was found."""
-        return self.folder / f"results{'-' * bool(self.variant)}{self.variant}.json"
+        return self.folder / f"results{'-' * bool(self.variant)}{self.variant.replace(' ', '-')}.json"
 
     def condition(self, name: str) -> Condition:
         """Return the condition of this name."""

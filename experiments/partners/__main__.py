@@ -1,52 +1,61 @@
 """Curriculum and blocks, crossed, on keyed partners.
 
-    python -m experiments.partners [run | report] [--seeds 8] [--work DIR]
+    python -m experiments.partners [run | report] [--items 6 | --items 3] [--seeds 8] [--work DIR]
 
-Rows of two to eight items are trained together, and each width is scored apart.
+`run` writes the files, trains and scores what is not done yet, and goes on where it was interrupted; then, as
+`report` alone, it writes the results and the tables of docs/arms.md.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from experiments.command import carry_out, parser_of
 from experiments.design import Condition, Design
-from experiments.partners.files import REPEATED, SCORED, write_files
+from experiments.partners.files import KEY_FIRST, REPEATED, write_files
+from experiments.partners.task import Part
 
-CONDITIONS = (
+CROSSED = (
     "rim",
     "no-blocks",
     "curriculum-without-blocks",
     "readouts-without-blocks",
     "no-curriculum",
     "fading-with-blocks",
-    "fading-in-halves",
-    "repeated-items",
-    "cot",
 )
-DEV = "dev"
-"""What runs are scored on while they go on."""
+"""The cells of curriculum and blocks."""
+CONTROLS = {
+    "fading-in-halves": Condition("curriculum-without-blocks", recipe="train-halves"),
+    "repeated-items": Condition("no-blocks", rows=REPEATED),
+    "key-first": Condition("no-blocks", rows=KEY_FIRST),
+}
+"""What else could do the blocks' work."""
+_FEW = 3
+"""Seeds of a control."""
 
 
-def plan(seeds: int) -> Design:
-    """Return the design for so many seeds; the chain of thought needs one."""
+def plan(items: int, seeds: int) -> Design:
+    """Return the design for so many items and seeds; the controls have fewer, the chain of thought one."""
+    crossed = dict.fromkeys(CROSSED, tuple(range(seeds)))
+    controls = dict.fromkeys(CONTROLS, tuple(range(min(seeds, _FEW))))
     return Design(
         name="partners",
-        seeds={name: tuple(range(1 if name == "cot" else seeds)) for name in CONDITIONS},
-        chain_tokens=40,
-        tests=tuple(name for name in SCORED if name != DEV),
-        conditions={
-            "fading-in-halves": Condition("curriculum-without-blocks", recipe="train-halves"),
-            "repeated-items": Condition("no-blocks", rows=REPEATED),
-        },
-        dev=DEV,
+        variant=f"{items} items",
+        seeds=crossed | controls | {"cot": (0,)},
+        chain_tokens=4 * items,
+        tests=(Part.TEST,),
+        conditions=CONTROLS,
+        dev=Part.DEV,
         each_block=True,
     )
 
 
 def _main() -> None:
     parser = parser_of("partners")
+    parser.add_argument("--items", type=int, choices=(3, 6), default=6)
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
-    carry_out(plan(options.seeds), options, write_files)
+    carry_out(plan(options.items, options.seeds), options, partial(write_files, items=options.items))
 
 
 if __name__ == "__main__":

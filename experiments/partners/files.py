@@ -1,4 +1,4 @@
-"""Writes the files: rows of every part, plain and with the items repeated, and an untrained model a seed."""
+"""Writes the files: rows of every part, as they are and as controls tell them, and an untrained model a seed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,16 @@ from pathlib import Path
 
 from rim_export.checkpoint.prompt import RimSettings
 
-from experiments.partners.task import WORDS, Part, Puzzle, mixed_puzzles, puzzles
+from experiments.partners.task import WORDS, Part, Puzzle, puzzles
 from experiments.rows import write_rows
 from experiments.symbols import PREFIX, write_start
 
 BLOCK = 3
 """Tokens of a memory block with M = 1."""
-WIDTHS = {Part.WARM_UP: (2, 4, 6, 8), Part.TRAIN: (2, 3, 4, 6, 8, 8)}
-"""How many items a row may have, each number as often as it stands here: one run is scored at every width."""
-ROWS = {Part.WARM_UP: 1_200 * 32, Part.TRAIN: 5_800 * 32}
-"""As many as the recipes draw."""
-SCORED = {"test-8": (Part.TEST, 8, 1_000), "test-6": (Part.TEST, 6, 1_000), "test-4": (Part.TEST, 4, 1_000)}
-SCORED |= {"test-2": (Part.TEST, 2, 80), "dev": (Part.DEV, 8, 300)}
-"""Part, items and number of the questions in each file; of two items there are few sets."""
-BLOCKS = 2 * 8 + 1
-"""One a step of the widest row, and one for the answer."""
-REPEATED = "-repeated"
-"""Names the files whose items are told again."""
+ROWS = {Part.WARM_UP: 1_200 * 32, Part.TRAIN: 4_000 * 32, Part.DEV: 100, Part.TEST: 400}
+"""How many; to warm up and to train, as many as the recipes draw."""
+REPEATED, KEY_FIRST = "-repeated", "-key-first"
+"""Name the files whose items are told again, and those that tell the key before the items."""
 MODEL = {
     "hidden_size": 64,
     "num_hidden_layers": 4,
@@ -39,27 +32,28 @@ MODEL = {
 """A Qwen3 of a quarter of a million weights."""
 
 
-def write_files(folder: Path, seeds: Sequence[int]) -> None:
-    """Write whatever is not there yet."""
-    warm_up = (puzzle.warm_up_row() for puzzle in _trained(Part.WARM_UP))
+def blocks_of(items: int) -> int:
+    """Return how many blocks so many items take: one a step, and one for the answer."""
+    return 2 * items + 1
+
+
+def write_files(folder: Path, seeds: Sequence[int], items: int) -> None:
+    """Write whatever is not there yet, for rows of so many items."""
+    warm_up = (puzzle.warm_up_row() for puzzle in _drawn(Part.WARM_UP, items))
     write_rows(folder / f"{Part.WARM_UP}.jsonl.gz", warm_up)
-    _write_twice(folder, Part.TRAIN, _trained(Part.TRAIN))
-    for name, (part, items, count) in SCORED.items():
-        _write_twice(folder, name, itertools.islice(puzzles(part, items), count))
+    for part in (Part.TRAIN, Part.DEV, Part.TEST):
+        plain, repeated, key_first = (folder / f"{part}{way}.jsonl.gz" for way in ("", REPEATED, KEY_FIRST))
+        missing = not (plain.exists() and repeated.exists() and key_first.exists())
+        found = list(_drawn(part, items)) if missing else []
+        write_rows(plain, (puzzle.row() for puzzle in found))
+        write_rows(repeated, (puzzle.repeated_row(blocks_of(items) * BLOCK) for puzzle in found))
+        write_rows(key_first, (puzzle.key_first_row() for puzzle in found))
     for seed in seeds:
         start = folder / f"start-{seed}"
         if not start.exists():
-            rim = RimSettings(blocks=BLOCKS, memory_tokens=1, prefix=PREFIX)
+            rim = RimSettings(blocks=blocks_of(items), memory_tokens=1, prefix=PREFIX)
             write_start(start, WORDS, MODEL, seed, rim)
 
 
-def _trained(part: Part) -> Iterator[Puzzle]:
-    return itertools.islice(mixed_puzzles(part, WIDTHS[part]), ROWS[part])
-
-
-def _write_twice(folder: Path, name: str, drawn: Iterator[Puzzle]) -> None:
-    """Write the puzzles' rows, and those that tell the items again, unless both are there."""
-    plain, repeated = folder / f"{name}.jsonl.gz", folder / f"{name}{REPEATED}.jsonl.gz"
-    found = [] if plain.exists() and repeated.exists() else list(drawn)
-    write_rows(plain, (puzzle.row() for puzzle in found))
-    write_rows(repeated, (puzzle.repeated_row(BLOCKS * BLOCK) for puzzle in found))
+def _drawn(part: Part, items: int) -> Iterator[Puzzle]:
+    return itertools.islice(puzzles(part, items), ROWS[part])

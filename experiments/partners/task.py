@@ -8,17 +8,18 @@ Step 2i - 1 names item i's partner, step 2i the letter of the item that it is (A
 the count, as a letter: A is 0. So the width that an answer needs is N, and its depth is the same whatever N is.
 
 A repeated row tells the items again after the key, as often as the blocks have room for: a control with as many
-positions, and no blocks.
+positions, and no blocks. A row with its key first lets every item's own position do that item's share: a twin with
+the same answers that needs no width behind the question.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-SYMBOLS = tuple("abcdefghijklmnopqrstuvwx")
+SYMBOLS = tuple("abcdefghijklmnop")
 """What items are."""
 KEYS = tuple(f"k{number}" for number in range(1, 9))
 """Each is one token."""
@@ -45,8 +46,12 @@ class Part(StrEnum):
 
 
 def _table(number: int) -> dict[str, str]:
-    """Return a key's partners: a permutation, so partners are not mutual."""
-    return dict(zip(SYMBOLS, random.Random(_TABLE_SEED + number).sample(SYMBOLS, len(SYMBOLS)), strict=True))
+    """Return a key's partners: a permutation, so partners are not mutual; nothing is its own."""
+    rng = random.Random(_TABLE_SEED + number)
+    while True:
+        partners = rng.sample(SYMBOLS, len(SYMBOLS))
+        if all(symbol != partner for symbol, partner in zip(SYMBOLS, partners, strict=True)):
+            return dict(zip(SYMBOLS, partners, strict=True))
 
 
 TABLES = {key: _table(number) for number, key in enumerate(KEYS)}
@@ -77,7 +82,8 @@ class Puzzle:
     @property
     def count(self) -> int:
         """How many items have their partner among them."""
-        return sum(place != NONE for place in self.places)
+        told = set(self.items)
+        return sum(partner in told for partner in self.partners)
 
     @property
     def steps(self) -> list[str]:
@@ -92,6 +98,10 @@ class Puzzle:
         """Return the row with the items told again, until there are so many tokens more."""
         again = (self.items * (tokens // len(self.items) + 1))[:tokens]
         return self._row(" ".join((*self.items, self.key, *again)))
+
+    def key_first_row(self) -> Row:
+        """Return the row with the key told before the items."""
+        return self._row(" ".join((self.key, *self.items)))
 
     def warm_up_row(self) -> Row:
         """Return the row of the warm-up: all steps but the last are written, and that one is the answer."""
@@ -129,13 +139,6 @@ _IN_VAIN = 100_000
 """Draws in a row without a new set, after which there is taken to be none."""
 
 
-def mixed_puzzles(part: Part, widths: Sequence[int]) -> Iterator[Puzzle]:
-    """Give puzzles without end, each of one of these numbers of items."""
-    rng, of_width = random.Random(f"partners {part} widths"), {items: puzzles(part, items) for items in widths}
-    while True:
-        yield next(of_width[rng.choice(widths)])
-
-
 def _part_of(puzzle: Puzzle) -> Part:
     """Return the part that a set of items belongs to with its key, in whatever order it is told."""
     seed = random.Random(f"{''.join(sorted(puzzle.items))} {puzzle.key}").random()
@@ -146,10 +149,10 @@ _SHARES = {Part.TEST: 0.05, Part.DEV: 0.07, Part.WARM_UP: 0.15}
 """Up to which share of all sets each part has its own; the rest is trained on."""
 
 
-def _draw(rng: random.Random, count: int) -> Puzzle:
-    """Draw some pairs, so that partners are common, then others, in any order."""
-    key = rng.choice(KEYS)
-    pool, wanted = rng.sample(SYMBOLS, len(SYMBOLS)), rng.randint(0, count // 2)
-    told = [symbol for first in pool[:wanted] for symbol in (first, TABLES[key][first])]
-    items = list(dict.fromkeys([*told, *pool[wanted:], *pool]))[:count]
-    return Puzzle(tuple(rng.sample(items, count)), key)
+def _draw(rng: random.Random, items: int) -> Puzzle:
+    """Draw a count, each from none to two in three equally often, then items until they have it."""
+    wanted = rng.randint(0, 2 * items // 3)
+    while True:
+        puzzle = Puzzle(tuple(rng.sample(SYMBOLS, items)), rng.choice(KEYS))
+        if puzzle.count == wanted:
+            return puzzle

@@ -10,19 +10,19 @@ from rim_export.checkpoint.prompt import RimSettings, derive_contract, template_
 
 from experiments.partners import files
 from experiments.partners.__main__ import plan
-from experiments.partners.task import KEYS, LETTERS, SYMBOLS, TABLES, WORDS, Part, Puzzle, mixed_puzzles, puzzles
+from experiments.partners.task import KEYS, LETTERS, SYMBOLS, TABLES, WORDS, Part, Puzzle, puzzles
 from experiments.results import collect
 from experiments.running import run_all
 from experiments.symbols import PREFIX, build_tokenizer
 from experiments.tables import tables_of
 from rim_edge.recipe.toml import read_recipe
 
-SOME = 500
+SOME = 150
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    return {part: list(itertools.islice(puzzles(part, 4), SOME)) for part in Part}
+    return {part: list(itertools.islice(puzzles(part, 6), SOME)) for part in Part}
 
 
 def test_the_answer_counts_the_items_whose_partner_is_told():
@@ -40,7 +40,15 @@ def test_the_answer_counts_the_items_whose_partner_is_told():
 
 def test_a_key_gives_each_symbol_one_partner_and_keys_differ():
     assert all(sorted(table.values()) == sorted(SYMBOLS) for table in TABLES.values())
+    assert not any(symbol == partner for table in TABLES.values() for symbol, partner in table.items())
     assert len({tuple(table.values()) for table in TABLES.values()}) == len(KEYS)
+
+
+def test_every_count_is_as_common_as_another():
+    counts = [puzzle.count for puzzle in itertools.islice(puzzles(Part.TRAIN, 6), 1_000)]
+    shares = [counts.count(count) / len(counts) for count in range(7)]
+    assert shares[5:] == [0, 0]
+    assert all(abs(share - 0.2) < 0.04 for share in shares[:5])
 
 
 def test_no_set_of_items_is_in_two_parts(drawn):
@@ -52,42 +60,42 @@ def test_no_set_of_items_is_in_two_parts(drawn):
 
 def test_the_recipes_draw_as_many_rows_as_there_are():
     for recipe, part in (("warm-up", Part.WARM_UP), ("train", Part.TRAIN), ("train-halves", Part.TRAIN)):
-        curriculum = read_recipe(plan(1).folder / f"{recipe}.toml").curriculum
+        curriculum = read_recipe(plan(6, 1).folder / f"{recipe}.toml").curriculum
         assert curriculum.steps * curriculum.batch_size == files.ROWS[part]
 
 
 def test_the_repeated_items_take_as_many_positions_as_the_blocks():
     tokenizer = build_tokenizer(WORDS)
     tokenizer.add_tokens(list(RimSettings().tokens), special_tokens=True)
-    contract = derive_contract(tokenizer, RimSettings(files.BLOCKS, 1, PREFIX))
-    puzzle = next(puzzles(Part.TEST, 4))
-    plain, repeated = puzzle.row(), puzzle.repeated_row(files.BLOCKS * files.BLOCK)
+    contract = derive_contract(tokenizer, RimSettings(files.blocks_of(6), 1, PREFIX))
+    puzzle = next(puzzles(Part.TEST, 6))
+    plain, repeated = puzzle.row(), puzzle.repeated_row(files.blocks_of(6) * files.BLOCK)
     more = len(template_ids(tokenizer, repeated["question"])) - len(template_ids(tokenizer, plain["question"]))
     assert more == contract.blocks * len(contract.block)
     assert {**repeated, "question": plain["question"]} == plain
+    first = puzzle.key_first_row()
+    assert {**first, "question": plain["question"]} == plain
+    assert sorted(first["question"].split()) == sorted(plain["question"].split())
+    assert first["question"].split()[0] == puzzle.key
     assert tokenizer.unk_token_id not in tokenizer("Step 8: " + " ".join(plain["steps"]))["input_ids"]
 
 
 @pytest.mark.slow
 def test_every_condition_from_files_to_results(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr(files, "ROWS", {Part.WARM_UP: 64, Part.TRAIN: 64})
-    monkeypatch.setattr(files, "SCORED", {"test-2": (Part.TEST, 2, 20), "dev": (Part.DEV, 8, 8)})
-    monkeypatch.setattr(files, "BLOCKS", 5)
-    monkeypatch.setattr(files, "WIDTHS", {Part.WARM_UP: (2,), Part.TRAIN: (2,)})
-    design = replace(plan(1), steps={"warm-up": 1, "train": 3, "train-halves": 3}, variant="test")
-    design = replace(design, tests=("test-2",))
-    files.write_files(tmp_path, (0,))
+    monkeypatch.setattr(files, "ROWS", {Part.WARM_UP: 64, Part.TRAIN: 128, Part.DEV: 8, Part.TEST: 20})
+    design = replace(plan(3, 1), steps={"warm-up": 1, "train": 3, "train-halves": 3}, variant="test")
+    files.write_files(tmp_path, (0,), items=3)
     run_all(design, tmp_path, in_process)
     results = collect(design, tmp_path)
     assert [run["arm"] for run in results["runs"]] == list(design.seeds)
     for run in results["runs"]:
-        blocks = set(run["scores"]["test-2"]["by_blocks"])
+        blocks = set(run["scores"]["test"]["by_blocks"])
         has_blocks = run["arm"] in ("rim", "no-curriculum", "fading-with-blocks")
-        assert blocks == ({str(k) for k in range(6)} if has_blocks else {"0"})
-        exchanged = run["scores"]["test-2"]["exchanged_block"]
-        assert (set(exchanged) == {"1", "2", "3", "4", "5"}) if has_blocks else (exchanged is None)
+        assert blocks == ({str(k) for k in range(8)} if has_blocks else {"0"})
+        exchanged = run["scores"]["test"]["exchanged_block"]
+        assert (set(exchanged) == set("1234567")) if has_blocks else (exchanged is None)
     lines = tables_of({**results, "over_seeds": True})["partners test, single blocks"].splitlines()
-    assert lines[0] == "| block exchanged | none | 1 | 2 | 3 | 4 | 5 |"
+    assert lines[0] == "| block exchanged | none | 1 | 2 | 3 | 4 | 5 | 6 | 7 |"
     assert [line.split("`")[1] for line in lines[2:]] == ["rim", "no-curriculum", "fading-with-blocks"]
 
 
@@ -99,18 +107,12 @@ def test_single_blocks_are_exchanged_where_a_run_has_blocks_and_the_design_asks(
         run_all(design, work, lambda words, threads: called.append(words) or "{}")
         return {words[3].rpartition("/")[2]: words for words in called}
 
-    found = calls(plan(1), tmp_path / "asked")
+    found = calls(plan(6, 1), tmp_path / "asked")
     asked = {name for name, words in found.items() if "--each-block" in words}
     assert asked == {"rim-0", "no-curriculum-0", "fading-with-blocks-0"}
-    assert len(found) == len(plan(1).runs)
-    found = calls(replace(plan(1), each_block=False), tmp_path / "not")
+    assert len(found) == len(plan(6, 1).runs)
+    found = calls(replace(plan(6, 1), each_block=False), tmp_path / "not")
     assert not any("--each-block" in words for words in found.values())
-
-
-def test_rows_of_all_widths_are_mixed():
-    widths = (2, 3, 8)
-    found = [len(puzzle.items) for puzzle in itertools.islice(mixed_puzzles(Part.TRAIN, widths), 300)]
-    assert {width: found.count(width) > 60 for width in found} == dict.fromkeys(widths, True)
 
 
 def test_sets_that_are_used_up_end_with_an_error():
