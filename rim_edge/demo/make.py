@@ -68,7 +68,8 @@ def make_checkpoint(target: Path) -> None:
 def make_control(target: Path, arm: Arm) -> None:
     """Train another arm of the demo preset into a new folder: on the same examples, in the most steps it allows.
 
-    The demo ends its first stage by its loss, and the losses of two arms say nothing of each other.
+    The demo ends its first stage by its loss, and the losses of two arms say nothing of each other. A run that was
+    interrupted goes on.
     """
     from rim_edge.recipe.presets import DEMO
     from rim_edge.training.job import Job
@@ -76,7 +77,7 @@ def make_control(target: Path, arm: Arm) -> None:
 
     stages = tuple(_at_most(stage) for stage in DEMO.curriculum.stages)
     recipe = replace(DEMO, curriculum=replace(DEMO.curriculum, stages=stages))
-    run_job(Job(recipe, target, seed=SEED, threads=1, arm=arm))
+    run_job(Job(recipe, target, seed=SEED, threads=1, arm=arm, resume=True))
 
 
 def _at_most(stage: Stage) -> Stage:
