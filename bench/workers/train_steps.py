@@ -23,6 +23,7 @@ from rim_edge.data.files import read_file
 from rim_edge.data.sources import ExampleSource
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.methods.rim.method import Rim
+from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import load_trainable
 from rim_edge.recipe.curriculum import Curriculum, Stage
 from rim_edge.recipe.inputs import BadRows, DataFile
@@ -90,6 +91,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")  # libraries may print: what they say goes to standard error
     os.dup2(2, 1)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     turns = _turns(case, answers)
     turns.say({"torch": torch.__version__})
     turns.wait()

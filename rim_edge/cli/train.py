@@ -86,9 +86,14 @@ def train(
             _print_recipe(recipe, as_json=as_json)
             return
         if output is None and not dry_run:
-            raise typer.BadParameter("expected a folder for the checkpoint: --output DIR")
+            presets = ", ".join(Preset)
+            raise typer.BadParameter(
+                f"expected a folder for the checkpoint: --output DIR. Recipes are files (--config) or presets "
+                f"({presets}); --print-recipe shows one"
+            )
         if tensorboard is not None:
             require_extra("tensorboard", "--tensorboard")
+        from rim_edge.model.cpu import keep_freed_memory
         from rim_edge.recipe.inputs import BadRows, LeakedRows, parse_data_option, parse_eval_option
         from rim_edge.training.job import Job
 
@@ -111,6 +116,7 @@ def train(
             tensorboard=tensorboard,
             resume=resume,
         )
+        keep_freed_memory()
         (_dry_run if dry_run else _run)(job, as_json=as_json)
     except KeyboardInterrupt:  # while training the first one is heard between two steps
         note(f"interrupted: what was not saved is lost; if there is {output}.progress, go on with --resume")

@@ -145,6 +145,9 @@ def main() -> None:
     parser.add_argument("--bundle-only", action="store_true", help="export the checkpoint that is there again")
     parser.add_argument("--control", type=Arm, choices=list(Arm), help="train this arm into --out/ARM, no more")
     options = parser.parse_args()
+    from rim_edge.model.cpu import keep_freed_memory
+
+    keep_freed_memory()
     out: Path = options.out
     if options.control:
         make_control(out / options.control, options.control)

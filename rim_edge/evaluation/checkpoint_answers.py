@@ -7,6 +7,7 @@ decoded greedily after the prefix, up to the closing brace; a chain of written s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,27 @@ def answers_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks
     return [next(read) if item.letters else behind_prefix(next(written), item).answer for item in items]
 
 
+@dataclass(frozen=True)
+class LetterLogits:
+    """What the model says of the letters at the prefix's last token."""
+
+    logits: torch.Tensor
+    """Of the letters A..J: float32 [items, letters], on the CPU."""
+    first: torch.Tensor
+    """Whether the likeliest token of all is one of them: bool [items]. Where it is not, generated text differs."""
+
+
 def letters_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> list[str]:
     """Return the most likely of each item's letters, at the prefix's last token."""
-    return best_letters(letter_logits(model, encoder, items, blocks), items)
+    return best_letters(letter_logits(model, encoder, items, blocks).logits, items)
 
 
-def letter_logits(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> torch.Tensor:
-    """Return the logits of the letters A..J at the prefix's last token: float32 [items, letters], on the CPU."""
+def letter_logits(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> LetterLogits:
+    """Return the logits of the letters after so many blocks."""
     prompts = [readout_prompt(encoder, item.question, blocks) for item in items]
     rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
-    return torch.cat(
-        [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
-    )
+    parts = [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
+    return LetterLogits(torch.cat([part.logits for part in parts]), torch.cat([part.first for part in parts]))
 
 
 def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:
@@ -116,15 +126,16 @@ def readout_prompt(encoder: TextEncoder, question: str, blocks: int) -> tuple[in
 
 
 @torch.no_grad()
-def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Tensor) -> torch.Tensor:
-    """Return the letters' logits [prompts, letters]; padding comes last, so causal attention needs no mask."""
+def _letter_logits(model: Any, prompts: Sequence[Sequence[int]], rows: torch.Tensor) -> LetterLogits:
+    """Return the letters' logits of some prompts; padding comes last, so causal attention needs no mask."""
     width = max(map(len, prompts))
     ids = torch.tensor([[*prompt, *(width - len(prompt)) * [0]] for prompt in prompts], device=model.device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # (prompts, width, hidden)
     ends = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
     last = hidden[torch.arange(len(prompts), device=model.device), ends]
-    logits: torch.Tensor = model.get_output_embeddings()(last)[:, rows.to(model.device)]
-    return logits.float().cpu()
+    logits = model.get_output_embeddings()(last)
+    first = torch.isin(logits.argmax(-1).cpu(), rows)
+    return LetterLogits(logits[:, rows.to(model.device)].float().cpu(), first)
 
 
 def _decoded(model: Any, encoder: TextEncoder, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:

@@ -11,6 +11,7 @@ from rim_edge.recipe.curriculum import Stage
 from rim_edge.training.callbacks import Listener, RunStart, Step
 from rim_edge.training.job import Job
 from rim_edge.training.loop import train
+from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.prepare import check_inputs, prepare, read_inputs
 from rim_edge.training.processes import Processes
 
@@ -73,6 +74,13 @@ def dry_run(job: Job, listener: Listener) -> DryRun:
     processes = Processes(job.recipe.resources.sharding, job.device)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
+    with report_out_of_memory(job.recipe.resources):
+        found = _measure(job, processes, listener)
+    processes.end()
+    return found
+
+
+def _measure(job: Job, processes: Processes, listener: Listener) -> DryRun:
     prepared = prepare(job, read_inputs(job, listener.doing), processes, listener.doing)
     curriculum = prepared.setup.curriculum
     start = RunStart(prepared.reports, prepared.held_out, curriculum, prepared.notes)
@@ -83,7 +91,6 @@ def dry_run(job: Job, listener: Listener) -> DryRun:
     steps = _Steps()
     train(setup, steps)
     measured = tuple(_measured(stage, steps.taken) for stage in curriculum.stages)
-    processes.end()
     return DryRun(start, measured, _peak(processes.device), str(processes.device))
 
 

@@ -17,13 +17,11 @@ import torch
 from rim_edge.data.prefetch import Pieces, Prefetcher, Works
 from rim_edge.errors import DivergedError, StoppedError
 from rim_edge.methods.passes import StepBatch
-from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.model.trainable import set_dropout
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.recipe import Keep
 from rim_edge.recipe.switches import Schedule
 from rim_edge.training.callbacks import Listener, Step
-from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
 from rim_edge.training.state import RECENT, RightAnswers, TrainingState, what_learns
 from rim_edge.training.step import (
@@ -70,10 +68,9 @@ def train(
     `score` is called after every stage, `measure` within them as `setup.scoring` says, both in every process of a
     run. The listener saves a state every so many steps, after each stage, after it is scored, with the best score
     so far, and before the run stops. If layers are sharded, only the first process has a whole model afterwards.
-    The model has the last weights, also where the best are kept. Returns the last state. Raises DivergedError,
-    OutOfMemoryError and StoppedError.
+    The model has the last weights, also where the best are kept. Returns the last state. Raises DivergedError
+    and StoppedError.
     """
-    keep_freed_memory()
     state = start or TrainingState()
     _draw_again(setup, state)
     if setup.resources.recompute:
@@ -81,7 +78,7 @@ def train(
     setup.model.train()
     module = setup.processes.prepare(Scorer(setup.method.scorer(setup.model), setup.resources.arithmetic))
     works = Works.THROUGHOUT if setup.processes.device.type == "cpu" else Works.WHILE_WAITING
-    with report_out_of_memory(setup.resources), Prefetcher[StepBatch](works) as ahead:
+    with Prefetcher[StepBatch](works) as ahead:
         run = _Run(setup, module, listener, measure, stop, time.monotonic(), ahead)
         for stage in setup.curriculum.stages[len(state.finished) :]:
             state, optimizer = _train_stage(run, state)
@@ -112,7 +109,7 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
     _restore(optimizer, state)
     set_dropout(setup.model, stage.dropout)
     micro_batch, saved = setup.micro_batch, time.monotonic()
-    while state.goes_on(stage) and not _has_waited(setup, state):
+    while _goes_on(setup, stage, state):
         rate, at = learning_rate(stage, state.steps), time.monotonic()
         batch = run.ahead.take() or draw_step(setup, stage, state.steps, micro_batch)
         _seed_dropout(setup, index, state.steps)
@@ -126,7 +123,7 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
         listener.step(_step(setup, state, taken, norm, pace, time.monotonic() - run.began))
         state, is_best = _measured(run, stage, state)
         stops = is_stopped(setup, run.stop)
-        if stops or is_best or _is_due(setup, state, saved) or not state.goes_on(stage):
+        if stops or is_best or _is_due(setup, state, saved) or not _goes_on(setup, stage, state):
             _save(setup, listener, state, optimizer)
             saved = time.monotonic()
         if stops:
@@ -166,10 +163,11 @@ def _kept(setup: TrainingSetup, state: TrainingState, right: int) -> TrainingSta
     return state.measured(right) if setup.scoring.keep is Keep.BEST and is_last else state
 
 
-def _has_waited(setup: TrainingSetup, state: TrainingState) -> bool:
-    """Whether the last stage has had so many scores without a better one that it ends."""
+def _goes_on(setup: TrainingSetup, stage: Stage, state: TrainingState) -> bool:
+    """Whether the stage has steps left, and has not had so many scores without a better one that it ends."""
     patience, best = setup.scoring.patience, state.best
-    return patience is not None and best is not None and best.since >= patience
+    has_waited = patience is not None and best is not None and best.since >= patience
+    return state.goes_on(stage) and not has_waited
 
 
 def _is_due(setup: TrainingSetup, state: TrainingState, saved: float) -> bool:

@@ -23,9 +23,17 @@ from rim_edge.training.callbacks import Listener, Listeners, Measured, RunStart,
 from rim_edge.training.identity import Continuation, Identity, go_on, identify
 from rim_edge.training.job import PICTURE, Job, Outcome
 from rim_edge.training.loop import Measure, Score, train
+from rim_edge.training.out_of_memory import report_out_of_memory
 from rim_edge.training.prepare import Inputs, Prepared, check_inputs, prepare, read_inputs
 from rim_edge.training.processes import Processes
-from rim_edge.training.saved_states import METRICS, FoundState, SavedStates, restore, restore_best
+from rim_edge.training.saved_states import (
+    METRICS,
+    FoundState,
+    SavedStates,
+    require_same_state,
+    restore,
+    restore_best,
+)
 from rim_edge.training.stage_scores import right_answers, right_with_all
 from rim_edge.training.state import RightAnswers, StageResult, TrainingState
 from rim_edge.training.step import TrainingSetup
@@ -39,7 +47,8 @@ _NOBODY = Listener()
 def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = None) -> Outcome | None:
     """Train, score and write the checkpoint; None in every process of a run but the first.
 
-    Bad inputs are refused before anything is trained. Raises StoppedError after `stop` is made.
+    Bad inputs are refused before anything is trained. Raises StoppedError after `stop` is made, and
+    OutOfMemoryError with what to change, whether the model, a pass or the checkpoint took too much.
     """
     stop = stop or StopRequest()
     check_targets(job)
@@ -50,17 +59,23 @@ def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = N
     processes = Processes(job.recipe.resources.sharding, job.device)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    outcome = None
-    if processes.is_first:
-        inputs = read_inputs(job, listener.doing)
-        check_room(job, inputs.base)
-        with saved.in_use() as left:
-            refuse_existing(job.out)  # again: the run that had the lock may have written it
-            outcome = _lead(job, _Lead(inputs, processes, saved, left), listener, stop)
-    else:
-        _follow(job, read_inputs(job, _NOBODY.doing), processes, saved, stop)
+    with report_out_of_memory(job.recipe.resources):
+        outcome = _run(job, processes, saved, listener, stop)
     processes.end()
     return outcome
+
+
+def _run(
+    job: Job, processes: Processes, saved: SavedStates, listener: Listener, stop: StopRequest
+) -> Outcome | None:
+    if not processes.is_first:
+        _follow(job, read_inputs(job, _NOBODY.doing), processes, saved, stop)
+        return None
+    inputs = read_inputs(job, listener.doing)
+    check_room(job, inputs.base)
+    with saved.in_use() as left:
+        refuse_existing(job.out)  # again: the run that had the lock may have written it
+        return _lead(job, _Lead(inputs, processes, saved, left), listener, stop)
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,8 @@ def _find(job: Job, saved: SavedStates, doing: Callable[[str], None]) -> FoundSt
 
 def _begin(found: FoundState | None, identity: Identity, prepared: Prepared) -> Continuation:
     """Return where the run begins, with the weights of the saved state in the model."""
-    curriculum = prepared.setup.curriculum
+    curriculum, processes = prepared.setup.curriculum, prepared.setup.processes
+    require_same_state(processes.gather(0 if found is None else found.state.done))
     if found is None:
         return Continuation(TrainingState().planned(curriculum))
     begun = go_on(str(found.folder), found.identity, found.state, identity, curriculum)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -169,6 +169,16 @@ class SavedStates:
 
     def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def require_same_state(done: Sequence[int]) -> None:
+    """Raise StorageError unless all processes begin after as many steps, given in the processes' order."""
+    odd = next((number for number, steps in enumerate(done) if steps != done[0]), None)
+    if odd is not None:
+        raise StorageError(
+            f"Process {odd} begins after {done[odd]:,} steps and the first one after {done[0]:,}, expected one "
+            "saved state for all. Put --output on a disk that all machines of the run share."
+        )
 
 
 def restore(found: FoundState, model: torch.nn.Module) -> Mapping[int, Mapping[str, Tensor]]:

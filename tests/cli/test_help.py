@@ -28,6 +28,18 @@ def test_help_names_every_verb(run: Run) -> None:
     assert run("-h").out == shown.out
 
 
+def test_a_page_of_several_verbs_cuts_nothing_short(run: Run) -> None:
+    groups = {words.rpartition(" ")[0] for words in PAGES} - {""}
+    assert groups
+    for group in groups:
+        shown = run(*group.split(), "--help")
+        assert shown.code == 0
+        assert not re.search(r"(\.\.\.|…) *│$", shown.out, re.MULTILINE), group
+        for words in PAGES:
+            if words.startswith(f"{group} "):
+                assert re.search(rf"^│ {words.split()[-1]} +\S", shown.out, re.MULTILINE), words
+
+
 @pytest.mark.parametrize("verb", PAGES)
 def test_every_page(run: Run, verb: str) -> None:
     """Each option says what it is, choices come from the code, and two examples end it, at 80 columns."""

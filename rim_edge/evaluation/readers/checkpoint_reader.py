@@ -116,38 +116,50 @@ class CheckpointReader:
     def read(self, items: Sequence[Item], others: Sequence[Item | None], budgets: range) -> list[Reading]:
         """Return what is read of each item, each in its own way."""
         found: list[dict[int, Given]] = [{} for _ in items]
+        first: dict[int, bool] = {}
         for way in dict.fromkeys(map(self._manner.way_of, items)):
             places = [place for place, item in enumerate(items) if self._manner.way_of(item) is way]
             asked = [items[place] for place in places]
             for blocks in budgets:
-                for place, given in zip(places, self._read(asked, way, blocks), strict=True):
-                    found[place][blocks] = given
+                if way is Way.LETTER:
+                    given, are_letters = self._letters(asked, blocks)
+                    first.update(zip(places, are_letters, strict=True))
+                else:
+                    given = self._texts.write(asked, way, blocks)
+                for place, one in zip(places, given, strict=True):
+                    found[place][blocks] = one
         shuffled = self._of_others(shuffled_letters, items, others, budgets[-1])
         exchanged = self._of_others(exchanged_letters, items, others, budgets[-1]) if self._each_block else {}
         chains = self._chains(items)
         return [
-            Reading(given, shuffled.get(place), chains[place], exchanged=exchanged.get(place))
-            for place, given in enumerate(found)
+            Reading(
+                by_blocks,
+                shuffled.get(place),
+                chains[place],
+                first_is_letter=first.get(place),
+                exchanged=exchanged.get(place),
+            )
+            for place, by_blocks in enumerate(found)
         ]
 
-    def _read(self, items: Sequence[Item], way: Way, blocks: int) -> list[Given]:
-        if way is not Way.LETTER:
-            return self._texts.write(items, way, blocks)
+    def _letters(self, items: Sequence[Item], blocks: int) -> tuple[list[Given], list[bool]]:
+        """Return what is read of each item, and whether the likeliest token of all is a letter."""
         asked = [self._asked(item) for item in items]
         if not self._manner.one_by_one:
-            return self._letters(asked, blocks)
-        return [self._letter(item, blocks) for item in asked]
+            return self._letters_at_once(asked, blocks)
+        alone = [self._letter(item, blocks) for item in asked]
+        return [given for given, _ in alone], [first for _, first in alone]
 
-    def _letters(self, items: Sequence[Item], blocks: int) -> list[Given]:
-        logits = letter_logits(self._model, self._encoder, items, blocks)
-        read = zip(best_letters(logits, items), letter_shares(logits, items), strict=True)
-        return [Given(letter, shares) for letter, shares in read]
+    def _letters_at_once(self, items: Sequence[Item], blocks: int) -> tuple[list[Given], list[bool]]:
+        read = letter_logits(self._model, self._encoder, items, blocks)
+        found = zip(best_letters(read.logits, items), letter_shares(read.logits, items), strict=True)
+        return [Given(letter, shares) for letter, shares in found], read.first.tolist()
 
-    def _letter(self, item: Item, blocks: int) -> Given:
+    def _letter(self, item: Item, blocks: int) -> tuple[Given, bool]:
         start = time.perf_counter()
-        (found,) = self._letters([item], blocks)
+        (found,), (first,) = self._letters_at_once([item], blocks)
         ms = 1000 * (time.perf_counter() - start)
-        return Given(found.answer, found.probabilities, first_ms=ms, full_ms=ms)
+        return Given(found.answer, found.probabilities, first_ms=ms, full_ms=ms), first
 
     def _asked(self, item: Item) -> Item:
         return Item(self._manner.asked(item.question), item.answer, item.letters)

@@ -87,6 +87,10 @@ def test_letters_of_a_bundle_that_writes_tell_how_often_the_first_token_is_none(
         bare = sum(engine.generate_letter(one.question, blocks=2).bare for one in fresh_puzzles(6, 77))
     assert (told["n"], told["right"]) == (6, bare)
     assert f"The first token is no bare letter in {6 - bare} of 6" in run("eval", str(puzzles), *options).out
+    checkpoint = ("-m", str(text_bundle.path.parent / "checkpoint"), *options[2:])
+    assert run("eval", str(puzzles), *checkpoint, "--json").json["first_token_is_letter"] == told
+    alone = run("eval", str(puzzles), *checkpoint, "--one-by-one", "--json").json["first_token_is_letter"]
+    assert alone == told
 
 
 def test_samples_give_pass_at_k(run: Run, text_bundle: TextBundle, numbers: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rim_runtime import InputError, UnavailableError
 from rim_runtime.bundle.manifest import Precision
 
 from rim_edge.evaluation.arithmetic import choose_arithmetic
+from rim_edge.evaluation.checkpoint_answers import open_checkpoint
 from tests.places import DEMO_FOLDER
 
 CHECKPOINT = DEMO_FOLDER.parent / "checkpoint"
@@ -52,6 +53,17 @@ def test_a_gpu_scores_in_the_format_that_the_checkpoint_is_stored_in(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     found = choose_arithmetic(stored, device, asked)
     assert (str(found.device), found.precision) == expected
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [(None, torch.float32), (Precision.BF16, torch.bfloat16), (Precision.FP16, torch.float16)],
+)
+def test_a_checkpoint_is_opened_in_the_format_it_is_scored_in(
+    precision: Precision | None, dtype: torch.dtype
+) -> None:
+    model, _ = open_checkpoint(CHECKPOINT, choose_arithmetic(CHECKPOINT, "cpu", precision))
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
 
 
 def test_what_is_not_here_or_not_meant(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from rim_edge.data.puzzle_source import PuzzleSource
 from rim_edge.errors import CurriculumError, DivergedError
 from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
-from rim_edge.recipe.presets import PRESETS, preset
-from rim_edge.recipe.switches import Objective, Schedule
+from rim_edge.recipe.presets import GSM8K, GSM8K_AUG, PRESETS, preset
+from rim_edge.recipe.switches import Normalisation, Objective, Reduction, Schedule
 from rim_edge.training.loop import learning_rate, train
 from rim_edge.training.step import TrainingSetup
 from tests.train.hearing import Hearing
@@ -16,6 +16,13 @@ from tests.train.hearing import Hearing
 
 def stage(steps=100, **options):
     return Stage(**{"name": "s", "objective": Objective.ANSWER, "steps": steps, "learning_rate": 1e-3, **options})
+
+
+def test_a_stage_is_the_papers_unless_it_says_otherwise():
+    assert stage().normalisation is Normalisation.ROWS
+    assert stage().reduction is Reduction.SUM
+    papers = [made for recipe in (GSM8K, GSM8K_AUG) for made in recipe.curriculum.stages]
+    assert {made.normalisation for made in papers} == {Normalisation.ROWS}
 
 
 @pytest.mark.parametrize("total", [3, 4, 7, 100, 2_300, 99_999])

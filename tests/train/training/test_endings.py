@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from rim_edge.cli import main
 from rim_edge.data.rows import example_of_row
-from rim_edge.errors import CurriculumError, DivergedError, StoppedError
+from rim_edge.errors import CurriculumError, DivergedError, OutOfMemoryError, StoppedError
 from rim_edge.evaluation.checkpoint_answers import answers_read, open_checkpoint
 from rim_edge.evaluation.items import items_of
 from rim_edge.evaluation.scores import Read, report
+from rim_edge.model import cpu
 from rim_edge.recipe.inputs import EvalFile
 from rim_edge.training import loop
 from rim_edge.training import run as run_module
@@ -85,6 +86,18 @@ def test_an_error_while_a_stage_is_scored_costs_no_step(base, whole, tmp_path, m
     rest, outcome = losses_of(replace(given, resume=True))
     assert (outcome.resumed_at, rest) == (5, whole[0][5:])
     assert summary(given.out)["scores"] == summary(whole[1])["scores"]
+
+
+@pytest.mark.parametrize("name", ["prepare", "write_trained"])
+def test_memory_that_runs_out_around_the_steps_is_told_too(base, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(run_module, name, fail(torch.OutOfMemoryError("CUDA out of memory.")))
+    with pytest.raises(OutOfMemoryError, match=r"Memory ran out \(CUDA.*Go on with --resume and a recipe with"):
+        run_job(scored(base, tmp_path / "out"))
+
+
+def test_the_librarys_user_keeps_the_allocator(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu.ctypes, "CDLL", fail(AssertionError("mallopt is the command's alone")))
+    run_job(job(base, tmp_path / "out"))
 
 
 @pytest.mark.parametrize("name", ["draw_accuracy", "write_summary"])

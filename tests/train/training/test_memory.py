@@ -15,7 +15,7 @@ from rim_edge.methods.rim.packing import packed_length
 from rim_edge.model.trainable import add_adapters
 from rim_edge.model.vocabulary import freeze_vocabulary
 from rim_edge.recipe.curriculum import Curriculum, Stage
-from rim_edge.recipe.presets import GSM8K, GSM8K_AUG, OPENMED
+from rim_edge.recipe.presets import GSM8K, GSM8K_AUG, OPENMED, QTHINK
 from rim_edge.recipe.recipe import Arithmetic, Limits, Lora, Recipe, Resources, Sharding, Trains
 from rim_edge.recipe.switches import Objective
 from rim_edge.training import memory as memory_module
@@ -68,7 +68,8 @@ def test_the_disk_holds_two_states_or_one_and_the_checkpoint():
 
 
 @pytest.mark.parametrize(
-    ("preset", "processes", "gigabytes"), [(GSM8K, 1, 24), (GSM8K_AUG, 1, 24), (OPENMED, 1, 80), (OPENMED, 8, 80)]
+    ("preset", "processes", "gigabytes"),
+    [(GSM8K, 1, 24), (GSM8K_AUG, 1, 24), (QTHINK, 1, 40), (OPENMED, 1, 80), (OPENMED, 8, 80)],
 )
 def test_a_preset_fits_the_machine_it_names(preset, processes, gigabytes):
     """On paper, with rows as long as its limit; 2 GB are left for the context and the allocator's gaps."""

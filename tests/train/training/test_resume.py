@@ -12,6 +12,7 @@ from rim_edge.recipe.recipe import Lora, Resources
 from rim_edge.recipe.switches import Schedule
 from rim_edge.training import run as run_module
 from rim_edge.training.run import run_job
+from rim_edge.training.saved_states import require_same_state
 from rim_edge.training.summary import is_finished
 from tests.train.hearing import Hearing
 from tests.train.runs import CURRICULUM, interrupt, job, losses_of, make_base, weights
@@ -186,3 +187,11 @@ def test_a_finished_run_says_how_to_train_on(base, tmp_path):
         (given.out / "training.json").write_text(text)
         with pytest.raises(TargetExistsError, match=r"training\.json does not say which run wrote it"):
             is_finished(given)
+
+
+def test_all_processes_begin_with_one_state():
+    require_same_state([400, 400, 400])
+    with pytest.raises(
+        StorageError, match=r"Process 2 begins after 0 steps and the first one after 400.*all machines"
+    ):
+        require_same_state([400, 400, 0])

@@ -99,6 +99,24 @@ def test_a_stage_that_gains_nothing_more_ends(base, tmp_path, told):
     assert outcome.best.done == 7
 
 
+def test_a_stage_that_ends_early_is_saved_before_it_is_scored(base, tmp_path, told, monkeypatch):
+    given = scored(base, tmp_path / "out", every=1, keep=Keep.BEST, patience=1)
+    made = run_module.right_answers
+
+    def failing(setup, items, stage, *others):
+        if stage.name == "two":
+            raise RuntimeError("an engine's fault")
+        return made(setup, items, stage, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "right_answers", failing)
+        with pytest.raises(RuntimeError, match="fault"):
+            run_job(given)
+    steps = []
+    outcome = run_job(replace(given, resume=True), Hearing(step=steps.append))
+    assert (outcome.resumed_at, steps, outcome.best.done) == (8, [], 7)
+
+
 def test_scores_are_recorded(base, tmp_path):
     given = scored(base, tmp_path / "out", every=2)
     outcome = run_job(given)
