@@ -1,4 +1,4 @@
-"""Compare two runs on the same questions: McNemar's exact test. Needs no torch."""
+"""Compare two runs, or two numbers of blocks, on the same questions: McNemar's exact test. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import comb
 from pathlib import Path
 
 from rim_edge.errors import DataError
-from rim_edge.evaluation.asking import Row
+from rim_edge.evaluation.asking import Asked, Row
 from rim_edge.evaluation.reading import Given
 from rim_edge.evaluation.report.saved import SavedRow, question_hash, read_rows
 
@@ -108,17 +108,34 @@ class OtherRun:
         """Return the comparison with the answers given here to the same rows; equal questions in order."""
         left = {key: iter(values) for key, values in self._given.items()}
         theirs = [next(left[_row_key(row)]) for row in rows]
-        both = tuple(Changed(*three) for three in zip(rows, given, theirs, strict=True))
-        gained, lost = sum(one.gain > 0 for one in both), sum(one.gain < 0 for one in both)
-        return Comparison(
-            other=self._words,
-            n=len(rows),
-            gained=gained,
-            lost=lost,
-            interval=_interval(gained, lost, len(rows)),
-            right_there=sum(one.there.answer == one.row.item.answer for one in both),
-            changed=tuple(one for one in both if one.here.answer != one.there.answer),
-        )
+        return _compared(self._words, [Changed(*three) for three in zip(rows, given, theirs, strict=True)])
+
+
+def compare_blocks(asked: Asked) -> Comparison | None:
+    """Return the comparison of the most blocks with the fewest, where rows were asked with both; else None."""
+    places = sorted(asked.readings)
+    budgets = asked.readings[places[0]].by_blocks
+    fewest, most = min(budgets), max(budgets)
+    if fewest == most:
+        return None
+    both = []
+    for place in places:
+        by_blocks = asked.readings[place].by_blocks
+        both.append(Changed(asked.rows[place], by_blocks[most], by_blocks[fewest]))
+    return _compared(f"{fewest} block{'' if fewest == 1 else 's'}", both)
+
+
+def _compared(other: str, both: Sequence[Changed]) -> Comparison:
+    gained, lost = sum(one.gain > 0 for one in both), sum(one.gain < 0 for one in both)
+    return Comparison(
+        other=other,
+        n=len(both),
+        gained=gained,
+        lost=lost,
+        interval=_interval(gained, lost, len(both)),
+        right_there=sum(one.there.answer == one.row.item.answer for one in both),
+        changed=tuple(one for one in both if one.here.answer != one.there.answer),
+    )
 
 
 def _interval(gained: int, lost: int, n: int) -> tuple[float, float] | None:

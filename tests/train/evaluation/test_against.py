@@ -4,10 +4,10 @@ import pytest
 from scipy.stats import binomtest
 
 from rim_edge.errors import DataError
-from rim_edge.evaluation.asking import Row
+from rim_edge.evaluation.asking import Asked, Row
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.reading import Given, Kind, Reading, Subject
-from rim_edge.evaluation.report.against import OtherRun, mcnemar
+from rim_edge.evaluation.report.against import OtherRun, compare_blocks, mcnemar
 from rim_edge.evaluation.report.saved import Run, SavedRows
 from rim_edge.evaluation.way import Manner
 
@@ -46,6 +46,19 @@ def test_questions_are_paired_whatever_their_order(tmp_path):
     assert (found.p, found.difference) == (0.625, 0.25)
     low, high = found.interval
     assert -0.5 < low < 0 < 0.25 < high < 0.75
+
+
+def test_the_most_blocks_are_compared_with_the_fewest_question_by_question():
+    with_none, with_two = "AABBBBBB", "BAAAABBB"
+    readings = {
+        place: Reading({0: Given(none), 1: Given("B"), 2: Given(two)})
+        for place, (none, two) in enumerate(zip(with_none, with_two, strict=True))
+    }
+    found = compare_blocks(Asked(ROWS, readings))
+    assert (found.other, found.n, found.gained, found.lost, found.right_there) == ("0 blocks", 8, 3, 1, 2)
+    assert found.p == 0.625
+    alone = {place: Reading({2: reading.by_blocks[2]}) for place, reading in readings.items()}
+    assert compare_blocks(Asked(ROWS, alone)) is None
 
 
 @pytest.mark.parametrize("theirs", [ROWS[:7], [*ROWS[:7], Row("line 8", Item("other?", "A", "AB"))]])
