@@ -29,6 +29,7 @@ from rim_edge.cli.evaluating.options import (
     SamplesOption,
     SavedOption,
     SaveOption,
+    ShuffleOption,
     TemperatureOption,
     WayOption,
 )
@@ -60,6 +61,7 @@ def evaluate(
     model: CheckpointOption = None,
     device: DeviceOption = "auto",
     limit: LimitOption = None,
+    shuffle: ShuffleOption = False,
     skip_bad: SkipBadOption = False,
     one_by_one: OneByOneOption = False,
     seed: SeedOption = 0,
@@ -96,6 +98,7 @@ def evaluate(
         "--precision": precision,
         "--model": model,
         "--device": device if device != "auto" else None,
+        "--shuffle": shuffle or None,
         "--skip-bad": skip_bad or None,
         "--one-by-one": one_by_one or None,
         "--seed": seed or None,
@@ -121,10 +124,12 @@ def evaluate(
         return
     if file is None:
         raise typer.BadParameter("a FILE of rows is missing, or --saved FILE, or --card FILE")
+    if shuffle and limit is None:
+        raise typer.BadParameter("--shuffle draws the rows of --limit N, and there is none. Pass --limit N.")
     draws = None if samples is None else Draws(samples, temperature, seed=seed)
     manner = Manner(way, max_tokens, instruction, one_by_one, draws, permute)
     chosen = Chosen(bundle, engine, precision, model, device, chain, each_block)
-    rows = read_rows(file, skip_bad, limit)
+    rows = read_rows(file, skip_bad, limit, drawn_by=seed if shuffle else None)
     wanted = Wanted(file, rows, manner, blocks, chain, each_block, seed, ks, save, against)
     _score_one(chosen, wanted, page, as_json)
 

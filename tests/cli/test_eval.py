@@ -52,6 +52,25 @@ def test_a_bundle_answers_as_its_checkpoint_does(run: Run, puzzles: Path) -> Non
     assert told["schema_version"] == 1
 
 
+def test_a_part_of_a_file_may_be_drawn(run: Run, puzzles: Path, tmp_path: Path) -> None:
+    """Files are sorted, by subject for one: the first rows say little of the others."""
+
+    def asked(seed: int, *more: str) -> list[str]:
+        target = tmp_path / f"{seed}{more}.jsonl"
+        options = ("--limit", "12", "--seed", str(seed), "--blocks", "1", "--save", str(target), *more)
+        assert run("eval", str(puzzles), "-b", "demo", "--engine", "ort-cpu", *options).code == 0
+        return sorted(json.loads(line)["row"] for line in target.read_text().splitlines())
+
+    first = asked(0)
+    assert first == sorted(f"line {number}" for number in range(1, 13))
+    drawn = [asked(seed, "--shuffle") for seed in (0, 1)]
+    assert len({*map(tuple, drawn), tuple(first)}) == 3
+    (tmp_path / "0('--shuffle',).jsonl").unlink()
+    assert asked(0, "--shuffle") == drawn[0]
+    refused = run("eval", str(puzzles), "-b", "demo", "--shuffle")
+    assert (refused.code, "Pass --limit N" in refused.err) == (2, True)
+
+
 def test_what_people_see(run: Run, puzzles: Path) -> None:
     outcome = run("eval", str(puzzles), "--model", str(CHECKPOINT), "--blocks", "3..4", "--limit", "20")
     assert outcome.code == 0

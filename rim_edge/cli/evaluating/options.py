@@ -36,6 +36,9 @@ WayOption = Annotated[
         show_default="letter; open for rows without letters",
     ),
 ]
+ShuffleOption = Annotated[
+    bool, typer.Option("--shuffle", help="With --limit: rows drawn by --seed, not the first.")
+]
 OneByOneOption = Annotated[
     bool, typer.Option("--one-by-one", help="Ask each question alone, and tell how long its answer takes.")
 ]

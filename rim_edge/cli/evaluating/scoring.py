@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ class Wanted:
     """A saved run to compare with."""
 
 
-def read_rows(file: Path, skip_bad: bool, limit: int | None) -> tuple[Row, ...]:
-    """Return the good rows of a file, the first `limit`. Raises DataError."""
+def read_rows(file: Path, skip_bad: bool, limit: int | None, drawn_by: int | None = None) -> tuple[Row, ...]:
+    """Return the good rows of a file: the first `limit`, or as many drawn by a seed. Raises DataError."""
     from rim_edge.data.files import read_file
     from rim_edge.evaluation.asking import Row
     from rim_edge.evaluation.items import items_of
@@ -57,7 +58,11 @@ def read_rows(file: Path, skip_bad: bool, limit: int | None) -> tuple[Row, ...]:
     if read.ignored:
         note(f"{file.name}: ignored keys: {', '.join(read.ignored)}")
     found = zip(read.places, items_of(read.examples), read.examples, strict=True)
-    return tuple(Row(place, item, example.subject) for place, item, example in found)[:limit]
+    rows = tuple(Row(place, item, example.subject) for place, item, example in found)
+    if limit is None or limit >= len(rows):
+        return rows
+    chosen = range(limit) if drawn_by is None else sorted(random.Random(drawn_by).sample(range(len(rows)), limit))
+    return tuple(rows[place] for place in chosen)
 
 
 def score(reader: Reader, wanted: Wanted) -> Scored:
