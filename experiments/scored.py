@@ -18,11 +18,15 @@ def own_score(run: Mapping[str, Any], test: str) -> Mapping[str, float]:
 
 
 def cost(run: Mapping[str, Any], tokens: Mapping[str, float], test: str) -> tuple[str, str, str]:
-    """Return (how it is read, forward passes, tokens that go through the model) of an answer."""
+    """Return (how it is read, forward passes, tokens that go through the model) of an answer.
+
+    A letter is read in one pass; what is written takes one more for each token but the first.
+    """
     blocks = max(map(int, run["scores"][test]["by_blocks"]))
     one_pass = tokens["prompt"] + blocks * tokens["block"] + tokens["prefix"]
     if run["arm"] != CHAIN_ARM:
-        return f"{blocks} blocks", "1", f"{one_pass:.0f}"
+        passes = run["scores"][test].get("measured", {}).get(str(blocks), {}).get("tokens", 1)
+        return f"{blocks} blocks", f"{passes:.3g}", f"{one_pass + passes - 1:.0f}"
     passes = tokens["steps"] + tokens["prefix"] + tokens["answer"]
     return "its steps", f"{passes:.3g}", f"{tokens['prompt'] + passes - 1:.0f}"
 

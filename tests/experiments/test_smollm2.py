@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.design import ROOT
 from experiments.running import run_all
-from experiments.smollm2 import files
-from experiments.smollm2.__main__ import PLAN
+from experiments.smollm2 import files, gsm8k
+from experiments.smollm2.__main__ import ARMS, GSM8K, PLAN
 from rim_edge.puzzles.fresh import held_out
 from rim_edge.puzzles.puzzle import Family, Puzzle
 from rim_edge.recipe.toml import read_recipe
@@ -60,3 +61,24 @@ def test_runs_begin_with_the_base_and_zero_shot_reads_it(tmp_path):
     assert len(read) == len(PLAN.seeds) * len(PLAN.tests)
     zero_shot = [words for words in read if words[words.index("--model") + 1] == str(tmp_path / "base")]
     assert [words[words.index("--blocks") + 1] for words in zero_shot] == ["0"] * len(PLAN.tests)
+
+
+SHARED = ROOT.parent / "shared" / "data" / "gsm8k"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="GSM8K's rows are not here (../shared/data/gsm8k)")
+def test_gsm8ks_rows_have_equations_as_steps_and_come_once(tmp_path):
+    gsm8k.write_files(tmp_path, (0,), SHARED)
+    found = {}
+    for name in ("train", "dev", "test"):
+        with gzip.open(tmp_path / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            found[name] = [json.loads(line) for line in lines]
+    assert {name: len(rows) for name, rows in found.items()} == {"train": 1_600, "dev": 40, "test": 200}
+    every = [row for rows in found.values() for row in rows]
+    assert len({row["question"] for row in every}) == len(every)
+    assert {len(row["steps"]) for row in every} == {2, 3}
+    assert found["train"][0]["steps"] == ["48/2=24", "48+24=72"]
+    assert found["train"][0]["answer"] == "72"
+    curriculum = read_recipe(GSM8K.folder / "train-gsm8k.toml").curriculum
+    assert curriculum.steps * curriculum.batch_size == len(found["train"])
+    assert {GSM8K.condition(arm).recipe for arm in ARMS} == {"train-gsm8k"}
