@@ -14,6 +14,7 @@ from rim_runtime.errors import InputError
 
 from rim_edge.evaluation.arithmetic import Arithmetic
 from rim_edge.evaluation.checkpoint_answers import (
+    LetterLogits,
     best_letters,
     chains_read,
     letter_logits,
@@ -24,6 +25,7 @@ from rim_edge.evaluation.exchanged_blocks import exchanged_letters
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.latent_model import LatentModel, read_latent_model
 from rim_edge.evaluation.readers.checkpoint_texts import CheckpointTexts
+from rim_edge.evaluation.readers.every_budget import letters_by_budget
 from rim_edge.evaluation.reading import Given, Kind, Reading, Subject
 from rim_edge.evaluation.shuffled_blocks import shuffled_letters
 from rim_edge.evaluation.way import Manner, Way
@@ -120,12 +122,12 @@ class CheckpointReader:
         for way in dict.fromkeys(map(self._manner.way_of, items)):
             places = [place for place, item in enumerate(items) if self._manner.way_of(item) is way]
             asked = [items[place] for place in places]
-            for blocks in budgets:
-                if way is Way.LETTER:
-                    given, are_letters = self._letters(asked, blocks)
-                    first.update(zip(places, are_letters, strict=True))
-                else:
-                    given = self._texts.write(asked, way, blocks)
+            if way is Way.LETTER:
+                by_blocks, are_letters = self._letters(asked, budgets)
+                first.update(zip(places, are_letters, strict=True))
+            else:
+                by_blocks = {blocks: self._texts.write(asked, way, blocks) for blocks in budgets}
+            for blocks, given in by_blocks.items():
                 for place, one in zip(places, given, strict=True):
                     found[place][blocks] = one
         shuffled = self._of_others(shuffled_letters, items, others, budgets[-1])
@@ -142,24 +144,26 @@ class CheckpointReader:
             for place, by_blocks in enumerate(found)
         ]
 
-    def _letters(self, items: Sequence[Item], blocks: int) -> tuple[list[Given], list[bool]]:
-        """Return what is read of each item, and whether the likeliest token of all is a letter."""
+    def _letters(self, items: Sequence[Item], budgets: range) -> tuple[dict[int, list[Given]], list[bool]]:
+        """Return what is read of each item by blocks, and whether the likeliest token of all is a letter.
+
+        The latter with the most blocks.
+        """
         asked = [self._asked(item) for item in items]
-        if not self._manner.one_by_one:
-            return self._letters_at_once(asked, blocks)
-        alone = [self._letter(item, blocks) for item in asked]
-        return [given for given, _ in alone], [first for _, first in alone]
+        if self._manner.one_by_one:
+            by_blocks = {blocks: [self._timed(item, blocks) for item in asked] for blocks in budgets}
+            alone = {blocks: [given for given, _ in read] for blocks, read in by_blocks.items()}
+            return alone, [first for _, first in by_blocks[budgets[-1]]]
+        read = letters_by_budget(self._model, self._encoder, asked, budgets)
+        return {blocks: _given(one, asked) for blocks, one in read.items()}, read[budgets[-1]].first.tolist()
 
-    def _letters_at_once(self, items: Sequence[Item], blocks: int) -> tuple[list[Given], list[bool]]:
-        read = letter_logits(self._model, self._encoder, items, blocks)
-        found = zip(best_letters(read.logits, items), letter_shares(read.logits, items), strict=True)
-        return [Given(letter, shares) for letter, shares in found], read.first.tolist()
-
-    def _letter(self, item: Item, blocks: int) -> tuple[Given, bool]:
+    def _timed(self, item: Item, blocks: int) -> tuple[Given, bool]:
+        """Ask one item in a pass of its own, and time it."""
         start = time.perf_counter()
-        (found,), (first,) = self._letters_at_once([item], blocks)
+        read = letter_logits(self._model, self._encoder, [item], blocks)
+        (found,) = _given(read, [item])
         ms = 1000 * (time.perf_counter() - start)
-        return Given(found.answer, found.probabilities, first_ms=ms, full_ms=ms), first
+        return Given(found.answer, found.probabilities, first_ms=ms, full_ms=ms), bool(read.first[0])
 
     def _asked(self, item: Item) -> Item:
         return Item(self._manner.asked(item.question), item.answer, item.letters)
@@ -180,3 +184,8 @@ class CheckpointReader:
         if self._chain is None:
             return [None] * len(items)
         return chains_read(self._model, self._encoder, items, self._chain)
+
+
+def _given(read: LetterLogits, items: Sequence[Item]) -> list[Given]:
+    found = zip(best_letters(read.logits, items), letter_shares(read.logits, items), strict=True)
+    return [Given(letter, shares) for letter, shares in found]
