@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from rim_edge.errors import StoppedError
-from rim_edge.evaluation.checkpoint_answers import answers_read
+from rim_edge.evaluation.checkpoint_answers import answers_read, best_letters
 from rim_edge.evaluation.items import Item
+from rim_edge.evaluation.readers.every_budget import letters_by_budget
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.recipe import Arithmetic
 from rim_edge.recipe.switches import Objective
@@ -38,7 +39,7 @@ def right_answers(
 ) -> RightAnswers:
     """Return how many items are answered right with 0, 1, … blocks; each process answers its share of them.
 
-    Raises StoppedError between two of these numbers, if the run is to stop.
+    Letters are read with all these numbers in one pass. Raises StoppedError between passes, if the run is to stop.
     """
     return _counted(setup, items, stage, budgets(stage, setup.method.encoder.contract.blocks), doing, stop)
 
@@ -61,30 +62,65 @@ def _counted(
     setup: TrainingSetup,
     items: Sequence[Item],
     stage: Stage,
-    counts: Sequence[int],
+    counts: range,
     doing: Callable[[str], None],
     stop: Callable[[], bool],
 ) -> RightAnswers:
+    if not counts:
+        return RightAnswers()
     mine = items[setup.processes.number :: setup.processes.count]
     setup.model.eval()
-    found: list[tuple[int, int]] = []
+    what = f"scoring {stage.name} on {len(items):,} questions with"
     most = setup.method.encoder.contract.blocks
-    for blocks in counts:
-        doing(f"scoring {stage.name} on {len(items):,} questions with {blocks} of {most} blocks")
-        shares = setup.processes.gather(_right(setup, mine, blocks))
-        found.append((sum(count for count, _ in shares), sum(letters for _, letters in shares)))
-        if is_stopped(setup, stop):
-            raise StoppedError(f"Stopped while {stage.name} was scored.")
+    doing(f"{what} {counts[0]} to {most} blocks" if len(counts) > 1 else f"{what} {counts[0]} of {most} blocks")
+    letters = _added(setup, _right_letters(setup, mine, counts))
+    _heed(setup, stage, stop)
+    written = dict.fromkeys(counts, 0)
+    for blocks in counts if any(not item.letters for item in items) else ():
+        doing(f"{what} {blocks} of {most} blocks")
+        written[blocks] = _added(setup, {blocks: _right_texts(setup, mine, blocks)})[blocks]
+        _heed(setup, stage, stop)
     setup.model.train()
-    return RightAnswers(tuple(count for count, _ in found), tuple(letters for _, letters in found))
+    return RightAnswers(
+        tuple(letters[blocks] + written[blocks] for blocks in counts), tuple(letters[blocks] for blocks in counts)
+    )
 
 
-def _right(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> tuple[int, int]:
-    """Return how many items are answered right, and how many of those with letters are."""
-    if not items:
-        return 0, 0
+def _added(setup: TrainingSetup, right: dict[int, int]) -> dict[int, int]:
+    """Return what all processes count together. Every process must call this."""
+    shares = setup.processes.gather(right)
+    return {blocks: sum(share[blocks] for share in shares) for blocks in right}
+
+
+def _heed(setup: TrainingSetup, stage: Stage, stop: Callable[[], bool]) -> None:
+    if is_stopped(setup, stop):
+        raise StoppedError(f"Stopped while {stage.name} was scored.")
+
+
+def _right_letters(setup: TrainingSetup, items: Sequence[Item], counts: range) -> dict[int, int]:
+    """Return how many of the items with letters are answered right, by the number of blocks."""
+    asked = [item for item in items if item.letters]
+    if not asked:
+        return dict.fromkeys(counts, 0)
+    with _arithmetic(setup):
+        read = letters_by_budget(setup.model, setup.method.encoder, asked, counts)
+    return {blocks: _right(best_letters(one.logits, asked), asked) for blocks, one in read.items()}
+
+
+def _right_texts(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> int:
+    """Return how many of the other items are answered right."""
+    asked = [item for item in items if not item.letters]
+    if not asked:
+        return 0
+    with _arithmetic(setup):
+        return _right(answers_read(setup.model, setup.method.encoder, asked, blocks), asked)
+
+
+def _right(read: Sequence[str], items: Sequence[Item]) -> int:
+    return sum(found == item.answer for found, item in zip(read, items, strict=True))
+
+
+def _arithmetic(setup: TrainingSetup) -> torch.autocast:
+    """Return what computes as the stage is trained."""
     bf16 = setup.resources.arithmetic is Arithmetic.BF16
-    with torch.autocast(setup.processes.device.type, torch.bfloat16, enabled=bf16):
-        read = answers_read(setup.model, setup.method.encoder, items, blocks)
-    right = [item for found, item in zip(read, items, strict=True) if found == item.answer]
-    return len(right), sum(bool(item.letters) for item in right)
+    return torch.autocast(setup.processes.device.type, torch.bfloat16, enabled=bf16)
