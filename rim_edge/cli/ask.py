@@ -280,10 +280,6 @@ def _sure(engine: Engine, wanted: Wanted, least: float) -> Wanted:
 def _refuse_together(choice: list[str] | None, no_choices: bool, readout: Readout, words: WritingOptions) -> None:
     if choice and no_choices:
         raise typer.BadParameter("--choice and --no-choices exclude each other")
-    if words.samples is not None and words.latent_steps is not None:
-        raise typer.BadParameter(
-            "--samples and --latent-steps exclude each other: samples take as many as the model was trained with"
-        )
     if readout is Readout.GENERATE and (names := [name for name, is_given in words.given.items() if is_given]):
         raise typer.BadParameter(
             f"--readout generate and {names[0]} exclude each other: it reads a letter from the 8 likeliest tokens"

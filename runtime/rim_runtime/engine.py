@@ -257,12 +257,13 @@ class Engine:
         )
         return AsyncTextStream(lambda cancel: begin(cancel=cancel))
 
-    def sample(
+    def sample(  # noqa: PLR0913 (those of generate, and how many)
         self,
         question: str | Question,
         count: int,
         *,
         blocks: int | None = None,
+        latent_steps: int | None = None,
         max_tokens: int | None = None,
         stop: str | Iterable[str] = (),
         sampling: Sampling = LIKELIEST,
@@ -277,7 +278,7 @@ class Engine:
         from rim_runtime.generate.samples import write_samples
 
         generator = self._texts()
-        order = generator.order(question, blocks, max_tokens, stop, sampling)
+        order = generator.order(question, blocks, max_tokens, stop, sampling, latent_steps)
         return write_samples(generator.author(cancel), order, as_count(count), cancel)
 
     def score(

@@ -41,7 +41,7 @@ def written(engine: Engine, question: Question, blocks: int | None, options: Wri
 
 
 def _stream(engine: Engine, question: Question, blocks: int | None, options: WritingOptions) -> TextStream:
-    return engine.generate(question, **_given(options), blocks=blocks, latent_steps=options.latent_steps)
+    return engine.generate(question, **_given(options), blocks=blocks)
 
 
 def _sample(engine: Engine, question: Question, blocks: int | None, options: WritingOptions) -> list[Text]:
@@ -49,7 +49,12 @@ def _sample(engine: Engine, question: Question, blocks: int | None, options: Wri
 
 
 def _given(options: WritingOptions) -> dict[str, Any]:
-    return {"max_tokens": options.max_tokens, "stop": options.stop or (), "sampling": options.sampling()}
+    return {
+        "max_tokens": options.max_tokens,
+        "stop": options.stop or (),
+        "sampling": options.sampling(),
+        "latent_steps": options.latent_steps,
+    }
 
 
 def _print_stream(

@@ -99,8 +99,6 @@ class ChatRoute:
     ) -> Response:
         if options.streams:
             raise FieldError("n", f"n is {options.count}, and one text at a time is streamed. Leave one out.")
-        if values.pop("latent_steps", None) is not None:
-            raise FieldError("rim", "latent_steps is for one text. Leave n out.")
         engine = self._service.engine
         work = self._service.work(lambda cancel: engine.sample(question, options.count, **values, cancel=cancel))
         texts = await unless_left(request, work)

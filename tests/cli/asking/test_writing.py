@@ -134,7 +134,6 @@ def test_options_still_give_letters(ask: Run) -> None:
         ),
         (("--jsonl", "--samples", "3"), "without a temperature"),
         (("Where?", "--readout", "generate", "--samples", "2"), "--readout generate and --samples exclude"),
-        (("Where?", "--samples", "1", "--latent-steps", "2"), "--samples and --latent-steps exclude each other"),
         (("Where?", "--readout", "letter"), "expected one of: single-pass, generate"),
     ],
 )

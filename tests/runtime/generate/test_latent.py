@@ -97,6 +97,14 @@ def test_any_number_of_steps_may_be_asked_for(steps: int) -> None:
     assert (text.text, text.latent_steps) == (TEXT, steps)
 
 
+@pytest.mark.parametrize(("steps", "taken"), [(None, 2), (0, 0), (3, 3)])
+def test_samples_share_the_steps(steps: int | None, taken: int) -> None:
+    decoder = Recorder()
+    texts = engine(decoder).sample("2+2", 1, latent_steps=steps)
+    assert decoder.read[:taken] == [10 * (STATE + step) for step in range(taken)]
+    assert [(text.text, text.latent_steps) for text in texts] == [(TEXT, taken)]
+
+
 def test_end_tokens_are_read_behind_the_steps() -> None:
     decoder = Recorder()
     text = engine(decoder, end_ids=(203, 204)).generate("2+2", latent_steps=1).result()
