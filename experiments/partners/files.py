@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rim_export.checkpoint.prompt import RimSettings
@@ -14,8 +14,11 @@ from experiments.symbols import PREFIX, write_start
 
 BLOCK = 3
 """Tokens of a memory block with M = 1."""
-ROWS = {Part.WARM_UP: 1_200 * 32, Part.TRAIN: 4_000 * 32, Part.DEV: 100, Part.TEST: 400}
-"""How many; to warm up and to train, as many as the recipes draw."""
+BATCH = 32
+STEPS = 4_000
+"""Of training, as the recipe has them."""
+ROWS = {Part.WARM_UP: 1_200 * BATCH, Part.DEV: 100, Part.TEST: 400}
+"""How many; to warm up, as many as the recipe draws, and so to train."""
 REPEATED, KEY_FIRST = "-repeated", "-key-first"
 """Name the files whose items are told again, and those that tell the key before the items."""
 MODEL = {
@@ -37,14 +40,15 @@ def blocks_of(items: int) -> int:
     return 2 * items + 1
 
 
-def write_files(folder: Path, seeds: Sequence[int], items: int) -> None:
-    """Write whatever is not there yet, for rows of so many items."""
-    warm_up = (puzzle.warm_up_row() for puzzle in _drawn(Part.WARM_UP, items))
+def write_files(folder: Path, seeds: Sequence[int], items: int, steps: int = STEPS) -> None:
+    """Write whatever is not there yet, for rows of so many items and so many steps of training."""
+    rows = ROWS | {Part.TRAIN: steps * BATCH}
+    warm_up = (puzzle.warm_up_row() for puzzle in _drawn(Part.WARM_UP, items, rows))
     write_rows(folder / f"{Part.WARM_UP}.jsonl.gz", warm_up)
     for part in (Part.TRAIN, Part.DEV, Part.TEST):
         plain, repeated, key_first = (folder / f"{part}{way}.jsonl.gz" for way in ("", REPEATED, KEY_FIRST))
         missing = not (plain.exists() and repeated.exists() and key_first.exists())
-        found = list(_drawn(part, items)) if missing else []
+        found = list(_drawn(part, items, rows)) if missing else []
         write_rows(plain, (puzzle.row() for puzzle in found))
         write_rows(repeated, (puzzle.repeated_row(blocks_of(items) * BLOCK) for puzzle in found))
         write_rows(key_first, (puzzle.key_first_row() for puzzle in found))
@@ -55,5 +59,5 @@ def write_files(folder: Path, seeds: Sequence[int], items: int) -> None:
             write_start(start, WORDS, MODEL, seed, rim)
 
 
-def _drawn(part: Part, items: int) -> Iterator[Puzzle]:
-    return itertools.islice(puzzles(part, items), ROWS[part])
+def _drawn(part: Part, items: int, rows: Mapping[Part, int]) -> Iterator[Puzzle]:
+    return itertools.islice(puzzles(part, items), rows[part])

@@ -61,7 +61,8 @@ def test_no_set_of_items_is_in_two_parts(drawn):
 def test_the_recipes_draw_as_many_rows_as_there_are():
     for recipe, part in (("warm-up", Part.WARM_UP), ("train", Part.TRAIN), ("train-halves", Part.TRAIN)):
         curriculum = read_recipe(plan(6, 1).folder / f"{recipe}.toml").curriculum
-        assert curriculum.steps * curriculum.batch_size == files.ROWS[part]
+        rows = files.STEPS * files.BATCH if part is Part.TRAIN else files.ROWS[part]
+        assert curriculum.steps * curriculum.batch_size == rows
 
 
 def test_the_repeated_items_take_as_many_positions_as_the_blocks():
@@ -82,9 +83,9 @@ def test_the_repeated_items_take_as_many_positions_as_the_blocks():
 
 @pytest.mark.slow
 def test_every_condition_from_files_to_results(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr(files, "ROWS", {Part.WARM_UP: 64, Part.TRAIN: 128, Part.DEV: 8, Part.TEST: 20})
+    monkeypatch.setattr(files, "ROWS", {Part.WARM_UP: 64, Part.DEV: 8, Part.TEST: 20})
     design = replace(plan(3, 1), steps={"warm-up": 1, "train": 3, "train-halves": 3}, variant="test")
-    files.write_files(tmp_path, (0,), items=3)
+    files.write_files(tmp_path, (0,), items=3, steps=4)
     run_all(design, tmp_path, in_process)
     results = collect(design, tmp_path)
     assert [run["arm"] for run in results["runs"]] == list(design.seeds)
