@@ -48,7 +48,8 @@ def blocks_table(results: Mapping[str, Any], test: str) -> Table:
     for run in runs:
         scores = run["scores"][test]
         cells = [share(scores["by_blocks"][str(count)]) for count in budgets]
-        others = [share(scores["shuffled_blocks"]), share(scores["any_block_oracle"])]
+        found = (scores["shuffled_blocks"], scores["any_block_oracle"])
+        others = ["" if score is None else share(score) for score in found]  # texts have no shuffled blocks
         rows.append([f"`{run['arm']}`, seed {run['seed']}", *cells, *others])
     heads = ["", *(f"{count} blocks" if count != 1 else "1 block" for count in budgets)]
     return table([*heads, "another question's blocks", "any block (oracle)"], rows)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from rim_edge.model.cpu import keep_freed_memory
 from rim_edge.recipe.presets import DEMO
 from rim_edge.training.callbacks import Listener, Step
 from rim_edge.training.job import Job
@@ -56,6 +57,7 @@ def main() -> None:
 
     stage = dataclasses.replace(DEMO.curriculum.stages[1], steps=steps + 1, extension=None)
     recipe = dataclasses.replace(DEMO, curriculum=dataclasses.replace(DEMO.curriculum, stages=(stage,)))
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         run_job(Job(recipe, Path(folder) / "made", seed=0, threads=1), Teller())
 

@@ -1,7 +1,7 @@
 """Curriculum and blocks, crossed, on keyed partners.
 
-    python -m experiments.partners [run | report] [--items 6 | --items 3] [--seeds 8] [--work DIR]
-    python -m experiments.partners [run | report] --long [--seeds 3]
+    python -m experiments.partners [run | report] [--items 6 | --items 4] [--seeds 8] [--work DIR]
+    python -m experiments.partners [run | report] --long [--items 6 | --items 4] [--seeds 3]
 
 `run` writes the files, trains and scores what is not done yet, and goes on where it was interrupted; then, as
 `report` alone, it writes the results and the tables of docs/arms.md. `--long` trains three of the cells for 10,000
@@ -15,7 +15,7 @@ from functools import partial
 
 from experiments.command import carry_out, parser_of
 from experiments.design import Condition, Design
-from experiments.partners.files import KEY_FIRST, REPEATED, STEPS, write_files
+from experiments.partners.files import KEY_FIRST, REPEATED, SCORED, STEPS, write_files
 from experiments.partners.task import Part
 
 CROSSED = (
@@ -33,8 +33,8 @@ CONTROLS = {
     "key-first": Condition("no-blocks", rows=KEY_FIRST),
 }
 """What else could do the blocks' work."""
-_FEW = 3
-"""Seeds of a control."""
+_SEEDS, _FEW = 8, 3
+"""Of a cell; of a control, and of the long runs."""
 
 
 def plan(items: int, seeds: int) -> Design:
@@ -54,7 +54,7 @@ def plan(items: int, seeds: int) -> Design:
 
 
 def long_plan(items: int, seeds: int) -> Design:
-    """Return the design whose runs have time to leave the plateau that the first one ends on."""
+    """Return the design of three cells that are trained for longer."""
     short = plan(items, seeds)
     return replace(
         short,
@@ -69,12 +69,15 @@ _LONG = 10_000
 
 def _main() -> None:
     parser = parser_of("partners")
-    parser.add_argument("--items", type=int, choices=(3, 6), default=6)
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--items", type=int, choices=tuple(SCORED), default=6)
+    parser.add_argument("--seeds", type=int, help=f"{_SEEDS}, or {_FEW} of the long runs")
     parser.add_argument("--long", action="store_true", help=f"{_LONG:,} steps, three cells")
     options = parser.parse_args()
     steps = _LONG if options.long else STEPS
-    design = (long_plan if options.long else plan)(options.items, options.seeds)
+    if options.long:
+        design = long_plan(options.items, options.seeds or _FEW)
+    else:
+        design = plan(options.items, options.seeds or _SEEDS)
     carry_out(design, options, partial(write_files, items=options.items, steps=steps))
 
 

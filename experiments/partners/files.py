@@ -14,11 +14,10 @@ from experiments.symbols import PREFIX, write_start
 
 BLOCK = 3
 """Tokens of a memory block with M = 1."""
-BATCH = 32
-STEPS = 4_000
-"""Of training, as the recipe has them."""
-ROWS = {Part.WARM_UP: 1_200 * BATCH, Part.DEV: 100, Part.TEST: 400}
-"""How many; to warm up, as many as the recipe draws, and so to train."""
+BATCH, WARM_UP_STEPS, STEPS = 32, 1_200, 4_000
+"""As the recipes have them: so no row comes twice."""
+SCORED = {4: {Part.DEV: 80, Part.TEST: 300}, 6: {Part.DEV: 100, Part.TEST: 400}}
+"""How many questions are scored, by the number of items: of few items there are few sets."""
 REPEATED, KEY_FIRST = "-repeated", "-key-first"
 """Name the files whose items are told again, and those that tell the key before the items."""
 MODEL = {
@@ -42,7 +41,7 @@ def blocks_of(items: int) -> int:
 
 def write_files(folder: Path, seeds: Sequence[int], items: int, steps: int = STEPS) -> None:
     """Write whatever is not there yet, for rows of so many items and so many steps of training."""
-    rows = ROWS | {Part.TRAIN: steps * BATCH}
+    rows = SCORED[items] | {Part.WARM_UP: WARM_UP_STEPS * BATCH, Part.TRAIN: steps * BATCH}
     warm_up = (puzzle.warm_up_row() for puzzle in _drawn(Part.WARM_UP, items, rows))
     write_rows(folder / f"{Part.WARM_UP}.jsonl.gz", warm_up)
     for part in (Part.TRAIN, Part.DEV, Part.TEST):

@@ -1,6 +1,6 @@
 """The task: N items, then a key, by which each symbol has a partner: how many items have theirs here.
 
-    g c t v k7      steps t C v D k - o -, answer C: two of four (g has t by k7, and c has v)
+    e f c k k7      steps c C m - k D g -, answer C: two of four (by k7 e has c, and c has k)
 
 The tables of the keys are fixed, never told, and learned from the rows. The key comes last, so nothing can be
 prepared before it: what an answer needs is N lookups and N searches among the items, in parallel, at one depth.

@@ -21,13 +21,13 @@ TRAIN, DEV, TEST = 1_600, 40, 200
 def write_files(folder: Path, seeds: Sequence[int], data: Path) -> None:
     """Write whatever is not there yet, from a folder with GSM8K's `train.jsonl.gz` and `test.jsonl.gz`."""
     del seeds
-    trained = problems(data / "train.jsonl.gz")
-    for name, rows, count in (
-        ("train", trained, TRAIN),
-        ("dev", trained, DEV),
-        ("test", problems(data / "test.jsonl.gz"), TEST),
+    for name, file, first, last in (
+        ("train", "train", 0, TRAIN),
+        ("dev", "train", TRAIN, TRAIN + DEV),
+        ("test", "test", 0, TEST),
     ):
-        write_rows(folder / f"{name}.jsonl.gz", itertools.islice(rows, count))
+        rows = itertools.islice(problems(data / f"{file}.jsonl.gz"), first, last)
+        write_rows(folder / f"{name}.jsonl.gz", rows)
 
 
 def problems(file: Path) -> Iterator[dict[str, object]]:

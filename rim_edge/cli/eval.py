@@ -129,8 +129,9 @@ def evaluate(
     draws = None if samples is None else Draws(samples, temperature, seed=seed)
     manner = Manner(way, max_tokens, instruction, one_by_one, draws, permute)
     chosen = Chosen(bundle, engine, precision, model, device, chain, each_block)
-    rows = read_rows(file, skip_bad, limit, drawn_by=seed if shuffle else None)
-    wanted = Wanted(file, rows, manner, blocks, chain, each_block, seed, ks, save, against)
+    drawn_by = seed if shuffle else None
+    rows = read_rows(file, skip_bad, limit, drawn_by)
+    wanted = Wanted(file, rows, manner, blocks, chain, each_block, seed, ks, save, against, drawn_by)
     _score_one(chosen, wanted, page, as_json)
 
 

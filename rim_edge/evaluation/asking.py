@@ -125,9 +125,13 @@ class Asked:
 
     @property
     def first_letters(self) -> Score | None:
-        """Of how many questions the likeliest first token is a letter by itself; None where nobody looked."""
-        looked = [one.first_is_letter for one in self.readings.values() if one.first_is_letter is not None]
-        return Score(sum(looked), len(looked)) if looked else None
+        """Of how many questions the likeliest first token is a letter by itself.
+
+        None where no letter was read, or nobody looked at some of them, as earlier releases did not.
+        """
+        read = [one for place, one in self.readings.items() if self.rows[place].item.letters]
+        looked = [one.first_is_letter for one in read if one.first_is_letter is not None]
+        return Score(sum(looked), len(looked)) if looked and len(looked) == len(read) else None
 
     @property
     def position_bias(self) -> float | None:

@@ -56,16 +56,11 @@ def _contract(tokenizer: Any, rim: RimSettings | None) -> PromptContract:
     return derive_contract(tokenizer, rim or RimSettings())
 
 
-def answers_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> list[str]:
-    """Return the answer to every item with `blocks` blocks, in the form that items compare.
-
-    Each item is answered in its own way, whatever the others are: a letter is read, an open answer is decoded.
-    """
-    letters = [item for item in items if item.letters]
-    prompts = [readout_prompt(encoder, item.question, blocks) for item in items if not item.letters]
-    read = iter(letters_read(model, encoder, letters, blocks) if letters else [])
-    written = iter(_decoded(model, encoder, prompts, ANSWER_TOKENS))
-    return [next(read) if item.letters else behind_prefix(next(written), item).answer for item in items]
+def texts_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> list[str]:
+    """Return the answer that is written to every item with `blocks` blocks, in the form that items compare."""
+    prompts = [readout_prompt(encoder, item.question, blocks) for item in items]
+    written = _decoded(model, encoder, prompts, ANSWER_TOKENS)
+    return [behind_prefix(text, item).answer for text, item in zip(written, items, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -86,9 +81,14 @@ def letters_read(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks
 def letter_logits(model: Any, encoder: TextEncoder, items: Sequence[Item], blocks: int) -> LetterLogits:
     """Return the logits of the letters after so many blocks."""
     prompts = [readout_prompt(encoder, item.question, blocks) for item in items]
-    rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
+    rows = letter_ids(encoder)
     parts = [_letter_logits(model, prompts[at : at + _BATCH], rows) for at in range(0, len(prompts), _BATCH)]
     return LetterLogits(torch.cat([part.logits for part in parts]), torch.cat([part.first for part in parts]))
+
+
+def letter_ids(encoder: TextEncoder) -> torch.Tensor:
+    """Return the tokens of the letters A..J: int64 [letters]."""
+    return torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
 
 
 def best_letters(logits: torch.Tensor, items: Sequence[Item]) -> list[str]:

@@ -18,9 +18,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from rim_runtime.prompt.options import LETTERS
 
-from rim_edge.evaluation.checkpoint_answers import best_letters
+from rim_edge.evaluation.checkpoint_answers import best_letters, letter_ids
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.masked_pass import Part, masked_logits
 from rim_edge.methods.encoder import TextEncoder
@@ -37,7 +36,7 @@ def exchanged_letters(
     The other item has the item's place in `others`.
     """
     exchanges = [{block} for block in range(1, blocks + 1)]
-    rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
+    rows = letter_ids(encoder)
     pairs = [
         (encoder.prompt(item.question), encoder.prompt(other.question))
         for item, other in zip(items, others, strict=True)

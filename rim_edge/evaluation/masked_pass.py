@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from rim_export.checkpoint.families import window_of
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,30 @@ def masked_logits(
     """Return the logits [rows, read, vocabulary] at the last tokens of the parts that `read` names by place.
 
     All rows have the same parts, of any length. `sees` bool [parts, parts] says which part sees which, as far as
-    that one's tokens come before; each should see itself.
+    that one's tokens come before and lie within the model's sliding window; each should see itself.
     """
     width = max(sum(len(part.ids) for part in row) for row in rows)
     padded = torch.tensor([_tokens(row, width) for row in rows], device=model.device)
     ids, positions, places = padded.unbind(-1)  # each (rows, width)
+    mask = _mask(places, sees) & _window(model, positions)
     hidden = model.base_model(
-        input_ids=ids, attention_mask=_mask(places, sees), position_ids=positions, use_cache=False
+        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
     ).last_hidden_state
     ends = torch.tensor([_ends(row, read) for row in rows], device=model.device)  # (rows, read)
     last = hidden[torch.arange(len(rows), device=model.device)[:, None], ends]
     logits: torch.Tensor = model.get_output_embeddings()(last)
     return logits
+
+
+def _window(model: Any, positions: torch.Tensor) -> torch.Tensor:
+    """Return which token is near enough to be seen, bool [rows, 1, width, width]; without a window one for all.
+
+    transformers takes a mask as it is, so that the model's own window would be lost.
+    """
+    window = window_of(model.config.to_dict())
+    if window is None:
+        return torch.ones((), dtype=torch.bool, device=positions.device)
+    return ((positions[:, :, None] - positions[:, None, :]) < window)[:, None]
 
 
 def _tokens(row: Sequence[Part], width: int) -> list[tuple[int, int, int]]:

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from rim_runtime.prompt.options import LETTERS
 
-from rim_edge.evaluation.checkpoint_answers import best_letters
+from rim_edge.evaluation.checkpoint_answers import best_letters, letter_ids
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.masked_pass import Part, masked_logits
 from rim_edge.methods.encoder import TextEncoder
@@ -28,7 +27,7 @@ def shuffled_letters(
     model: Any, encoder: TextEncoder, items: Sequence[Item], others: Sequence[Item], blocks: int
 ) -> list[str]:
     """Return the letter read for every item after the blocks of another one, its own place in `others`."""
-    rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
+    rows = letter_ids(encoder)
     pairs = [
         (encoder.prompt(item.question), encoder.prompt(other.question))
         for item, other in zip(items, others, strict=True)

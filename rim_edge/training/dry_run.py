@@ -11,7 +11,7 @@ from rim_edge.recipe.curriculum import Stage
 from rim_edge.training.callbacks import Listener, RunStart, Step
 from rim_edge.training.job import Job
 from rim_edge.training.loop import train
-from rim_edge.training.out_of_memory import report_out_of_memory
+from rim_edge.training.out_of_memory import AROUND_THE_STEPS, report_out_of_memory
 from rim_edge.training.prepare import check_inputs, prepare, read_inputs
 from rim_edge.training.processes import Processes
 
@@ -74,7 +74,7 @@ def dry_run(job: Job, listener: Listener) -> DryRun:
     processes = Processes(job.recipe.resources.sharding, job.device)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    with report_out_of_memory(job.recipe.resources):
+    with report_out_of_memory(AROUND_THE_STEPS):
         found = _measure(job, processes, listener)
     processes.end()
     return found

@@ -22,6 +22,7 @@ from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.recipe import Keep
 from rim_edge.recipe.switches import Schedule
 from rim_edge.training.callbacks import Listener, Step
+from rim_edge.training.out_of_memory import in_passes, report_out_of_memory
 from rim_edge.training.processes import put_together, take_shares, unshard
 from rim_edge.training.state import RECENT, RightAnswers, TrainingState, what_learns
 from rim_edge.training.step import (
@@ -68,8 +69,8 @@ def train(
     `score` is called after every stage, `measure` within them as `setup.scoring` says, both in every process of a
     run. The listener saves a state every so many steps, after each stage, after it is scored, with the best score
     so far, and before the run stops. If layers are sharded, only the first process has a whole model afterwards.
-    The model has the last weights, also where the best are kept. Returns the last state. Raises DivergedError
-    and StoppedError.
+    The model has the last weights, also where the best are kept. Returns the last state. Raises DivergedError,
+    OutOfMemoryError where a step takes too much, and StoppedError.
     """
     state = start or TrainingState()
     _draw_again(setup, state)
@@ -114,7 +115,8 @@ def _train_stage(run: _Run, state: TrainingState) -> tuple[TrainingState, torch.
         batch = run.ahead.take() or draw_step(setup, stage, state.steps, micro_batch)
         _seed_dropout(setup, index, state.steps)
         optimizer.zero_grad()
-        with run.ahead.making(_next_batch(setup, stage, state, micro_batch)):
+        ahead = run.ahead.making(_next_batch(setup, stage, state, micro_batch))
+        with report_out_of_memory(in_passes(setup.resources)), ahead:
             taken = take_step(setup, run.module, batch.cut(micro_batch), run.ahead.waiting)
             norm = _update(setup, optimizer, taken.loss, rate)
         micro_batch = taken.micro_batch

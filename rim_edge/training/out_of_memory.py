@@ -17,9 +17,19 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def in_passes(resources: Resources) -> str:
+    """Return what to do where a pass takes too much."""
+    return f"Take a recipe with {remedies(resources)}; {_GO_ON}"
+
+
+_GO_ON = "a run that has saved a state goes on with --resume."
+AROUND_THE_STEPS = f"Close what else holds memory, or take a machine with more; {_GO_ON}"
+"""What to do where the model itself, its scores or its checkpoint take too much."""
+
+
 @contextmanager
-def report_out_of_memory(resources: Resources) -> Iterator[None]:
-    """Turn torch's out-of-memory error, a GPU's or the machine's, into one that names the remedies.
+def report_out_of_memory(remedy: str) -> Iterator[None]:
+    """Turn torch's out-of-memory error, a GPU's or the machine's, into one that says what to do.
 
     Raises OutOfMemoryError. If the system kills the process instead, as Linux may, nothing is reported.
     """
@@ -29,6 +39,4 @@ def report_out_of_memory(resources: Resources) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         reason = str(error).strip().split("\n")[0]
-        raise OutOfMemoryError(
-            f"Memory ran out ({reason}). Go on with --resume and a recipe with {remedies(resources)}."
-        ) from None
+        raise OutOfMemoryError(f"Memory ran out ({reason}). {remedy}") from None

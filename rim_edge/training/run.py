@@ -23,7 +23,7 @@ from rim_edge.training.callbacks import Listener, Listeners, Measured, RunStart,
 from rim_edge.training.identity import Continuation, Identity, go_on, identify
 from rim_edge.training.job import PICTURE, Job, Outcome
 from rim_edge.training.loop import Measure, Score, train
-from rim_edge.training.out_of_memory import report_out_of_memory
+from rim_edge.training.out_of_memory import AROUND_THE_STEPS, report_out_of_memory
 from rim_edge.training.prepare import Inputs, Prepared, check_inputs, prepare, read_inputs
 from rim_edge.training.processes import Processes
 from rim_edge.training.saved_states import (
@@ -59,7 +59,7 @@ def run_job(job: Job, listener: Listener = _NOBODY, stop: StopRequest | None = N
     processes = Processes(job.recipe.resources.sharding, job.device)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    with report_out_of_memory(job.recipe.resources):
+    with report_out_of_memory(AROUND_THE_STEPS):
         outcome = _run(job, processes, saved, listener, stop)
     processes.end()
     return outcome

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from rim_edge.errors import StoppedError
-from rim_edge.evaluation.checkpoint_answers import answers_read, best_letters
+from rim_edge.evaluation.checkpoint_answers import best_letters, texts_read
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.readers.every_budget import letters_by_budget
 from rim_edge.recipe.curriculum import Stage
@@ -39,7 +39,8 @@ def right_answers(
 ) -> RightAnswers:
     """Return how many items are answered right with 0, 1, … blocks; each process answers its share of them.
 
-    Letters are read with all these numbers in one pass. Raises StoppedError between passes, if the run is to stop.
+    Letters are read with all these numbers together, texts number by number. Raises StoppedError after any of
+    this, if the run is to stop.
     """
     return _counted(setup, items, stage, budgets(stage, setup.method.encoder.contract.blocks), doing, stop)
 
@@ -72,14 +73,16 @@ def _counted(
     setup.model.eval()
     what = f"scoring {stage.name} on {len(items):,} questions with"
     most = setup.method.encoder.contract.blocks
-    doing(f"{what} {counts[0]} to {most} blocks" if len(counts) > 1 else f"{what} {counts[0]} of {most} blocks")
-    letters = _added(setup, _right_letters(setup, mine, counts))
-    _heed(setup, stage, stop)
-    written = dict.fromkeys(counts, 0)
-    for blocks in counts if any(not item.letters for item in items) else ():
-        doing(f"{what} {blocks} of {most} blocks")
-        written[blocks] = _added(setup, {blocks: _right_texts(setup, mine, blocks)})[blocks]
-        _heed(setup, stage, stop)
+    letters, written = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
+    if any(item.letters for item in items):
+        doing(f"{what} {f'{counts[0]} to {most}' if len(counts) > 1 else f'{counts[0]} of {most}'} blocks")
+        letters = _added(setup, _right_letters(setup, mine, counts))
+        _stop_if_asked(setup, stage, stop)
+    if not all(item.letters for item in items):
+        for blocks in counts:
+            doing(f"{what} {blocks} of {most} blocks")
+            written |= _added(setup, {blocks: _right_texts(setup, mine, blocks)})
+            _stop_if_asked(setup, stage, stop)
     setup.model.train()
     return RightAnswers(
         tuple(letters[blocks] + written[blocks] for blocks in counts), tuple(letters[blocks] for blocks in counts)
@@ -92,7 +95,7 @@ def _added(setup: TrainingSetup, right: dict[int, int]) -> dict[int, int]:
     return {blocks: sum(share[blocks] for share in shares) for blocks in right}
 
 
-def _heed(setup: TrainingSetup, stage: Stage, stop: Callable[[], bool]) -> None:
+def _stop_if_asked(setup: TrainingSetup, stage: Stage, stop: Callable[[], bool]) -> None:
     if is_stopped(setup, stop):
         raise StoppedError(f"Stopped while {stage.name} was scored.")
 
@@ -113,7 +116,7 @@ def _right_texts(setup: TrainingSetup, items: Sequence[Item], blocks: int) -> in
     if not asked:
         return 0
     with _arithmetic(setup):
-        return _right(answers_read(setup.model, setup.method.encoder, asked, blocks), asked)
+        return _right(texts_read(setup.model, setup.method.encoder, asked, blocks), asked)
 
 
 def _right(read: Sequence[str], items: Sequence[Item]) -> int:

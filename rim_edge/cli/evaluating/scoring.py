@@ -43,6 +43,8 @@ class Wanted:
     """Where rows are saved."""
     against: Path | None = None
     """A saved run to compare with."""
+    drawn_by: int | None = None
+    """The seed that drew the rows; None: all, or the first."""
 
 
 def read_rows(file: Path, skip_bad: bool, limit: int | None, drawn_by: int | None = None) -> tuple[Row, ...]:
@@ -61,8 +63,10 @@ def read_rows(file: Path, skip_bad: bool, limit: int | None, drawn_by: int | Non
     rows = tuple(Row(place, item, example.subject) for place, item, example in found)
     if limit is None or limit >= len(rows):
         return rows
-    chosen = range(limit) if drawn_by is None else sorted(random.Random(drawn_by).sample(range(len(rows)), limit))
-    return tuple(rows[place] for place in chosen)
+    places = list(range(len(rows)))
+    if drawn_by is not None:
+        random.Random(drawn_by).shuffle(places)  # a higher limit adds rows to those of a lower one
+    return tuple(rows[place] for place in sorted(places[:limit]))
 
 
 def score(reader: Reader, wanted: Wanted) -> Scored:
@@ -82,7 +86,9 @@ def score(reader: Reader, wanted: Wanted) -> Scored:
     _require_exchanges(selection, wanted, budgets)
     other = None if wanted.against is None else OtherRun(wanted.against, selection.rows)
     asked = Asked(selection.rows)
-    run = Run(reader.subject, wanted.manner, budgets, wanted.chain, wanted.seed, wanted.each_block)
+    run = Run(
+        reader.subject, wanted.manner, budgets, wanted.chain, wanted.seed, wanted.each_block, wanted.drawn_by
+    )
     about = _about(reader, wanted, selection)
     saved = None if wanted.save is None else SavedRows(wanted.save, run, about)
     if saved is not None:
@@ -144,6 +150,7 @@ def _about(reader: Reader, wanted: Wanted, selection: Selection) -> About:
         left_out=selection.left_out,
         version=__version__,
         day=datetime.now(UTC).date().isoformat(),
+        drawn_by=wanted.drawn_by,
     )
 
 

@@ -113,7 +113,7 @@ def print_scored(scored: Scored) -> None:
         _print_scores(out, scored, report.letters, "question with letters", "questions with letters")
         _print_scores(out, scored, report.open, "open question")
     if scored.by_blocks is not None:
-        _print_comparison(out, scored.by_blocks)
+        _print_blocks(out, scored.by_blocks, count(max(report.by_blocks), "block"))
     _print_measured(out, scored)
     _print_positions(out, scored)
     _print_first_letters(out, scored)
@@ -196,7 +196,7 @@ def _print_first_letters(out: Console, scored: Scored) -> None:
     print_wrapped(
         out,
         f"The first token is no bare letter in {others:,} of {first.n:,} ({tenths(others / first.n)}): there the "
-        "letter that is read in one pass and the one of generated text (--readout generate) may differ.",
+        "letter that is read in one pass and the one of generated text may differ.",
     )
     out.print()
 
@@ -207,13 +207,31 @@ def _print_comparison(out: Console, found: Comparison) -> None:
         out, f"right here alone {found.gained:,}, there alone {found.lost:,}; McNemar's exact p {p_words(found)}"
     )
     print_wrapped(out, f"answered differently {len(found.changed):,}")
+    print_wrapped(out, difference_words(found))
+    out.print()
+
+
+def _print_blocks(out: Console, found: Comparison, most: str) -> None:
+    """Print what the most blocks change in comparison with the fewest."""
+    print_wrapped(out, f"{most} against {found.other}, on the same {count(found.n, 'question')}")
+    print_wrapped(out, blocks_words(found, most))
+    print_wrapped(out, difference_words(found))
+    out.print()
+
+
+def blocks_words(found: Comparison, most: str) -> str:
+    """Return who is right where, of two numbers of blocks, and the test."""
+    alone = f"right with {most} alone {found.gained:,}, with {found.other} alone {found.lost:,}"
+    return f"{alone}; McNemar's exact p {p_words(found)}"
+
+
+def difference_words(found: Comparison) -> str:
+    """Return the difference of the accuracies, with its interval where that can be computed."""
     difference = f"difference {100 * found.difference:+.1f} points"
     if found.interval is None:
-        print_wrapped(out, f'{difference}; its interval needs: pip install "rim-edge[export]"')
-    else:
-        low, high = found.interval
-        print_wrapped(out, f"{difference}, 95 % {100 * low:+.1f} to {100 * high:+.1f} (Tango)")
-    out.print()
+        return f'{difference}; its interval needs: pip install "rim-edge[export]"'
+    low, high = found.interval
+    return f"{difference}, 95 % {100 * low:+.1f} to {100 * high:+.1f} (Tango)"
 
 
 def p_words(found: Comparison) -> str:

@@ -13,26 +13,29 @@ from typing import Any
 
 import torch
 from rim_runtime.prompt.contract import PromptContract
-from rim_runtime.prompt.options import LETTERS
 
-from rim_edge.evaluation.checkpoint_answers import LetterLogits
+from rim_edge.evaluation.checkpoint_answers import LetterLogits, letter_ids, letter_logits
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.masked_pass import Part, masked_logits
 from rim_edge.methods.encoder import TextEncoder
 
-_PREFIXES = 128
-"""In one pass at most: each has logits of the whole vocabulary."""
+_ROWS, _PREFIXES = 64, 128
+"""In one pass at most: each prefix has logits of the whole vocabulary."""
 
 
 def letters_by_budget(
     model: Any, encoder: TextEncoder, items: Sequence[Item], budgets: range
 ) -> dict[int, LetterLogits]:
-    """Return the logits of the letters by the number of blocks; there must be an item."""
-    rows = torch.tensor([encoder.encode(letter)[0] for letter in LETTERS])
+    """Return the logits of the letters by the number of blocks; there must be an item.
+
+    One number of blocks is read in the ordinary pass, which needs no mask.
+    """
+    if len(budgets) == 1:
+        return {budgets[0]: letter_logits(model, encoder, items, budgets[0])}
     prompts = [encoder.prompt(item.question) for item in items]
-    together = max(1, _PREFIXES // len(budgets))
+    together = max(1, min(_ROWS, _PREFIXES // len(budgets)))
     parts = [
-        _read(model, encoder.contract, prompts[at : at + together], budgets, rows)
+        _read(model, encoder.contract, prompts[at : at + together], budgets, letter_ids(encoder))
         for at in range(0, len(prompts), together)
     ]
     logits, first = (torch.cat(found) for found in zip(*parts, strict=True))

@@ -31,6 +31,8 @@ class About:
     """The release of rim-edge that asked."""
     day: str
     """The day of the answers, as in 2026-11-29."""
+    drawn_by: int | None = None
+    """The seed that drew the rows from the file; None: all, or the first."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a saved row has it, in the words of `eval --json`."""
@@ -43,6 +45,7 @@ class About:
             "asked": asdict(self.manner),
             "rim_edge": self.version,
             "day": self.day,
+            "drawn_by": self.drawn_by,
         }
 
     @classmethod
@@ -61,4 +64,5 @@ class About:
             left_out=tuple(LeftOut(**one) for one in body["left_out"]),
             version=str(body["rim_edge"]),
             day=str(body["day"]),
+            drawn_by=body.get("drawn_by"),
         )

@@ -17,7 +17,7 @@ from rim_edge.evaluation.report.saved import SavedRow, question_hash, read_rows
 
 @dataclass(frozen=True)
 class Changed:
-    """A question that two runs answer differently, each with its most blocks."""
+    """A question that two runs, or one run with two numbers of blocks, answer differently."""
 
     row: Row
     """The question."""
@@ -34,10 +34,10 @@ class Changed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run and another one, question by question."""
+    """A run and another one, or two numbers of blocks, question by question."""
 
     other: str
-    """The other run in words."""
+    """The other run, or number of blocks, in words."""
     n: int
     """Questions."""
     gained: int
@@ -97,7 +97,7 @@ class OtherRun:
             raise DataError(
                 f"{file} holds {theirs.total():,} answers, and {shared:,} of them are to the {ours.total():,} "
                 "questions asked here, expected the same questions with the same right answers. Save a run over "
-                "the same file, with the same --limit."
+                "the same file, with the same --limit, --shuffle and --seed."
             )
         self._words = saved[0].words
         self._given: dict[tuple[str, str], list[Given]] = {}

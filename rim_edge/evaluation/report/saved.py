@@ -45,6 +45,8 @@ class Run:
     """Says which question's blocks another one gets."""
     each_block: bool = False
     """Whether each block alone is exchanged for another question's, too."""
+    drawn_by: int | None = None
+    """The seed that drew the rows; None: all, or the first."""
 
     @cached_property
     def name(self) -> str:
@@ -53,6 +55,8 @@ class Run:
         del body["subject"]["path"]
         if not self.each_block:  # files of earlier releases go on
             del body["each_block"]
+        if self.drawn_by is None:
+            del body["drawn_by"]
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

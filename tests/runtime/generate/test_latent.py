@@ -100,9 +100,10 @@ def test_any_number_of_steps_may_be_asked_for(steps: int) -> None:
 @pytest.mark.parametrize(("steps", "taken"), [(None, 2), (0, 0), (3, 3)])
 def test_samples_share_the_steps(steps: int | None, taken: int) -> None:
     decoder = Recorder()
-    texts = engine(decoder).sample("2+2", 1, latent_steps=steps)
-    assert decoder.read[:taken] == [10 * (STATE + step) for step in range(taken)]
-    assert [(text.text, text.latent_steps) for text in texts] == [(TEXT, taken)]
+    texts = engine(decoder).sample("2+2", 3, latent_steps=steps)
+    vectors = [10 * (STATE + step) for step in range(taken)]
+    assert decoder.read == [*vectors, *byte_tokenizer().encode(TEXT).ids], "once for all three"
+    assert [(text.text, text.latent_steps) for text in texts] == 3 * [(TEXT, taken)]
 
 
 def test_end_tokens_are_read_behind_the_steps() -> None:

@@ -9,10 +9,10 @@ from rim_edge.data.canonical import canonical
 from rim_edge.data.rows import Example
 from rim_edge.evaluation.asking import partners
 from rim_edge.evaluation.checkpoint_answers import (
-    answers_read,
     chains_read,
     letters_read,
     open_checkpoint,
+    texts_read,
 )
 from rim_edge.evaluation.extraction import behind_prefix
 from rim_edge.evaluation.items import Item, items_of
@@ -70,17 +70,6 @@ def test_letters_are_the_best_of_those_offered(model, encoder):
             assert letter == max(item.letters, key=lambda name: logits[encoder.encode(name)[0]])
 
 
-def test_one_open_question_among_many_changes_no_other_answer(model, encoder):
-    """A letter is read and an open answer is decoded, item by item."""
-    letters = items_of([Example(f"Which {text}?\nA: x\nB: y", (), "B") for text in ("one", "is it", "now")])
-    written = items_of([Example("How many?", (), "12")])
-    mixed = [*letters[:1], *written, *letters[1:]]
-    for blocks in (0, 2):
-        first, *rest = letters_read(model, encoder, letters, blocks)
-        expected = [first, *answers_read(model, encoder, written, blocks), *rest]
-        assert answers_read(model, encoder, mixed, blocks) == expected
-
-
 def test_open_answers_and_chains_are_what_generate_writes(model, encoder):
     items = items_of([Example("How many?", (), "12")])
     ids = (*encoder.prompt("How many?"), *2 * encoder.contract.block, *encoder.contract.prefix)
@@ -94,7 +83,7 @@ def test_open_answers_and_chains_are_what_generate_writes(model, encoder):
     )[0, len(ids) :].tolist()
     if encoder.end_of_turn in written:
         written = written[: written.index(encoder.end_of_turn)]
-    assert answers_read(model, encoder, items, 2) == [behind_prefix(encoder.decode(written), items[0]).answer]
+    assert texts_read(model, encoder, items, 2) == [behind_prefix(encoder.decode(written), items[0]).answer]
 
 
 def test_many_are_decoded_as_each_alone(model, encoder):
@@ -102,8 +91,8 @@ def test_many_are_decoded_as_each_alone(model, encoder):
     items = items_of(
         [Example(f"How many {word}?", (), "12") for word in ("a", "b", "are we", "x", "are", "of us")]
     )
-    together = answers_read(model, encoder, items, 1)
-    assert together == [answers_read(model, encoder, [item], 1)[0] for item in items]
+    together = texts_read(model, encoder, items, 1)
+    assert together == [texts_read(model, encoder, [item], 1)[0] for item in items]
     assert len(set(together)) > 2
 
 

@@ -18,7 +18,7 @@ from rim_edge.cli import main
 from rim_edge.cli.show.training import training_view
 from rim_edge.cli.train import train
 from rim_edge.data.rows import example_of_row
-from rim_edge.evaluation.checkpoint_answers import answers_read, open_checkpoint
+from rim_edge.evaluation.checkpoint_answers import open_checkpoint
 from rim_edge.evaluation.items import items_of
 from rim_edge.evaluation.scores import stage_scores
 from rim_edge.model.checkpoint import write_checkpoint
@@ -31,6 +31,7 @@ from rim_edge.training.callbacks import RunStart
 from rim_edge.training.job import Job
 from rim_edge.training.loop import Step
 from rim_edge.training.run import run_job
+from tests.train.answers import answers_read
 from tests.train.hearing import Hearing
 
 LETTERS = {"letters": "ABCDEFGHIJ"}

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from rim_edge.cli import main
 from rim_edge.data.rows import example_of_row
 from rim_edge.errors import CurriculumError, DivergedError, OutOfMemoryError, StoppedError
-from rim_edge.evaluation.checkpoint_answers import answers_read, open_checkpoint
+from rim_edge.evaluation.checkpoint_answers import open_checkpoint
 from rim_edge.evaluation.items import items_of
 from rim_edge.evaluation.scores import Read, report
 from rim_edge.model import cpu
@@ -29,6 +29,7 @@ from rim_edge.training.identity import Identity
 from rim_edge.training.run import run_job
 from rim_edge.training.saved_states import SavedStates
 from rim_edge.training.stopping import StopRequest
+from tests.train.answers import answers_read
 from tests.train.hearing import Hearing
 from tests.train.runs import STEPS, interrupt, job, losses_of, make_base, weights
 
@@ -91,7 +92,7 @@ def test_an_error_while_a_stage_is_scored_costs_no_step(base, whole, tmp_path, m
 @pytest.mark.parametrize("name", ["prepare", "write_trained"])
 def test_memory_that_runs_out_around_the_steps_is_told_too(base, tmp_path, monkeypatch, name):
     monkeypatch.setattr(run_module, name, fail(torch.OutOfMemoryError("CUDA out of memory.")))
-    with pytest.raises(OutOfMemoryError, match=r"Memory ran out \(CUDA.*Go on with --resume and a recipe with"):
+    with pytest.raises(OutOfMemoryError, match=r"Memory ran out \(CUDA.*Close what else holds memory"):
         run_job(scored(base, tmp_path / "out"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rim_edge.cli.show.evaluation import asked_with, measured_words
+from rim_edge.cli.show.evaluation import asked_with, blocks_words, difference_words, measured_words
 from rim_edge.cli.show.numbers import count, interval, tenths
 from rim_edge.cli.show.report.markup import paragraph, row, safe, section, table
 from rim_edge.cli.show.report.pictures import Baselines, blocks_chart, key, strip
@@ -28,7 +28,17 @@ def accuracy(scored: Scored) -> str:
             f"<h3>{report.open.majority.n:,} open</h3>",
             _scores(scored, report.open, None),
         ]
-    return section("accuracy", "Right answers", *parts, _measured(scored))
+    return section("accuracy", "Right answers", *parts, _against_fewest(scored), _measured(scored))
+
+
+def _against_fewest(scored: Scored) -> str:
+    found = scored.by_blocks
+    if found is None:
+        return ""
+    most = count(max(scored.report.by_blocks), "block")
+    return paragraph(
+        safe(f"{most} against {found.other}: {blocks_words(found, most)}; {difference_words(found)}.")
+    )
 
 
 def _scores(scored: Scored, report: Report, chance: float | None) -> str:
