@@ -60,6 +60,9 @@ def test_from_rollouts_to_a_bundle_that_answers_as_the_checkpoint_does(
     asked = run("ask", "Why?", "--bundle", str(tmp_path / "bundle"), "--max-tokens", "4", "--json")
     assert asked.code == 0, asked.err
     assert asked.json["latent_steps"] == 3
+    drawn = ("--samples", "2", "--temperature", "0.8", "--latent-steps", "1")
+    asked = run("ask", "Why?", "--bundle", str(tmp_path / "bundle"), "--max-tokens", "4", *drawn, "--json")
+    assert [text["latent_steps"] for text in asked.json["samples"]] == [1, 1]
 
 
 def test_a_checkpoint_without_latent_steps_cannot_be_asked_for_them(run: Run, rows: Path) -> None:
