@@ -36,9 +36,7 @@ def _against_fewest(scored: Scored) -> str:
     if found is None:
         return ""
     most = count(max(scored.report.by_blocks), "block")
-    return paragraph(
-        safe(f"{most} against {found.other}: {blocks_words(found, most)}; {difference_words(found)}.")
-    )
+    return paragraph(f"{most} against {found.other}: {blocks_words(found, most)}; {difference_words(found)}.")
 
 
 def _scores(scored: Scored, report: Report, chance: float | None) -> str:
