@@ -81,8 +81,8 @@ def test_a_run_and_another_one_on_a_page(run: Run, rows: Path, tmp_path: Path) -
     assert f"{told['against']['changed']} questions of 26 answered differently" in text
     assert f"here alone {told['against']['gained']:,}, there alone {told['against']['lost']:,}" in text
     fewest = told["fewest_blocks"]
-    alone = f"right with 4 blocks alone {fewest['gained']:,}, with 0 blocks alone {fewest['lost']:,}; McNemar's exact p"
-    assert f"4 blocks against 0 blocks: {alone}" in text
+    alone = f"right with 4 blocks alone {fewest['gained']:,}, with 0 blocks alone {fewest['lost']:,}"
+    assert f"4 blocks against 0 blocks: {alone}; McNemar's exact p" in text
     assert text.count(" gained ") >= told["against"]["gained"] > 0
     assert f"Position bias {100 * told['position_bias']:.1f} %" in text
     assert "rim-edge eval" in text and "--html" in text
