@@ -60,7 +60,10 @@ def example_of_row(row: Row, counting: Counting | None, form: StepForm | None) -
             raise RowError(f"'answer' holds a solution with {_RESULT} and there are 'steps' too, expected one.")
         return _usable(replace(_solved(question, answer, form), subject=row.subject or ""))
     denied, subject = row.question.choices == (), row.subject or ""
-    return _usable(Example(question, _steps(row.steps, form), answer, denies_options=denied, subject=subject))
+    told = _steps(row.steps, form)
+    steps = tuple(span.text for span in told if span.labelled)
+    spans = () if len(steps) == len(told) else tuple(replace(span, text=f"{span.text}\n") for span in told)
+    return _usable(Example(question, steps, answer, spans, denies_options=denied, subject=subject))
 
 
 def example_of_line(line: str, form: StepForm | None) -> Example:
@@ -73,7 +76,7 @@ def example_of_line(line: str, form: StepForm | None) -> Example:
 
 def _usable(example: Example) -> Example:
     """Return the example. Raises RowError where it cannot be encoded, or its answer never be scored right."""
-    for text in (example.question, *example.steps, example.answer):
+    for text in (example.question, *example.steps, *(span.text for span in example.spans), example.answer):
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -91,13 +94,24 @@ def _solved(question: str, solution: str, form: StepForm | None) -> Example:
     return Example(question, split_steps(steps, form or StepForm.EXPRESSIONS), answer)
 
 
-def _steps(value: Any, form: StepForm | None) -> tuple[str, ...]:
+def _steps(value: Any, form: StepForm | None) -> tuple[Span, ...]:
+    """Return the steps, each as it stands; those that are only read are not labelled."""
     if isinstance(value, str):
-        return split_steps(value, form or StepForm.LINES)
-    steps = [] if value is None else value
-    if not isinstance(steps, list) or not all(isinstance(step, str) and step.strip() for step in steps):
-        raise RowError(f"'steps' is {value!r}, expected a list of texts.")
+        return tuple(Span(step, labelled=True) for step in split_steps(value, form or StepForm.LINES))
+    found = [_step(step) for step in value] if isinstance(value, list) else [] if value is None else [None]
+    steps = [step for step in found if step is not None]
+    if len(steps) < len(found):
+        raise RowError(
+            f"'steps' is {value!r}, expected a list of texts, or {{'given': text}} for what is only read."
+        )
     return tuple(steps)
+
+
+def _step(value: Any) -> Span | None:
+    """Return a step of a list; None for anything else."""
+    labelled = not (isinstance(value, dict) and set(value) == {"given"})
+    text = value if labelled else value["given"]
+    return Span(text, labelled) if isinstance(text, str) and text.strip() else None
 
 
 _EXPRESSION = re.compile(r"<<[^<>]*>>")

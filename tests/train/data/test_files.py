@@ -71,6 +71,20 @@ def test_gsm8k_aug_lines_and_lines_without_steps(tmp_path):
     assert examples(path) == [Example("Why?", ("<<1+1=2>>", "<<2*2=4>>"), "4"), Example("What?", (), "7")]
 
 
+def test_given_text_is_read_by_text_stages_and_no_step(tmp_path):
+    row = {**GOOD, "steps": [{"given": "2+2"}, "4", {"given": "half of it"}, "2"]}
+    (example,) = examples(written(tmp_path / "rows.jsonl", row))
+    assert example.steps == ("4", "2")
+    assert [(span.text, span.labelled) for span in example.spans] == [
+        ("2+2\n", False),
+        ("4\n", True),
+        ("half of it\n", False),
+        ("2\n", True),
+    ]
+    (plain,) = examples(written(tmp_path / "plain.jsonl", GOOD))
+    assert (plain.steps, plain.spans) == (("a", "b"), ())
+
+
 def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
     row = {**GOOD, "steps": "One. Two?\n\n  Three, i.e. 3.5 "}
     path = written(tmp_path / "rows.jsonl", row)
@@ -89,6 +103,9 @@ def test_steps_as_one_text_are_split_as_the_file_says(tmp_path):
         ({**GOOD, "question": " "}, "'question' is ' '"),
         ({**GOOD, "steps": 3}, "'steps' is 3, expected a list"),
         ({**GOOD, "steps": [""]}, "'steps' is [''], expected a list"),
+        ({**GOOD, "steps": ["a", {"given": 2}]}, "expected a list of texts, or {'given': text}"),
+        ({**GOOD, "steps": [{"given": "a", "labelled": True}]}, "expected a list of texts, or {'given': text}"),
+        ({**GOOD, "steps": [{"given": "\udfff"}]}, r"half a character, '\udfff'"),
         ({**GOOD, "options": ["x"]}, "choices is 1, expected 2 to 10"),
         ({**GOOD, "options": {"A": "x", "C": "y"}}, "expected A, B, C, … in order"),
         (
