@@ -22,6 +22,8 @@ def tables_over_seeds(results: Mapping[str, Any]) -> dict[str, Table]:
         "blocks": blocks_over_seeds(results, test),
         "learning": learning_table(results, test),
     }
+    if {arm for pair in _PAIRS.values() for arm in pair} <= by_arm(results).keys():
+        made["effect of blocks"] = effect_table(results, test)
     if any(exchanged(run, test) for run in results["runs"]):
         made["single blocks"] = single_blocks_table(results, test)
     return made
@@ -83,20 +85,50 @@ def learning_table(results: Mapping[str, Any], test: str) -> Table:
     return table(heads[:known], [row[:known] for row in rows])
 
 
+_PAIRS = {
+    "no curriculum": ("no-curriculum", "no-blocks"),
+    "text that fades": ("fading-with-blocks", "curriculum-without-blocks"),
+    "readouts": ("rim", "readouts-without-blocks"),
+}
+"""With K blocks and with none, by the curriculum that both have."""
+
+
+def effect_table(results: Mapping[str, Any], test: str) -> Table:
+    """Show what blocks add under each curriculum, in points, over the seeds that both have, and their mean."""
+    runs = {(run["arm"], run["seed"]): 100 * own_score(run, test)["accuracy"] for run in results["runs"]}
+    seeds = sorted({seed for _, seed in runs})
+    found = {
+        name: {
+            seed: runs[k, seed] - runs[none, seed] for seed in seeds if {(k, seed), (none, seed)} <= runs.keys()
+        }
+        for name, (k, none) in _PAIRS.items()
+    }
+    shared = [seed for seed in seeds if all(seed in differences for differences in found.values())]
+    rows = [
+        [name, f"`{_PAIRS[name][0]}` - `{_PAIRS[name][1]}`", over_seeds([*differences.values()])]
+        for name, differences in found.items()
+    ]
+    mean = [fmean(differences[seed] for differences in found.values()) for seed in shared]
+    return table(["curriculum", "", "K blocks against none, points"], [*rows, ["all three", "", over_seeds(mean)]])
+
+
 def _speed(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[str, str]:
     """Return when each run was right often enough, and the area under all curves."""
     if not curves:
         return "", ""
     area = fmean(share for curve in curves for _, share in curve)
-    return ", ".join(map(_solved, curves)), f"{100 * area:.1f}"
+    solved = [steps for steps in map(_solved, curves) if steps is not None]
+    never = len(curves) - len(solved)
+    told = [f"{steps:,.0f}" for steps in sorted(solved)] + ([f"never in {never}"] if never else [])
+    return ", ".join(told), f"{100 * area:.1f}"
 
 
 _SOLVED = 0.9
 
 
-def _solved(curve: Sequence[Sequence[float]]) -> str:
-    """Return the steps after which a run was right often enough, as often as it was scored."""
-    return next((f"{steps:,.0f}" for steps, share in curve if share >= _SOLVED), "never")
+def _solved(curve: Sequence[Sequence[float]]) -> float | None:
+    """Return the steps after which a run was first right often enough; None if it never was."""
+    return next((steps for steps, share in curve if share >= _SOLVED), None)
 
 
 def over_seeds(values: Sequence[float]) -> str:

@@ -10,16 +10,23 @@ import pytest
 from experiments.command import PAGE
 from experiments.lookup.__main__ import LONG, PLAN
 from experiments.markdown import fill
-from experiments.over_seeds import learning_table, over_seeds, single_blocks_table
+from experiments.over_seeds import effect_table, learning_table, over_seeds, single_blocks_table
+from experiments.partners.__main__ import CONTROLS, plan
 from experiments.prosqa.__main__ import PLAN as PROSQA
 from experiments.smollm2.__main__ import PLAN as SMOLLM2
 from experiments.tables import tables_of
 
+PARTNERS = plan(6, 8)
+DESIGNS = [PLAN, LONG, SMOLLM2, PARTNERS]
+NOT_RUN = {PARTNERS.title: (*CONTROLS, "cot")}
+"""What the page says is missing."""
 
-@pytest.mark.parametrize("design", [PLAN, LONG, SMOLLM2], ids=lambda design: design.title)
+
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.title)
 def test_the_page_shows_what_was_found(tmp_path, design):
     results = json.loads(design.results.read_text(encoding="utf-8"))
-    planned = [(run.arm, run.seed) for run in design.runs]
+    missing = NOT_RUN.get(design.title, ())
+    planned = [(run.arm, run.seed) for run in design.runs if run.arm not in missing]
     assert [(run["arm"], run["seed"]) for run in results["runs"]] == planned
     page = tmp_path / "page.md"
     shutil.copyfile(PAGE, page)
@@ -67,8 +74,32 @@ def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
         run("no-blocks", 1, 0.4, [[200, 0.25], [400, 0.35]]),
     ]
     lines = learning_table({"runs": runs}, "test").splitlines()
-    assert lines[2] == "| `rim` | 95.0 (31.5 to 158.5) |  | 400, never | 65.0 |"
-    assert lines[3] == "| `no-blocks` | 45.0 (-18.5 to 108.5) | -50.0 (-50.0 to -50.0) | never, never | 30.0 |"
+    assert lines[2] == "| `rim` | 95.0 (31.5 to 158.5) |  | 400, never in 1 | 65.0 |"
+    assert lines[3] == "| `no-blocks` | 45.0 (-18.5 to 108.5) | -50.0 (-50.0 to -50.0) | never in 2 | 30.0 |"
+
+
+def test_what_blocks_add_is_paired_by_seed_within_each_curriculum():
+    shares = {
+        "rim": (0.9, 0.7),
+        "readouts-without-blocks": (0.5, 0.5),
+        "fading-with-blocks": (0.2, 0.2),
+        "curriculum-without-blocks": (0.2, 0.2),
+        "no-curriculum": (0.5, 0.4),
+        "no-blocks": (0.6, 0.5),
+    }
+    runs = [
+        {"arm": arm, "seed": seed, "scores": {"test": {"by_blocks": {"0": {"accuracy": share}}}}}
+        for arm, found in shares.items()
+        for seed, share in enumerate(found)
+    ]
+    lines = effect_table({"runs": runs}, "test").splitlines()
+    # of two seeds t = 12.7: 40 and 20 points have a standard error of 10
+    assert lines[2:] == [
+        "| no curriculum | `no-curriculum` - `no-blocks` | -10.0 (-10.0 to -10.0) |",
+        "| text that fades | `fading-with-blocks` - `curriculum-without-blocks` | 0.0 (0.0 to 0.0) |",
+        "| readouts | `rim` - `readouts-without-blocks` | 30.0 (-97.1 to 157.1) |",
+        "| all three |  | 6.7 (-35.7 to 49.0) |",
+    ]
 
 
 def test_single_blocks_are_means_over_the_seeds_that_were_scored_so():
@@ -104,6 +135,6 @@ def test_results_of_before_single_blocks_were_exchanged_have_no_table_of_them():
     assert made["lookup, blocks"].splitlines()[2].startswith("| `rim` | 29.3 | ")
 
 
-@pytest.mark.parametrize("design", [PLAN, LONG, SMOLLM2], ids=lambda design: design.title)
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.title)
 def test_results_name_no_folder_of_the_machine_that_they_come_from(design):
     assert '"/' not in design.results.read_text(encoding="utf-8")
