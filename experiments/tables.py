@@ -22,7 +22,8 @@ def tables_of(results: Mapping[str, Any]) -> dict[str, Table]:
         for test in tests:
             place = name if len(tests) == 1 else f"{name} {test}"
             made[f"{place}, accuracy"] = accuracy_table(results, test)
-            made[f"{place}, blocks"] = blocks_table(results, test)
+            if any(run["arm"] in BLOCK_ARMS for run in results["runs"]):
+                made[f"{place}, blocks"] = blocks_table(results, test)
     return made | {f"{name}, training": training_table(results)}
 
 
