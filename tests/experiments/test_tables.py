@@ -18,7 +18,10 @@ from experiments.tables import tables_of
 
 PARTNERS, PARTNERS_LONG = plan(6, 8), long_plan(6, 3)
 DESIGNS = [PLAN, LONG, SMOLLM2, PARTNERS, PARTNERS_LONG]
-RUN = {PARTNERS.title: dict.fromkeys(CROSSED, range(8)), PARTNERS_LONG.title: {"no-blocks": range(2)}}
+RUN = {
+    PARTNERS.title: dict.fromkeys(CROSSED, range(8)) | {"key-first": range(3)},
+    PARTNERS_LONG.title: {"no-blocks": range(2)},
+}
 """Seeds by condition, of designs whose other runs the page says are missing."""
 
 
