@@ -2,10 +2,10 @@
 
     e f c k k7      steps c C m - k D g -, answer C: two of four (by k7 e has c, and c has k)
 
-The tables of the keys are fixed, never told, and learned from the rows. The key comes last, so nothing can be
-prepared before it: what an answer needs is N lookups and N searches among the items, in parallel, at one depth.
+The tables of the keys are fixed, never told, and learned from the rows. The key comes last, so that little can be
+prepared before it: an answer takes N lookups and N searches among the items, in parallel, at one depth.
 Step 2i - 1 names item i's partner, step 2i the letter of the item that it is (A the first), or `-`. The answer is
-the count, as a letter: A is 0. So the width that an answer needs is N, and its depth is the same whatever N is.
+the count, as a letter: A is 0. So the task was made for width: its depth is the same whatever N is.
 
 A repeated row tells the items again after the key, as often as the blocks have room for: a control with as many
 positions, and no blocks. A row with its key first lets every item's own position do that item's share: a twin with
