@@ -55,7 +55,7 @@ class Scored:
         return self.asked.measured(self.pass_at)
 
     @cached_property
-    def by_blocks(self) -> Comparison | None:
+    def fewest_blocks(self) -> Comparison | None:
         """The most blocks against the fewest; None where there was one number of blocks."""
         from rim_edge.evaluation.report.against import compare_blocks
 
@@ -84,7 +84,7 @@ class Scored:
             **self.breakdown.to_json(),
             "position_bias": self.asked.position_bias,
             "first_token_is_letter": None if first is None else first.to_json(),
-            "fewest_blocks": None if self.by_blocks is None else self.by_blocks.to_json(),
+            "fewest_blocks": None if self.fewest_blocks is None else self.fewest_blocks.to_json(),
             "against": None if self.against is None else self.against.to_json(),
         }
 
@@ -112,8 +112,8 @@ def print_scored(scored: Scored) -> None:
     else:
         _print_scores(out, scored, report.letters, "question with letters", "questions with letters")
         _print_scores(out, scored, report.open, "open question")
-    if scored.by_blocks is not None:
-        _print_blocks(out, scored.by_blocks, count(max(report.by_blocks), "block"))
+    if scored.fewest_blocks is not None:
+        _print_blocks(out, scored.fewest_blocks, count(max(report.by_blocks), "block"))
     _print_measured(out, scored)
     _print_positions(out, scored)
     _print_first_letters(out, scored)

@@ -32,7 +32,7 @@ def accuracy(scored: Scored) -> str:
 
 
 def _against_fewest(scored: Scored) -> str:
-    found = scored.by_blocks
+    found = scored.fewest_blocks
     if found is None:
         return ""
     most = count(max(scored.report.by_blocks), "block")
