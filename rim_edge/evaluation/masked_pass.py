@@ -32,7 +32,11 @@ def masked_logits(
     width = max(sum(len(part.ids) for part in row) for row in rows)
     padded = torch.tensor([_tokens(row, width) for row in rows], device=model.device)
     ids, positions, places = padded.unbind(-1)  # each (rows, width)
-    mask = _mask(places, sees) & _window(model, positions)
+    mask = _mask(places, sees)
+    if (
+        window := window_of(model.config.to_dict())
+    ) is not None:  # a mask of ours is taken without the model's own
+        mask &= _near(positions, window)
     hidden = model.base_model(
         input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
     ).last_hidden_state
@@ -42,14 +46,8 @@ def masked_logits(
     return logits
 
 
-def _window(model: Any, positions: torch.Tensor) -> torch.Tensor:
-    """Return which token is near enough to be seen, bool [rows, 1, width, width]; without a window one for all.
-
-    transformers takes a mask as it is, so that the model's own window would be lost.
-    """
-    window = window_of(model.config.to_dict())
-    if window is None:
-        return torch.ones((), dtype=torch.bool, device=positions.device)
+def _near(positions: torch.Tensor, window: int) -> torch.Tensor:
+    """Return which token lies within another one's window, bool [rows, 1, width, width]."""
     return ((positions[:, :, None] - positions[:, None, :]) < window)[:, None]
 
 
