@@ -19,6 +19,7 @@ def tables_over_seeds(results: Mapping[str, Any]) -> dict[str, Table]:
     test = next(iter(results["costs"]))
     made = {
         "accuracy": accuracy_over_seeds(results),
+        "by seed": by_seed_table(results, test),
         "blocks": blocks_over_seeds(results, test),
         "learning": learning_table(results, test),
     }
@@ -37,6 +38,17 @@ def accuracy_over_seeds(results: Mapping[str, Any]) -> Table:
         for arm, runs in by_arm(results).items()
     ]
     return table(["", "seeds", *tests], rows)
+
+
+def by_seed_table(results: Mapping[str, Any], test: str) -> Table:
+    """Show every run by itself, a column a seed, in percent: means hide runs that learn all or nothing."""
+    arms = by_arm(results)
+    seeds = sorted({run["seed"] for run in results["runs"]})
+    rows = []
+    for arm, runs in arms.items():
+        scores = {run["seed"]: f"{100 * own_score(run, test)['accuracy']:.1f}" for run in runs}
+        rows.append([f"`{arm}`", *(scores.get(seed, "") for seed in seeds)])
+    return table(["seed", *map(str, seeds)], rows)
 
 
 def blocks_over_seeds(results: Mapping[str, Any], test: str) -> Table:
@@ -132,16 +144,22 @@ def _solved(curve: Sequence[Sequence[float]]) -> float | None:
 
 
 def over_seeds(values: Sequence[float]) -> str:
-    """Return the mean over seeds and, of two or more, its 95 % interval by Student's t."""
+    """Return the mean over seeds with its 95 % interval by Student's t; of few, with each seed's value instead."""
     if not values:
         return ""
     mean = fmean(values)
     if len(values) < 2:
         return f"{mean:.1f}"
+    if len(values) < _ENOUGH:
+        return f"{mean:.1f} (each: {', '.join(f'{value:.1f}' for value in values)})"
     from scipy.stats import t
 
     half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
     return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})"
+
+
+_ENOUGH = 4
+"""Of three seeds, an interval by Student's t can be wider than all that is possible."""
 
 
 def _percents(runs: Sequence[Mapping[str, Any]], test: str) -> list[float]:

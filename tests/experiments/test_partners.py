@@ -76,7 +76,7 @@ def test_there_are_as_many_sets_as_are_scored(items):
 def test_the_page_has_a_place_for_each_table():
     page = PAGE.read_text(encoding="utf-8")
     for design in (plan(6, 8), plan(4, 8), long_plan(6, 3), long_plan(4, 3)):
-        over_seeds = ("learning", "effect of blocks", "single blocks") if design.over_seeds else ()
+        over_seeds = ("by seed", "learning", "effect of blocks", "single blocks") if design.over_seeds else ()
         for kind in ("accuracy", "blocks", "training", *over_seeds):
             assert page.count(f"<!-- table: {design.title}, {kind} -->\n") == 1, (design.title, kind)
 

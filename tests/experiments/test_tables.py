@@ -61,8 +61,9 @@ def test_a_table_takes_the_place_of_the_one_before(tmp_path):
 
 def test_intervals_over_seeds_by_hand():
     assert over_seeds([97.0]) == "97.0"
-    # t = 4.303 of two degrees of freedom, a standard error of 0.577
-    assert over_seeds([1.0, 2.0, 3.0]) == "2.0 (-0.5 to 4.5)"
+    assert over_seeds([1.0, 2.0, 3.0]) == "2.0 (each: 1.0, 2.0, 3.0)"
+    # t = 3.182 of three degrees of freedom, a standard error of 0.645
+    assert over_seeds([1.0, 2.0, 3.0, 4.0]) == "2.5 (0.4 to 4.6)"
 
 
 def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
@@ -77,8 +78,8 @@ def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
         run("no-blocks", 1, 0.4, [[200, 0.25], [400, 0.35]]),
     ]
     lines = learning_table({"runs": runs}, "test").splitlines()
-    assert lines[2] == "| `rim` | 95.0 (31.5 to 158.5) |  | 400, never in 1 | 65.0 |"
-    assert lines[3] == "| `no-blocks` | 45.0 (-18.5 to 108.5) | -50.0 (-50.0 to -50.0) | never in 2 | 30.0 |"
+    assert lines[2] == "| `rim` | 95.0 (each: 100.0, 90.0) |  | 400, never in 1 | 65.0 |"
+    assert lines[3] == "| `no-blocks` | 45.0 (each: 50.0, 40.0) | -50.0 (each: -50.0, -50.0) | never in 2 | 30.0 |"
 
 
 def test_what_blocks_add_is_paired_by_seed_within_each_curriculum():
@@ -96,12 +97,11 @@ def test_what_blocks_add_is_paired_by_seed_within_each_curriculum():
         for seed, share in enumerate(found)
     ]
     lines = effect_table({"runs": runs}, "test").splitlines()
-    # of two seeds t = 12.7: 40 and 20 points have a standard error of 10
     assert lines[2:] == [
-        "| no curriculum | `no-curriculum` - `no-blocks` | -10.0 (-10.0 to -10.0) |",
-        "| text that fades | `fading-with-blocks` - `curriculum-without-blocks` | 0.0 (0.0 to 0.0) |",
-        "| readouts | `rim` - `readouts-without-blocks` | 30.0 (-97.1 to 157.1) |",
-        "| all three |  | 6.7 (-35.7 to 49.0) |",
+        "| no curriculum | `no-curriculum` - `no-blocks` | -10.0 (each: -10.0, -10.0) |",
+        "| text that fades | `fading-with-blocks` - `curriculum-without-blocks` | 0.0 (each: 0.0, 0.0) |",
+        "| readouts | `rim` - `readouts-without-blocks` | 30.0 (each: 40.0, 20.0) |",
+        "| all three |  | 6.7 (each: 10.0, 3.3) |",
     ]
 
 
@@ -133,8 +133,9 @@ def test_results_of_before_single_blocks_were_exchanged_have_no_table_of_them():
     results["runs"][0]["scores"]["test"]["exchanged_block"] = {"1": {"accuracy": 0.5}}
     made = tables_of(results)
     assert "| `rim` | " in made["lookup, single blocks"]
-    # 99.75, 81.75 and 98.0 %: t = 4.303, a deviation of 9.94
-    assert "| `rim` | 3 | 93.2 (68.5 to 117.9) |\n" in made["lookup, accuracy"]
+    assert "| `rim` | 3 | 93.2 (each: 99.8, 81.8, 98.0) |\n" in made["lookup, accuracy"]
+    assert made["lookup, by seed"].splitlines()[0] == "| seed | 0 | 1 | 2 |"
+    assert "| `no-curriculum` | 36.4 |  |  |\n" in made["lookup, by seed"]
     assert made["lookup, blocks"].splitlines()[2].startswith("| `rim` | 29.3 | ")
 
 
