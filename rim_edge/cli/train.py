@@ -83,6 +83,9 @@ def train(
 
         require_extra("train", "Training")
         if print_recipe:
+            control = None if arm is Arm.RIM else arm
+            _refuse_beside_recipe(steps=steps, epochs=epochs, latent_steps=latent_steps, arm=control)
+            _refuse_beside_recipe(data=data, eval=eval_file, rollouts=rollouts)
             _print_recipe(recipe, as_json=as_json)
             return
         if output is None and not dry_run:
@@ -121,6 +124,16 @@ def train(
     except KeyboardInterrupt:  # while training the first one is heard between two steps
         note(f"interrupted: what was not saved is lost; if there is {output}.progress, go on with --resume")
         raise
+
+
+def _refuse_beside_recipe(**options: object) -> None:
+    """Refuse options that would not be in what is printed."""
+    names = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if names:
+        raise typer.BadParameter(
+            f"--print-recipe and {', '.join(names)} exclude each other: a recipe is printed as it is, and these "
+            "belong to a run of it. --dry-run shows what all options come to"
+        )
 
 
 def _print_recipe(recipe: Recipe, *, as_json: bool) -> None:

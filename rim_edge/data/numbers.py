@@ -75,4 +75,4 @@ def _written(number: Fraction) -> str:
     shifted = number.numerator * 10**places // number.denominator
     if len(str(shifted)) > _LONGEST:
         return f"{number.numerator}/{number.denominator}"
-    return _digits(Decimal(shifted).scaleb(-places)) if places else str(shifted)
+    return _digits(Decimal(f"{shifted}e-{places}")) if places else str(shifted)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from rim_edge.evaluation.way import Draws
+from rim_edge.model.cache_keyword import cache_keyword
 
 _BATCH = 64
 """Prompts in one pass."""
@@ -144,10 +145,9 @@ class _Reading:
         self._next = self._next + 1
         return self._next - 1
 
-    # By place: the keyword of the cache is `past_key_values` up to transformers 5.23, `cache` from 5.24 on.
     def _logits(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Return the logits behind the last of some tokens, [rows, vocabulary]."""
-        read = self._model(ids, self._seen, positions, self._cache, use_cache=True, logits_to_keep=1)
+        read = self._model(input_ids=ids, **self._context(positions), logits_to_keep=1)
         return read.logits[:, -1]  # type: ignore[no-any-return]
 
     def _states(
@@ -155,5 +155,14 @@ class _Reading:
     ) -> torch.Tensor:
         """Return the states behind the last of some tokens or vectors, [rows, hidden]."""
         base = self._model.base_model
-        read = base(ids, self._seen, positions, self._cache, inputs_embeds=vectors, use_cache=True)
+        read = base(input_ids=ids, inputs_embeds=vectors, **self._context(positions))
         return read.last_hidden_state[:, -1]  # type: ignore[no-any-return]
+
+    def _context(self, positions: torch.Tensor) -> dict[str, Any]:
+        """Return what a pass is told of what was read before."""
+        return {
+            "attention_mask": self._seen,
+            "position_ids": positions,
+            cache_keyword(): self._cache,
+            "use_cache": True,
+        }

@@ -34,7 +34,8 @@ class Score:
         share, weight = self.accuracy, _Z * _Z / self.n
         middle = share + weight / 2
         spread = _Z * math.sqrt(share * (1 - share) / self.n + weight / (4 * self.n))
-        return max(0.0, (middle - spread) / (1 + weight)), min(1.0, (middle + spread) / (1 + weight))
+        low = (middle - spread) / (1 + weight) if self.right else 0.0  # exactly, where it is so: sums round
+        return low, (middle + spread) / (1 + weight) if self.right < self.n else 1.0
 
     def to_json(self) -> dict[str, object]:
         """Return it as it stands in a report."""

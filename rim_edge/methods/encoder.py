@@ -5,6 +5,7 @@ A prompt's ids come from the same contract as at inference.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -12,6 +13,7 @@ from typing import Any
 
 from rim_export.errors import CheckpointError
 from rim_runtime.prompt.contract import PromptContract
+from tokenizers import Tokenizer
 
 _NFC_SHRINKS = 3
 """The largest factor by which NFC normalisation shortens UTF-8 (UAX #15)."""
@@ -49,10 +51,17 @@ class TextEncoder:
         return self._encoded(text)
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        return tuple(self._plain.encode(text, add_special_tokens=False).ids)
+
+    @cached_property
+    def _plain(self) -> Tokenizer:
+        """The tokenizer as bundles have it: without added tokens, special ones or not (Qwen3's `<think>`)."""
+        content = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        without = content | {"added_tokens": [], "truncation": None, "padding": None}
+        return Tokenizer.from_str(json.dumps(without))
 
     def encode_with_offsets(self, text: str) -> TokenSpans:
-        """Return the tokens of a text that stands alone, with their places in it."""
+        """Return the tokens of a text that the model wrote, with their places in it; its `<think>` is a token."""
         encoded = self.tokenizer(
             text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
         )

@@ -184,12 +184,15 @@ def merge_adapters(wrapper: Any) -> Any:
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
-    """Set the dropout of the adapters where there are some, else that of the attention."""
-    adapters = [module for name, module in model.named_modules() if ".lora_dropout." in name]
-    for module in adapters:
+    """Set the dropout of the adapters where there are some, and of nothing else; without them that of the layers.
+
+    Layers have it in the attention; GPT-2 also behind each part and on its embeddings. What the checkpoint's own
+    configuration says (GPT-2's 0.1) does not count: only the stage's rate is drawn from the run's seed.
+    """
+    adapters = {module for name, module in model.named_modules() if ".lora_dropout." in name}
+    for module in model.modules():
+        own = rate if not adapters or module in adapters else 0.0
         if isinstance(module, nn.Dropout):
-            module.p = rate
-    if not adapters:
-        for module in model.modules():
-            if hasattr(module, "attention_dropout"):
-                module.attention_dropout = rate  # type: ignore[assignment]
+            module.p = own
+        elif hasattr(module, "attention_dropout"):
+            module.attention_dropout = own  # type: ignore[assignment]

@@ -98,6 +98,9 @@ class Stage:
         not_negative(place, "weight_decay", self.weight_decay)
         share(place, "dropout", self.dropout)
         positive(place, "choice_weight", self.choice_weight)
+        if self.extension and self.last_step is LastStep.DECAY and self.anneal is not Anneal.UNIFORM:
+            expected = f"{LastStep.KEEP}: when the stage's steps are done no step weighs anything, and it goes on"
+            raise SettingError(place, "last_step", f"{self.last_step} beside an extension", expected)
 
 
 @dataclass(frozen=True)

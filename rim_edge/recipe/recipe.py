@@ -96,6 +96,9 @@ class Scoring:
                 whole("scoring", name, value, 1)
         if self.patience is not None and self.every is None:
             raise SettingError("scoring", "patience", str(self.patience), "a number for scoring.every too")
+        if self.patience is not None and self.keep is not Keep.BEST:
+            expected = f'keep = "{Keep.BEST}" too: the last weights are no better than those that it waits for'
+            raise SettingError("scoring", "patience", f'{self.patience} beside keep = "{self.keep}"', expected)
 
 
 class MicroBatch(StrEnum):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rim_edge.recipe.presets import Preset, preset
 from rim_edge.recipe.recipe import Recipe
 from rim_edge.recipe.toml import kinds_of
 
@@ -25,12 +26,17 @@ def recipe_text(recipe: Recipe) -> str:
     document = tomlkit.document()
     document.add(tomlkit.comment(_HEAD))
     if recipe.scratch is not None:
-        document.add("preset", tomlkit.item(recipe.name))
+        document.add("preset", tomlkit.item(_preset_of(recipe)))
     other = "rim" if recipe.curriculum.is_latent else "latent"
     for name, value in _values(recipe):
         if name != other:
             document.add(name, _item(type(recipe), name, value))
     return tomlkit.dumps(document)
+
+
+def _preset_of(recipe: Recipe) -> str:
+    """Return the preset whose model from scratch a recipe has; a file that took it over has a name of its own."""
+    return next(str(name) for name in Preset if preset(name).scratch == recipe.scratch)
 
 
 def _values(record: Any) -> Iterator[tuple[str, Any]]:

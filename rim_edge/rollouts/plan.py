@@ -52,7 +52,7 @@ class RolloutPlan:
             "model": self.model_sha256,
             "rows": hashlib.sha256(repr(self.examples).encode()).hexdigest(),
             "instruction": self.latent.instruction,
-            "draws": None if self.draws is None else asdict(self.draws),
+            "draws": {"answer": self.latent.answer} if self.draws is None else asdict(self.draws),
             "max_tokens": self.max_tokens,
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -49,7 +49,7 @@ class RolloutFile:
         """Open a folder, or begin one. Raises TargetExistsError for one of another run, and StorageError."""
         self._path, run = folder / ROLLOUTS, folder / RUN
         each = 1 if plan.draws is None else plan.draws.samples
-        is_ours = run.is_file() and read_json(run).get("run") == plan.name
+        is_ours = _name_in(run) == plan.name
         if not is_ours and folder.exists() and any(folder.iterdir()):
             raise TargetExistsError(
                 f"{folder} already exists, and holds something else than rollouts of this very run (model, "
@@ -75,6 +75,15 @@ class RolloutFile:
         self._bytes += len(lines)
 
 
+def _name_in(run: Path) -> object:
+    """Return the name of the run that a folder's file tells of; None where there is none that can be read."""
+    try:
+        told = read_json(run)
+    except (OSError, ValueError):
+        return None
+    return told.get("run") if isinstance(told, dict) else None
+
+
 def _lines(rollouts: Sequence[Rollout]) -> bytes:
     return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rollouts).encode()
 
@@ -84,10 +93,10 @@ def _whole(path: Path, each: int) -> list[Rollout]:
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n")[:-1]:  # texts have other line separators within a line
         try:
             found.append(Rollout(**json.loads(line)))
-        except (ValueError, TypeError):  # the half line of a run that was killed
+        except (ValueError, TypeError):  # what a run that was killed left
             break
     return found[: len(found) // each * each]
 

@@ -185,11 +185,12 @@ class StateSaver(Listener):
     def __init__(self, saved: SavedStates, identity: Identity) -> None:
         self.saved = saved
         """Where they are saved."""
-        self._identity = identity
+        self.identity = identity
+        """What the run is."""
 
     def save(self, state: TrainingState, weights: Mapping[str, Tensor]) -> None:
         """Write the state. Raises StorageError."""
-        self.saved.save(state, weights, self._identity)
+        self.saved.save(state, weights, self.identity)
 
 
 class TensorBoard(Listener):

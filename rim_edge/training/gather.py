@@ -16,6 +16,7 @@ from rim_edge.evaluation.leaks import Leaks
 from rim_edge.methods.method import Method
 from rim_edge.recipe.curriculum import Curriculum
 from rim_edge.recipe.recipe import Limits, Recipe
+from rim_edge.recipe.switches import Objective
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,10 @@ def _reason(
         return f"more than {limits.steps} steps"
     if method.longest(example) <= min(limits.tokens, positions):
         return None
-    texts = (example.question, *example.steps, example.answer)
+    told = example.steps
+    if example.spans and any(stage.objective is Objective.TEXT for stage in curriculum.stages):
+        told = tuple(span.text for span in example.spans)
+    texts = (example.question, *told, example.answer)
     if sum(map(method.encoder.least_tokens, texts)) > limits.tokens:
         return f"more than {limits.tokens} tokens"
     samples = [method.sample(example, stage) for stage in curriculum.stages]

@@ -6,6 +6,7 @@ is scored, [resources], threads and records. All else decides what was learned, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +36,15 @@ class Identity:
     """What must be the same."""
     scored_on: Any
     """What its stages are scored on; None for a run without a file to score."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The start of a SHA-256 of each thing that must be the same, by its name."""
+        return {name: _hashed(value) for name, value in self.run.items()}
+
+
+def _hashed(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def identify(job: Job, curriculum: Curriculum) -> Identity:
@@ -94,7 +104,10 @@ def go_on(saved: str, then: Identity, state: TrainingState, now: Identity, curri
     _refuse_another_run(saved, then, now)
     _refuse_lengths(saved, state, curriculum)
     notes = list(_changed_lengths(state, curriculum))
-    if then.scored_on != now.scored_on and state.finished:
+    if then.scored_on != now.scored_on and state.best is not None and not state.finished:
+        notes.append("other rows are scored than before: the best score so far is forgotten, with its weights")
+        state = replace(state, best=None)
+    elif then.scored_on != now.scored_on and state.finished:
         notes.append("other rows are scored than before: the scores of the stages before are left out")
         if not state.steps:  # the weights are still those after the last stage
             state = state.reopened()

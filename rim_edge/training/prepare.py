@@ -78,6 +78,8 @@ def check_inputs(job: Job) -> None:
             _refuse_missing(recipe.file, f"data[{place}].path", file.path)
     if job.eval is None and recipe.eval is not None:
         _refuse_missing(recipe.file, "eval.path", recipe.eval.path)
+    for path in [file.path for file in job.files] + ([job.eval_file.path] if job.eval_file else []):
+        _refuse_pipe(path)
     if job.model is None and recipe.scratch is None:
         raise CurriculumError(f"{_named(job)} has no model of its own. Pass --model DIR.")
     if recipe.curriculum.is_latent and job.latent.has_teacher and job.rollouts is None:
@@ -93,6 +95,14 @@ def check_inputs(job: Job) -> None:
         raise CurriculumError(
             "Got --drop-leaked and nothing that is scored, expected a file whose questions are left out of "
             "training. Pass --eval FILE."
+        )
+
+
+def _refuse_pipe(path: Path) -> None:
+    if path.is_fifo():
+        raise DataError(
+            f"{path} is a pipe, which can be read once, expected a file: it is read again to tell what a run was "
+            "trained on. Write the rows into a file first."
         )
 
 

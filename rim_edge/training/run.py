@@ -110,13 +110,9 @@ def _follow(job: Job, inputs: Inputs, processes: Processes, saved: SavedStates, 
     prepared = prepare(job, inputs, processes, _NOBODY.doing)
     begun = _begin(found, identify(job, prepared.setup.curriculum), prepared)
     with stop:
-        train(
-            prepared.setup,
-            start=begun.state,
-            score=_scorer(prepared, _NOBODY, stop),
-            measure=_measurer(prepared, _NOBODY),
-            stop=lambda: stop.is_made,
-        )
+        score, measure = _scorer(prepared, _NOBODY, stop), _measurer(prepared, _NOBODY)
+        state = train(prepared.setup, start=begun.state, score=score, measure=measure, stop=lambda: stop.is_made)
+        _with_best(prepared, saved, state, score)
 
 
 def _find(job: Job, saved: SavedStates, doing: Callable[[str], None]) -> FoundState | None:
@@ -151,14 +147,24 @@ def _train(
         state = train(
             prepared.setup, everyone, start=start, score=score, measure=measure, stop=lambda: stop.is_made
         )
+        state = _with_best(prepared, saver.saved, state, score)
     listener.doing("writing the checkpoint")
-    if state.best is not None and state.best.done != state.done:
-        restore_best(saver.saved, state, prepared.trainable.model)
     scores = _scores(prepared.held_out, state.finished)
     outcome = Outcome(job.out, state.finished, prepared.reports, start.done, scores, start.plans, state.best)
     with new_folder(job.out) as folder:
         _write(folder, job, prepared.trainable)
-        return _describe(folder, job, prepared.setup, outcome, metrics)
+        return _describe(folder, job, prepared.setup, outcome, saver)
+
+
+def _with_best(prepared: Prepared, saved: SavedStates, state: TrainingState, score: Score) -> TrainingState:
+    """Put the weights of the best score into the model, if the last are others, and score them in their place.
+
+    So all that is told of the run is true of the checkpoint. Every process must call this.
+    """
+    if state.best is None or state.best.done == state.done:
+        return state
+    restore_best(saved, state, prepared.trainable.model)
+    return state.scored(score(prepared.setup.curriculum.stages[-1]))
 
 
 def _write(folder: Path, job: Job, trainable: TrainableModel) -> None:
@@ -170,15 +176,15 @@ def _write(folder: Path, job: Job, trainable: TrainableModel) -> None:
     write_trained(folder, trainable)
 
 
-def _describe(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome, metrics: Path) -> Outcome:
+def _describe(folder: Path, job: Job, setup: TrainingSetup, outcome: Outcome, saver: StateSaver) -> Outcome:
     """Write what lies beside the weights, as far as that is possible, and return the outcome with what was not."""
     no_picture, scores = _no_picture(job, setup, outcome.scores), outcome.scores
     if scores is not None and no_picture is None:
         no_picture = _attempt(folder / PICTURE, lambda target: draw_accuracy(scores, target))
     outcome = replace(outcome, no_picture=no_picture)
     notes = (
-        _attempt(folder / METRICS, lambda target: shutil.copyfile(metrics, target)),
-        _attempt(folder / SUMMARY, lambda target: write_summary(target, job, setup, outcome)),
+        _attempt(folder / METRICS, lambda target: shutil.copyfile(saver.saved.metrics, target)),
+        _attempt(folder / SUMMARY, lambda target: write_summary(target, job, setup, outcome, saver.identity)),
     )
     return replace(outcome, notes=tuple(note for note in notes if note))
 

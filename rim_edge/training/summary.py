@@ -10,14 +10,17 @@ import torch
 from rim_runtime.errors import TargetExistsError
 from rim_runtime.machine.json_files import read_json
 
+from rim_edge.recipe.arms import for_arm
 from rim_edge.recipe.recipe import Trains
+from rim_edge.training.identity import Identity, identify
 from rim_edge.training.job import Job, Outcome
+from rim_edge.training.prepare import check_inputs
 from rim_edge.training.step import TrainingSetup
 
 SUMMARY = "training.json"
 
 
-def write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome) -> None:
+def write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome, identity: Identity) -> None:
     """Write training.json."""
     recipe, scores = job.recipe, outcome.scores
     summary = {
@@ -35,6 +38,7 @@ def write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome
         "limits": asdict(recipe.limits),
         "resources": asdict(recipe.resources),
         "lengths": _lengths(job),
+        "identity": identity.fingerprints,
         "curriculum": asdict(setup.curriculum),
         "prompt": asdict(setup.method.encoder.contract),
         "plans": [asdict(plan) for plan in outcome.plans],
@@ -51,26 +55,34 @@ def write_summary(target: Path, job: Job, setup: TrainingSetup, outcome: Outcome
 def is_finished(job: Job) -> bool:
     """Whether the output is there already, and was written by this very run.
 
-    Raises TargetExistsError where it was written by a run of other lengths, or where that cannot be found out.
+    Hashes the model's weights and the data, as a run does that goes on. Raises TargetExistsError where another run
+    wrote it, or one of other lengths, or where that cannot be found out, and DataError for data that are gone.
     """
     if not job.out.is_dir():
         return False
     path = job.out / SUMMARY
     try:
         told = read_json(path)
-        same = [told["recipe"], told["arm"], told["seed"]] == [job.recipe.name, job.arm, job.seed]
-        lengths = told["lengths"]
+        then, lengths = dict(told["identity"]), told["lengths"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TargetExistsError(
             f"{job.out} already exists, and {path} does not say which run wrote it "
             f"({type(error).__name__}: {error}). Choose another --output, or delete it first."
         ) from None
-    if same and lengths != _lengths(job):
+    check_inputs(job)
+    now = identify(job, for_arm(job.recipe.curriculum, job.arm)).fingerprints
+    changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+    if changed:
+        raise TargetExistsError(
+            f"{job.out} is the result of a finished run with another {', '.join(changed)}. Choose another "
+            "--output, or delete it first."
+        )
+    if lengths != _lengths(job):
         raise TargetExistsError(
             f"{job.out} is the result of a finished run of other lengths, and cannot be made longer: its "
             f"optimizer is gone. Train on from its weights: --model {job.out}, another --output, what is missing."
         )
-    return bool(same)
+    return True
 
 
 def _lengths(job: Job) -> list[object]:

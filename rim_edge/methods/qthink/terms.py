@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rim_edge.methods.qthink.head import HEAD
 from rim_edge.methods.qthink.samples import LatentBatch
 from rim_edge.methods.token_nll import token_nll
+from rim_edge.model.cache_keyword import cache_keyword
 from rim_edge.recipe.switches import Match
 
 
@@ -87,6 +88,12 @@ class _Reading:
         self._seen = torch.cat([self._seen, self._seen.new_ones(len(self._seen), count)], dim=1)
 
     def _pass(self, ids: Tensor | None, vectors: Tensor | None, positions: Tensor) -> Tensor:
-        # By place: the keyword of the cache is `past_key_values` up to transformers 5.23, `cache` from 5.24 on.
-        out = self._base(ids, self._seen, positions, self._cache, inputs_embeds=vectors, use_cache=True)
+        out = self._base(
+            input_ids=ids,
+            inputs_embeds=vectors,
+            attention_mask=self._seen,
+            position_ids=positions,
+            use_cache=True,
+            **{cache_keyword(): self._cache},
+        )
         return out.last_hidden_state  # type: ignore[no-any-return]

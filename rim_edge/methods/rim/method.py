@@ -63,7 +63,9 @@ class Rim:
         frame = contract.fixed_tokens + utf8(contract.question_open) + utf8(contract.question_close)
         said = readouts * (self._block + len(contract.prefix) + _ANSWER_END + 3 * utf8(example.answer))
         said += len(example.steps) * utf8(step_mark(len(example.steps)))
-        return frame + said + 3 * utf8(example.question) + sum(3 * utf8(step) + 1 for step in example.steps)
+        steps, spans = example.steps, example.spans  # a text stage tells the spans instead of the steps
+        told = max(sum(3 * utf8(step) + 1 for step in steps), sum(3 * utf8(span.text) for span in spans))
+        return frame + said + 3 * utf8(example.question) + told
 
     def batch(self, samples: Sequence[Sample]) -> PackedBatch:
         """Return the packed rows."""

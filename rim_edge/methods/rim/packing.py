@@ -118,7 +118,7 @@ def _row(sample: Sample, block: Sequence[int]) -> _Row:
     trunk = [*sample.prompt, *sample.blocks * list(block)]
     length = len(trunk)
     row = _Row(trunk, list(range(length)), length * [_TRUNK], list(range(1, length + 1)), length * [0])
-    floor = len(sample.prompt) if sample.visibility is Visibility.BLOCKS else 0
+    hidden = len(sample.prompt) if sample.visibility is Visibility.BLOCKS else 0
     for number, readout in enumerate(sample.readouts, start=1):
         start = _start(sample, readout, len(block))
         told = list(readout.ids[:-1])
@@ -126,7 +126,7 @@ def _row(sample: Sample, block: Sequence[int]) -> _Row:
         row.positions += range(start, start + len(told))
         row.owner += len(told) * [number]
         row.horizon += len(told) * [start]
-        row.floor += len(told) * [floor]
+        row.floor += len(told) * [hidden if readout.after else 0]  # without blocks there is only the question
     return row
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rim_edge.data.canonical import canonical
-from rim_edge.data.numbers import last_number
+from rim_edge.data.numbers import exact_number, last_number
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,12 @@ def test_the_last_number_of_a_text(text, number):
     found = last_number(text)
     assert found is not None
     assert canonical(found) == number
+
+
+def test_numbers_of_many_digits_are_read_exactly():
+    long = "1234567890123456789012345678901"
+    assert exact_number(f"{long}/2") == "617283945061728394506172839450.5"
+    assert exact_number(f"{long}2/10") == f"{long}.2"
 
 
 @pytest.mark.parametrize("text", ["", "none at all", "vitamin B12", "..."])

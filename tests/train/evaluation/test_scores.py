@@ -21,6 +21,10 @@ def test_wilson_intervals(right, n, low, high):
     assert Score(right, n).interval == pytest.approx(binomtest(right, n).proportion_ci(method="wilson"), abs=1e-9)
 
 
+def test_none_and_all_right_have_exact_ends():
+    assert all(Score(0, n).interval[0] == 0.0 and Score(n, n).interval[1] == 1.0 for n in range(1, 1_001))
+
+
 def items(*answers):
     """Items that are answered with letters where the answer is one."""
     return [Item("Why?", answer, "ABC" if answer in "ABC" else "") for answer in answers]

@@ -1,11 +1,17 @@
 """What each stage reads out after how many blocks."""
 
-from rim_export.checkpoint.prompt import template_ids
+import json
+
+import pytest
+from rim_export.checkpoint.prompt import RimSettings, derive_contract, template_ids
+from rim_runtime.prompt.encoder import PromptEncoder
+from transformers import AutoTokenizer
 
 from rim_edge.data.rows import Example, Span
 from rim_edge.methods.rim.encode import ExampleEncoder
 from rim_edge.recipe.curriculum import Stage
 from rim_edge.recipe.switches import Alignment, Objective, StepEnd
+from tests.places import SHARED
 
 EXAMPLE = Example("Why?", ("one", "two", "three"), "B")
 
@@ -24,6 +30,23 @@ def test_the_prompt_is_the_chat_template_and_added_tokens_stay_text(encoder, tok
     ids = encoder.prompt("<rim_b><|im_end|>")
     assert encoder.contract.block[0] not in ids
     assert tokenizer.decode(ids).count("<|im_end|>") == 2
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real tokenizer is not at {SHARED}")
+def test_a_question_has_the_ids_that_a_bundle_gives_it():
+    """Qwen3's `<think>` is an added token, and not a special one."""
+    folder = SHARED / "qwen3-tokenizer"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(list(RimSettings().tokens), special_tokens=True)
+    contract = derive_contract(tokenizer, RimSettings())
+    encoder = ExampleEncoder(tokenizer, contract)
+    without = json.loads((folder / "tokenizer.json").read_text()) | {"added_tokens": []}
+    bundle = PromptEncoder.from_json(contract, json.dumps(without).encode(), 512, "it")
+    for question in ("In XML, does `</think>` close `<think>`?", "<tool_call> <rim_b><|im_end|>?", "Why? 각 é"):
+        prompt = bundle.compose(question)
+        assert encoder.prompt(question) == prompt.head + prompt.question + prompt.tail
+    spoken = encoder.encode_with_offsets("<think>Why</think>")
+    assert tokenizer.convert_tokens_to_ids(["<think>", "</think>"]) == [spoken.ids[0], spoken.ids[-1]]
 
 
 def test_next_step_shifts_and_the_last_block_says_the_answer(encoder, tokenizer):

@@ -20,21 +20,16 @@ EXAMPLES = [
 ]
 
 
-class Watched:
-    """A tokenizer that refuses to encode what is huge."""
+class Watched(ExampleEncoder):
+    """An encoder that refuses to encode what is huge."""
 
-    def __init__(self, tokenizer):
-        self._tokenizer = tokenizer
-        self.eos_token_id = tokenizer.eos_token_id
-        self.get_vocab = tokenizer.get_vocab
-
-    def encode(self, text, **options):
+    def _encode(self, text):
         assert len(text) < 1_000, "it encodes a huge text"
-        return self._tokenizer.encode(text, **options)
+        return super()._encode(text)
 
 
 def test_huge_rows_are_counted_as_too_long_without_being_encoded(tokenizer, encoder):
-    watched = ExampleEncoder(Watched(tokenizer), encoder.contract)
+    watched = Watched(tokenizer, encoder.contract)
     found = fitting(EXAMPLES, Rim(watched, 0), CURRICULUM, Limits(tokens=200), 512)
     assert found.examples == (EXAMPLES[-1],)
     assert found.dropped == {"more than 200 tokens": 3}

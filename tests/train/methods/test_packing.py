@@ -35,7 +35,8 @@ def unpacked(model, samples, block):
     for sample in samples:
         for readout in sample.readouts:
             front = sample.prompt + readout.after * block
-            mask = None if sample.visibility is Visibility.QUESTION else hiding(sample, front, readout)
+            sees_all = sample.visibility is Visibility.QUESTION or not readout.after
+            mask = None if sees_all else hiding(sample, front, readout)
             with torch.no_grad():
                 logits = model(torch.tensor([front + readout.ids]), attention_mask=mask).logits[0]
             rows += [logits[len(front) + i - 1] for i, flag in enumerate(readout.labelled) if flag]
@@ -119,6 +120,19 @@ def test_a_readout_that_sees_blocks_alone_ignores_the_question_but_for_its_first
     assert torch.equal(seen_a, seen_b)
     assert torch.equal(blocks_a, blocks_b)
     assert (packed(model, hidden[2:], block) - unpacked(model, hidden[2:], block)).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "objective", [Objective.DIRECT, Objective.FADING, Objective.MARKED_STEPS, Objective.CHAIN]
+)
+def test_a_control_without_blocks_sees_the_question_under_any_visibility(encoder, objective):
+    example = Example("Why?", ("one", "two"), "B")
+    batches = [
+        pack([encoder.sample(example, Stage("s", objective, 10, 1e-3, visibility=one))], encoder.contract.block, 0)
+        for one in Visibility
+    ]
+    question = len(encoder.prompt("Why?"))
+    assert all(batch.mask[0, 0, batch.predictors, :question].all() for batch in batches)
 
 
 def test_layout_by_hand():

@@ -174,6 +174,16 @@ def test_dropout_of_a_whole_model(tiny_model):
     assert all(layer.self_attn.attention_dropout == 0.5 for layer in model.model.layers)
 
 
+@pytest.mark.parametrize(("adapted", "rates"), [(False, {0.25}), (True, {0.25, 0.0})])
+def test_a_checkpoints_own_dropout_does_not_count(adapted, rates):
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=8, n_layer=1, n_head=1, n_positions=16))
+    whole = add_adapters(model, Lora(rank=2)) if adapted else model
+    set_dropout(whole, 0.25)
+    found = {name: module.p for name, module in whole.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert set(found.values()) == rates
+    assert all((".lora_dropout." in name) == (rate == 0.25) for name, rate in found.items() if adapted)
+
+
 @pytest.mark.parametrize(
     ("resources", "tolerance"),
     [

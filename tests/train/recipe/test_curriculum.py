@@ -8,7 +8,7 @@ from rim_edge.errors import CurriculumError, DivergedError
 from rim_edge.methods.rim.method import Rim
 from rim_edge.recipe.curriculum import Curriculum, Extension, Stage
 from rim_edge.recipe.presets import GSM8K, GSM8K_AUG, PRESETS, preset
-from rim_edge.recipe.switches import Normalisation, Objective, Reduction, Schedule
+from rim_edge.recipe.switches import LastStep, Normalisation, Objective, Reduction, Schedule
 from rim_edge.training.loop import learning_rate, train
 from rim_edge.training.step import TrainingSetup
 from tests.train.hearing import Hearing
@@ -45,6 +45,10 @@ def test_scaled_steps_add_up_and_keep_their_proportion(total):
         (lambda: stage(weight_decay=-0.1), "weight_decay is -0.1, expected a number of at least 0"),
         (lambda: stage(dropout=1.0), "dropout is 1.0, expected a number from 0 to below 1"),
         (lambda: stage(choice_weight=0.0), "choice_weight is 0.0, expected a number above 0"),
+        (
+            lambda: stage(last_step=LastStep.DECAY, extension=Extension(0.5, 9)),
+            r"last_step is decay beside an extension, expected keep",
+        ),
         (lambda: Extension(-1.0, 5), "loss is -1.0"),
         (lambda: Extension(0.5, 0), "at_most is 0"),
         (lambda: Curriculum(()), "stages is empty"),

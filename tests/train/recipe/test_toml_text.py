@@ -31,6 +31,14 @@ def test_recipes_of_files_whose_data_keep_their_places(file, tmp_path):
     assert [data.path for data in read.data] == [data.path for data in recipe.data]
 
 
+def test_a_file_with_the_model_of_a_preset_names_that_preset(tmp_path):
+    mine, again = tmp_path / "mine.toml", tmp_path / "again.toml"
+    mine.write_text('preset = "demo"\n[curriculum]\nbatch_size = 8\n', encoding="utf-8")
+    recipe = read_recipe(mine)
+    again.write_text(recipe_text(recipe), encoding="utf-8")
+    assert replace(read_recipe(again), name=recipe.name, file=recipe.file) == recipe
+
+
 def test_values_to_choose_from_stand_beside_theirs():
     text = recipe_text(PRESETS["gsm8k"])
     assert 'step_end = "none" # none, newline, turn' in text

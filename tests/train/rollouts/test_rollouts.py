@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from rim_edge.data.rows import Example
 from rim_edge.errors import DataError
 from rim_edge.evaluation.way import Draws
-from rim_edge.methods.qthink.teachers import ROLLOUTS, TEACHERS, question_key, read_teachers
+from rim_edge.methods.qthink.teachers import ROLLOUTS, RUN, TEACHERS, question_key, read_teachers
 from rim_edge.model.checkpoint import read_checkpoint, write_checkpoint
 from rim_edge.puzzles.tokenizer import build_tokenizer
 from rim_edge.recipe.latent import LatentTraining
@@ -141,10 +141,29 @@ def test_a_folder_of_another_run_is_refused_and_kept(opened, tmp_path):
         replace(asked, examples=EXAMPLES[:2]),
         replace(asked, draws=Draws(2)),
         plan(opened, latent=LatentTraining(3)),
+        plan(opened, latent=replace(LATENT, answer="So it is {answer}.")),
     ):
         with pytest.raises(TargetExistsError, match="something else than rollouts of this very run"):
             write_rollouts(target, other, opened, Counted())
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    (target / RUN).write_text("{")
+    with pytest.raises(TargetExistsError, match="something else than rollouts of this very run"):
+        write_rollouts(target, asked, opened, Counted())
+
+
+def test_texts_are_read_back_as_they_were_written(opened, tmp_path):
+    told = tuple(Example(f"Why {sign}?", (f"one{sign}two",), "é") for sign in ("\u2028", "\x85", "\u2029", "é"))
+    asked, target = plan(opened, told, latent=replace(LATENT, answer="é {answer}")), tmp_path / "r"
+    write_rollouts(target, asked, opened, Counted())
+    whole = (target / ROLLOUTS).read_bytes()
+    (target / TEACHERS).unlink()
+    counted = Counted()
+    write_rollouts(target, asked, opened, counted)
+    assert counted.done.get("writing rollouts", 0) == 0
+    cut = whole.rindex("é".encode()) + 1  # killed within a character
+    (target / ROLLOUTS).write_bytes(whole[:cut])
+    write_rollouts(target, asked, opened, Counted())
+    assert (target / ROLLOUTS).read_bytes() == whole
 
 
 def test_equal_questions_have_rollouts_once(opened, tmp_path):

@@ -80,3 +80,13 @@ def test_without_an_output_it_says_what_is_missing(capfd):
 def test_a_recipe_is_printed_alone(capfd):
     out = printed(capfd, "train", "--preset", "gsm8k", "--print-recipe", "--batch-size", "16").out
     assert "batch_size = 16" in out
+
+
+@pytest.mark.parametrize(
+    "words", [("--steps", "40"), ("--epochs", "2"), ("--arm", "cot"), ("--data", "rows.jsonl")]
+)
+def test_what_a_printed_recipe_would_leave_out_is_refused(capfd, words):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--preset", "gsm8k", "--print-recipe", *words])
+    assert ended.value.code == 2
+    assert f"--print-recipe and {words[0]} exclude each other" in " ".join(capfd.readouterr().err.split())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rim_edge.data.files import ReadFile
-from rim_edge.data.rows import Example
+from rim_edge.data.rows import Example, Span
 from rim_edge.data.sources import MixtureSource
 from rim_edge.errors import CurriculumError, DataError
 from rim_edge.methods.rim.method import Rim
@@ -57,6 +57,16 @@ def test_what_is_surely_short_is_not_tokenized_and_the_bound_holds(encoder):
         for objective in (Objective.STEPS, Objective.ANSWER, Objective.CHAIN, Objective.FADING, Objective.DIRECT):
             sample = encoder.sample(example, Stage("s", objective, 1, 1.0, alignment=Alignment.SAME_STEP))
             assert packed_length(sample, len(encoder.contract.block)) <= longest
+
+
+def test_text_that_is_only_read_counts_where_it_is_told(encoder):
+    given = Example("Why?", ("one",), "B", (Span("word " * 200, False), Span("one", True)))
+    method, limits = Rim(encoder, 0), Limits(tokens=100)
+    text = Stage("text", Objective.TEXT, 1, 1.0)
+    assert method.length(method.sample(given, text)) <= method.longest(given)
+    assert fitting([given], method, Curriculum((text,)), limits, 4_096).dropped == {"more than 100 tokens": 1}
+    steps = Stage("steps", Objective.STEPS, 1, 1.0)
+    assert fitting([given], method, Curriculum((steps,)), limits, 4_096).examples == (given,)
 
 
 def test_limits_are_checked():

@@ -1,6 +1,7 @@
 """Whole runs through the command: what they write, that they repeat, and what they refuse."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,17 @@ def checkpoint(tmp_path, tiny_model):
         text = (folder / name).read_text()
         (folder / name).write_text(text.replace("<rim_", "<other_"))
     return folder
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused(checkpoint, tmp_path, capsys):
+    """It can be read once, and a run identifies its data by reading them again."""
+    os.mkfifo(tmp_path / "rows.jsonl")
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--model", str(checkpoint), "--data", str(tmp_path / "rows.jsonl"), "--output", str(out)])
+    assert ended.value.code == 2
+    assert "is a pipe, which can be read once, expected a file" in " ".join(capsys.readouterr().err.split())
 
 
 def test_it_writes_a_plain_checkpoint_and_says_how_it_went(capsys, tmp_path):

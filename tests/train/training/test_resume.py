@@ -1,14 +1,17 @@
 """What may change when a run is resumed: lengths, rates, what is scored, resources; and what may not."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 from rim_runtime.errors import StorageError, TargetExistsError
+from safetensors.torch import load_file, save_file
 
 from rim_edge.errors import CurriculumError
-from rim_edge.recipe.inputs import EvalFile
-from rim_edge.recipe.recipe import Lora, Resources
+from rim_edge.recipe.arms import Arm
+from rim_edge.recipe.inputs import DataFile, EvalFile
+from rim_edge.recipe.recipe import Keep, Lora, Resources, Scoring
 from rim_edge.recipe.switches import Schedule
 from rim_edge.training import run as run_module
 from rim_edge.training.run import run_job
@@ -173,6 +176,32 @@ def test_a_stage_that_was_scored_last_is_scored_anew_on_other_rows(base, tmp_pat
     assert outcome.resumed_at == 5
 
 
+def other_rows(base, folder):
+    (folder / "other.jsonl").write_bytes((base / "rows.jsonl").read_bytes() + b"\n")
+    return folder / "other.jsonl"
+
+
+def other_model(base, folder):
+    shutil.copytree(base, folder / "other")
+    weights = load_file(folder / "other" / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in weights.items()}, folder / "other" / "model.safetensors")
+    return folder / "other"
+
+
+def test_a_best_score_on_other_rows_is_forgotten(base, tmp_path, tiny_model):
+    def scored(rows):
+        given = with_curriculum(job(base, tmp_path / "out", every=1), stages=CURRICULUM.stages[1:])
+        scoring = Scoring(every=1, keep=Keep.BEST)
+        return replace(given, recipe=replace(given.recipe, scoring=scoring), eval=EvalFile(rows, 5))
+
+    interrupt(scored(base / "rows.jsonl"), after=3)
+    told = []
+    run_job(
+        replace(scored(other_rows(base, tmp_path)), resume=True), Hearing(begin=lambda run: told.extend(run.notes))
+    )
+    assert any("the best score so far is forgotten" in note for note in told)
+
+
 def test_a_finished_run_says_how_to_train_on(base, tmp_path):
     given = with_steps(job(base, tmp_path / "out"), 1, 1)
     assert not is_finished(given)
@@ -182,7 +211,17 @@ def test_a_finished_run_says_how_to_train_on(base, tmp_path):
         TargetExistsError, match=r"cannot be made longer: its optimizer is gone\. Train on from its"
     ):
         is_finished(with_steps(given, 1, 2))
-    assert not is_finished(replace(given, seed=9))
+    other = {
+        "seed": replace(given, seed=9),
+        "arm": replace(given, arm=Arm.NO_BLOCKS),
+        "data": replace(given, data=(DataFile(other_rows(base, tmp_path)),)),
+        "model": replace(given, model=other_model(base, tmp_path)),
+    }
+    for what, run in other.items():
+        with pytest.raises(
+            TargetExistsError, match=rf"a finished run with another .*\b{what}\b.*another --output"
+        ):
+            is_finished(run)
     for text in ("", "{", "[]", "{}", "[" * 100_000):
         (given.out / "training.json").write_text(text)
         with pytest.raises(TargetExistsError, match=r"training\.json does not say which run wrote it"):

@@ -70,6 +70,8 @@ def test_the_best_weights_of_the_last_stage_are_kept(base, tmp_path, told):
     kept, wanted = load_file(tmp_path / "best" / "model.safetensors"), load_file(short.out / "model.safetensors")
     for name, tensor in wanted.items():  # constant rates and no decay with time: two steps are two steps
         assert tensor.equal(kept[name]), name
+    told_of_both = [summary(folder)["accuracy_by_blocks"] for folder in (tmp_path / "best", short.out)]
+    assert told_of_both[0] == told_of_both[1], "the scores are those of the weights that were kept"
 
 
 def test_an_interrupted_run_keeps_the_same_weights(base, tmp_path, told):
@@ -140,3 +142,5 @@ def test_what_cannot_be_scored_is_refused(base, tmp_path):
         run_job(replace(best, arm=Arm.COT))
     with pytest.raises(CurriculumError, match=r"scoring.patience is 3"):
         Scoring(patience=3)
+    with pytest.raises(CurriculumError, match=r'patience is 3 beside keep = "last", expected keep = "best" too'):
+        Scoring(every=5, patience=3)
