@@ -163,6 +163,7 @@ def _with_best(prepared: Prepared, saved: SavedStates, state: TrainingState, sco
     """
     if state.best is None or state.best.done == state.done:
         return state
+    prepared.setup.processes.gather(state.done)  # the first one has written all that it saves
     restore_best(saved, state, prepared.trainable.model)
     return state.scored(score(prepared.setup.curriculum.stages[-1]))
 

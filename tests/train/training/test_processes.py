@@ -153,6 +153,22 @@ def test_two_processes_give_the_losses_of_one(base, alone, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_keep_the_best_weights_of_one_and_its_scores(base, tmp_path):
+    config, rows = tmp_path / "mine.toml", base / "rows.jsonl"
+    config.write_text(CONFIG + '[scoring]\nevery = 1\nkeep = "best"\n')
+    asked = EvalFile(rows, 5)
+    one = run_job(Job(read_recipe(config), tmp_path / "one", base, (DataFile(rows),), eval=asked, threads=1))
+    assert one.best.done < 10, "others than the last are kept"
+    start(base, config, tmp_path / "together")
+    told = json.loads((tmp_path / "together" / "training.json").read_text())
+    assert told["best"] == {"done": one.best.done, "right": one.best.right}
+    assert told["scores"] == one.scores.to_json()
+    kept, wanted = (load_file(tmp_path / name / "model.safetensors") for name in ("together", "one"))
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(kept[name], tensor, atol=1e-3, rtol=0)
+
+
+@pytest.mark.slow
 def test_so_do_two_that_share_each_layer_out_and_go_on_where_they_were_stopped(base, alone, tmp_path):
     """Stopped after step 5, they go on from step 3: a state is put together, and shared out again."""
     config = tmp_path / "mine.toml"
