@@ -72,7 +72,7 @@ def _train(design: Design, seed: int, what: tuple[Condition, Path, Path], execut
     dev = [] if design.dev is None else ["--eval", out.with_name(f"{design.dev}{condition.rows}.jsonl.gz")]
     scored = [] if condition is _WARM_UP else dev
     words = ["train", *options, *scored, "--seed", seed, *threads, *steps, "--output", out, "--resume"]
-    _call(words, design, out.with_name(f"{out.name}.json"), execute)
+    call(words, design.threads, out.with_name(f"{out.name}.json"), execute)
 
 
 def _score(design: Design, run: Run, work: Path, test: str, execute: Execute) -> None:
@@ -85,15 +85,15 @@ def _score(design: Design, run: Run, work: Path, test: str, execute: Execute) ->
     rows = work / f"{test}{condition.rows}.jsonl.gz"
     model = base_of(design, work, run.seed) if condition.arm is None else work / run.name
     words = ["eval", rows, "--model", model, *blocks, *chain]
-    _call(words, design, work / f"{name}.json", execute)
+    call(words, design.threads, work / f"{name}.json", execute)
 
 
-def _call(arguments: Sequence[object], design: Design, record: Path, execute: Execute) -> None:
-    """Run one command, and note its result and the processor time of its process."""
+def call(arguments: Sequence[object], threads: int | None, record: Path, execute: Execute) -> None:
+    """Run one command on so many threads, and note its result and the processor time of its process."""
     words = [_shown(argument) for argument in (*arguments, "--json")]
     print(shlex.join(["rim-edge", *words]), file=sys.stderr, flush=True)
     before = os.times()
-    result = json.loads(execute(words, design.threads))
+    result = json.loads(execute(words, threads))
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     found = {"commit": _commit(), "cpu_seconds": round(spent, 1), "result": result}

@@ -1,0 +1,1 @@
+"""QThink beside its controls, on the demo's puzzles."""
