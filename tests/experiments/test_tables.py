@@ -13,11 +13,12 @@ from experiments.markdown import fill
 from experiments.over_seeds import effect_table, learning_table, over_seeds, single_blocks_table
 from experiments.partners.__main__ import CROSSED, long_plan, plan
 from experiments.prosqa.__main__ import PLAN as PROSQA
+from experiments.smollm2.__main__ import GSM8K
 from experiments.smollm2.__main__ import PLAN as SMOLLM2
 from experiments.tables import tables_of
 
 PARTNERS, PARTNERS_LONG = plan(6, 8), long_plan(6, 3)
-DESIGNS = [PLAN, LONG, SMOLLM2, PARTNERS, PARTNERS_LONG]
+DESIGNS = [PLAN, LONG, SMOLLM2, GSM8K, PARTNERS, PARTNERS_LONG]
 RUN = {
     PARTNERS.title: dict.fromkeys(CROSSED, range(8)) | {"key-first": range(3)},
     PARTNERS_LONG.title: {"no-blocks": range(2)},
