@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rim_runtime.engines.names import EngineName
 from rim_runtime.generate.readout import Readout
+from rim_runtime.generate.sampling import MOST_SAMPLES
 
 from rim_edge.cli.asking.form import Form
 from rim_edge.cli.options import (
@@ -81,7 +82,7 @@ SamplesOption = Annotated[
         "--samples",
         metavar="N",
         min=1,
-        max=1000,
+        max=MOST_SAMPLES,
         help="Write so many texts, each drawn by itself.",
         show_default="1",
         rich_help_panel=WORDS,

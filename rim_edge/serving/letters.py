@@ -38,10 +38,7 @@ class LetterBatches:
 
     async def ask(self, question: Question, blocks: int | None) -> Answer:
         """Return the answer to a question. Raises what `Engine.ask` does, and BusyError."""
-        self._engine.check(question)  # before it shares a batch with others
-        self._engine.manifest.prompt.check_blocks(
-            self._engine.manifest.prompt.blocks if blocks is None else blocks
-        )
+        self._engine.check(question, blocks)  # before it shares a batch with others
         if len(self._waiting) >= self._limits.waiting:
             raise BusyError(f"{len(self._waiting):,} questions are waiting already. Ask again later.")
         asked = _Asked(question, blocks, asyncio.get_running_loop().create_future())

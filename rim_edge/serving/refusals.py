@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from enum import StrEnum
+
 from rim_runtime.errors import (
     CheckError,
     EngineClosedError,
@@ -12,6 +15,22 @@ from rim_runtime.errors import (
 )
 
 from rim_edge.errors import BusyError
+
+_LOG = logging.getLogger("rim_edge.serving")
+"""Unless the program that serves says otherwise, it writes to stderr."""
+_LOGGED = "is_logged"
+"""What an error is marked with once it is in the log: one error may be told to all whose questions it cost."""
+
+
+class ServerKind(StrEnum):
+    """Kinds of errors that a server alone has; all others are those of our errors."""
+
+    BAD_REQUEST = "bad-request"
+    """A RequestError."""
+    TIMEOUT = "timeout"
+    """The answer took too long."""
+    SERVER_ERROR = "server-error"
+    """An error that nobody foresaw."""
 
 
 class RequestError(Exception):
@@ -42,12 +61,23 @@ def status_of(error: Exception) -> int:
 
 
 def words_of(error: Exception) -> str:
-    """Return an error's message for the one who asked; of one that nobody foresaw, its kind alone."""
+    """Return an error's message for the one who asked; of one that nobody foresaw, its kind alone.
+
+    That one is written to the log, once.
+    """
     if isinstance(error, RequestError | RimError):
-        return str(error)
+        return plain(str(error))
     if isinstance(error, TimeoutError):
         return "The answer took longer than this server allows. Ask for less, or start it with more --seconds."
+    if not hasattr(error, _LOGGED):
+        setattr(error, _LOGGED, True)
+        _LOG.error("A request failed, which is a fault of rim-edge or of a library below it:", exc_info=error)
     return f"The server failed ({type(error).__name__}). Its own log says more."
+
+
+def plain(text: str) -> str:
+    """Return a text that can be sent: half a character, which a client may have sent as a name, is written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def kind_of(error: Exception) -> str:
@@ -55,8 +85,8 @@ def kind_of(error: Exception) -> str:
     if isinstance(error, RimError):
         return str(error_to_json(error)["kind"])
     if isinstance(error, TimeoutError):
-        return "timeout"
-    return "bad-request" if isinstance(error, RequestError) else "server-error"
+        return ServerKind.TIMEOUT
+    return ServerKind.BAD_REQUEST if isinstance(error, RequestError) else ServerKind.SERVER_ERROR
 
 
 def error_body(error: Exception) -> dict[str, dict[str, str]]:

@@ -28,8 +28,23 @@ def read_object(content: bytes | bytearray, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"The {what} is no JSON ({type(error).__name__}: {str(error)[:80]}).") from None
     if not isinstance(found, dict):
-        raise RequestError(400, f"The {what} is a {type(found).__name__}, expected an object.")
+        raise RequestError(400, f"The {what} is {_json_kind(found)}, expected an object.")
     return found
+
+
+def _json_kind(value: object) -> str:
+    """Return what JSON calls a value that is no object."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "a number"
 
 
 def _refuse_constant(name: str) -> Never:

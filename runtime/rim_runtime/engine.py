@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from rim_runtime.answer import Answer
 from rim_runtime.bundle.manifest import Manifest, Precision
@@ -28,7 +28,7 @@ from rim_runtime.generate.stream import TextStream
 from rim_runtime.letters import LetterReader
 from rim_runtime.loading.load import load_parts
 from rim_runtime.machine.log import tell
-from rim_runtime.prepared import prepare, prepare_all
+from rim_runtime.prepared import prepare_all, prompt_tokens
 from rim_runtime.progress import OnProgress
 from rim_runtime.prompt.encoder import PromptEncoder
 from rim_runtime.question import Question, as_choices
@@ -269,7 +269,7 @@ class Engine:
         sampling: Sampling = LIKELIEST,
         cancel: Cancellation | None = None,
     ) -> list[Text]:
-        """Answer a question in words `count` times: the prompt is read once, the texts are written together.
+        """Answer a question in words `count` times, up to 1,000: the prompt is read once, all come together.
 
         Each draws by itself, and the same seed gives the same texts whatever `count` is, but for what rounding
         changes. Raises what `generate` and its iteration raise.
@@ -277,9 +277,9 @@ class Engine:
         from rim_runtime.generate.order import as_count
         from rim_runtime.generate.samples import write_samples
 
-        generator = self._texts()
+        generator, number = self._texts(), as_count(count)
         order = generator.order(question, blocks, max_tokens, stop, sampling, latent_steps)
-        return write_samples(generator.author(cancel), order, as_count(count), cancel)
+        return write_samples(generator.author(cancel), order, number, cancel)
 
     def score(
         self, text: str | Sequence[int], *, more: int = 0, top: int = 0, cancel: Cancellation | None = None
@@ -345,14 +345,14 @@ class Engine:
         A GPU prepares each length when it first comes; a CPU takes its memory. Raises what `ask` raises.
         """
         limit = self.manifest.limits.question_tokens
-        if tokens is not None and not 1 <= tokens <= limit:
+        if tokens is not None and not (isinstance(tokens, SupportsIndex) and 1 <= tokens <= limit):
             raise QuestionError(f"Got {tokens} tokens to warm up with, expected 1 to {limit:,}.")
         with self._lifetime.run():
             run_rows(self._backend, [[0] * (tokens or limit)], self.manifest.prompt.blocks)
 
-    def check(self, question: Question) -> None:
-        """Raise the QuestionError that asking this question would raise, without asking it."""
-        prepare(question, self._encoder, self._letters)
+    def check(self, question: Question, blocks: int | None = None) -> int:
+        """Raise the QuestionError that asking this would raise, and ask nothing; return the prompt's tokens."""
+        return prompt_tokens(question, self._encoder, self._letters, blocks)
 
     def close(self) -> None:
         """Free the model, after all questions that other threads are asking are answered; refuse further ones."""

@@ -12,7 +12,7 @@ import numpy as np
 from rim_runtime.answer import Answer, lead_of, read_letters
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.engines.backend import Backend, Floats, run_rows
-from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.cancellation import Cancellation, require_cancellation
 from rim_runtime.engines.shapes import similar_lengths
 from rim_runtime.errors import BrokenLogitsError
 from rim_runtime.prepared import PreparedQuestion, PreparedQuestions
@@ -30,8 +30,13 @@ class LetterReader:
     def answers(self, asked: PreparedQuestions, cancel: Cancellation | None) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch, the shortest first; each is a run of its own, or a part of one under way.
 
-        Gives each answer with its question's place. Raises EngineFailedError, EngineClosedError, CancelledError.
+        Gives each answer with its question's place. Raises EngineFailedError, EngineClosedError, CancelledError;
+        InputError at once, for a `cancel` that is none.
         """
+        require_cancellation(cancel)
+        return self._batches(asked, cancel)
+
+    def _batches(self, asked: PreparedQuestions, cancel: Cancellation | None) -> Iterator[tuple[int, Answer]]:
         rows = asked.rows
         lengths = [len(row.ids) + self.manifest.prompt.fixed_tokens for row in rows]
         for batch in similar_lengths(lengths, self.backend.batch_tokens):

@@ -33,6 +33,8 @@ class PreparedQuestions:
 
 def prepare(question: Question, encoder: PromptEncoder, letters: Sequence[str]) -> PreparedQuestion:
     """Read one question, for a model that answers these letters. Raises QuestionError."""
+    if not isinstance(question, Question):
+        raise QuestionError(f"The question is a {type(question).__name__}, expected Question(text, choices).")
     ids, offered = encoder.encode(question.rendered()), question.offered()
     if not set(offered) <= set(letters):
         raise QuestionError(
@@ -40,6 +42,16 @@ def prepare(question: Question, encoder: PromptEncoder, letters: Sequence[str]) 
             f"{letters[0]} to {letters[-1]}. Offer fewer options."
         )
     return PreparedQuestion(ids, offered)
+
+
+def prompt_tokens(question: Question, encoder: PromptEncoder, letters: Sequence[str], blocks: int | None) -> int:
+    """Return how many tokens the prompt has that a letter is read behind; `blocks` None means all that there are.
+
+    Raises QuestionError.
+    """
+    contract = encoder.contract
+    suffix = contract.suffix(contract.blocks if blocks is None else blocks)
+    return len(contract.head) + len(prepare(question, encoder, letters).ids) + len(suffix)
 
 
 def prepare_all(

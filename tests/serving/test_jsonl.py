@@ -17,7 +17,7 @@ from rim_edge.serving.limits import Limits
 from tests.places import DEMO_FOLDER
 from tests.serving.lines import answering
 from tests.serving.long_texts import long_writer
-from tests.serving.test_native import SCURVY, SlowBackend, SlowDecoder, without_times
+from tests.serving.test_native import SCURVY, WRONG_OPTIONS, SlowBackend, SlowDecoder, without_times
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 
@@ -82,8 +82,9 @@ def test_answers_come_when_they_are_ready_and_letters_in_batches(tmp_path: Path)
         (b"{\n", "bad-request", "The line is no JSON"),
         (b"\xff\n", "bad-request", "The line is no JSON"),
         (b"[" * 100_000 + b"\n", "bad-request", "The line is no JSON"),
-        (b"[]\n", "bad-request", "The line is a list, expected an object"),
+        (b"[]\n", "bad-request", "The line is an array, expected an object"),
         (b"x" * 1_000_001 + b"\n", "bad-request", "The line has more than 1,000,000 bytes"),
+        (b"null\n", "bad-request", "The line is null, expected an object"),
         ({"id": 7}, "row", "'question' is None"),
         ({"id": 7, "question": " "}, "row", "expected some text"),
         ({"id": 7, "question": "Why?", "wat": 3}, "input", "Nothing reads wat"),
@@ -109,6 +110,17 @@ def test_what_cannot_be_asked_is_refused_by_name(tmp_path: Path, line: Any, kind
         assert found["error"]["kind"] == kind
         assert words in found["error"]["message"]
         assert client.ask({"id": 8, "question": "Why?"})["letter"] in "ABCDEFGHIJ", "and the next one is answered"
+
+
+def test_options_of_a_text_that_are_none_are_refused(tmp_path: Path) -> None:
+    with (
+        answering(fake_engine(decoder=FakeDecoder("Bonjour!")), tmp_path / "s") as server,
+        server.client() as client,
+    ):
+        for options, words in (*WRONG_OPTIONS, ({"n": 10**9}, "Nothing reads n")):
+            found = client.ask({"do": "generate", "question": "Where?", **options})
+            assert found["error"]["kind"] == "input"
+            assert words in found["error"]["message"]
 
 
 def test_a_request_is_cancelled_by_its_id(tmp_path: Path) -> None:

@@ -161,3 +161,23 @@ def test_a_second_server_is_refused_and_a_killed_one_is_replaced(tiny_bundle: Pa
             assert client.rest() == b"", "a client without requests does not keep it from its end"
         assert process.wait(20) == 0
     assert not file.exists()
+
+
+def test_a_fault_that_nobody_foresaw_is_on_stderr_once() -> None:
+    program = """
+from rim_runtime import FakeBackend
+from rim_runtime.testing import fake_engine
+from rim_edge.serving.jsonl.run import answer_stdio
+from rim_edge.serving.limits import Limits
+
+class Broken(FakeBackend):
+    def run(self, *given):
+        raise ZeroDivisionError("by nothing")
+
+answer_stdio(fake_engine(Broken()), Limits(), 0, 1)
+"""
+    row = json.dumps({"question": "Which?"})
+    done = subprocess.run([sys.executable, "-c", program], input=row, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["error"]["kind"] == "server-error"
+    assert done.stderr.count("Traceback") == done.stderr.count("ZeroDivisionError: by nothing") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import socket
 import threading
@@ -106,8 +107,12 @@ def test_a_text_is_written_whole_or_piece_by_piece() -> None:
     ("path", "body", "status", "words"),
     [
         ("/ask", b"{", 400, "The body is no JSON"),
-        ("/ask", b"[]", 400, "The body is a list, expected an object"),
+        ("/ask", b"[]", 400, "The body is an array, expected an object"),
         ("/ask", b"x" * 2_000_000, 413, "more than 1,000,000 bytes"),
+        ("/ask", b"null", 400, "The body is null, expected an object"),
+        ("/ask", b"true", 400, "The body is true, expected an object"),
+        ("/ask", b'"Why?"', 400, "The body is a string, expected an object"),
+        ("/ask", b"1.5", 400, "The body is a number, expected an object"),
         ("/ask", {}, 400, "'question' is None"),
         ("/ask", {"question": " "}, 400, "expected some text"),
         ("/ask", {"question": "Why?", "options": ["one"]}, 400, "The number of choices is 1"),
@@ -115,6 +120,10 @@ def test_a_text_is_written_whole_or_piece_by_piece() -> None:
         ("/ask", {"question": "Why?", "blocks": "two"}, 400, "blocks is 'two'"),
         ("/ask", {"question": "Why?", "max_tokens": 3}, 400, "ask does not take max_tokens"),
         ("/ask", {"question": "Why?", "wat": 3}, 400, "Nothing reads wat"),
+        ("/ask", {"question": "Why?", "\ud800": 3}, 400, "Nothing reads \\ud800"),
+        ("/ask", {"question": "Wh\ud800y?"}, 400, "half a character"),
+        ("/ask", {"question": "Why?", "options": ["a", "\ud800"]}, 400, "half a character"),
+        ("/generate", {"question": "Why?", "n": 10**9}, 400, "Nothing reads n"),
         ("/ask", {"question": "why " * 5_000}, 400, "this bundle takes at most"),
         ("/generate", {"question": "Why?"}, 400, "answers with letters alone"),
         ("/generate", {"question": "Why?", "stream": "yes"}, 400, "stream is 'yes'"),
@@ -129,6 +138,76 @@ def test_what_cannot_be_asked_is_refused_by_name(path: str, body: Any, status: i
         assert reply.status == status
         assert words in reply.json["error"]["message"]
         assert server.post("/ask", {"question": "Why?"}).status == 200, "and the next one is answered"
+
+
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"stop": 5}, "stop is 5, expected a text or a list of texts"),
+    ({"stop": {"!": 1}}, "stop is {'!': 1}, expected"),
+    ({"stop": ["x", 5]}, "stop text is 5"),
+    ({"stop": "\ud800"}, "stop text is '\\ud800'"),
+    ({"temperature": 10**400}, "temperature is 1000"),
+    ({"top_p": "all"}, "top_p is 'all'"),
+    ({"seed": 0.5}, "seed is 0.5"),
+    ({"max_tokens": "ten"}, "max_tokens is 'ten'"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG_OPTIONS)
+def test_options_of_a_text_that_are_none_are_refused(options: dict[str, Any], words: str) -> None:
+    with running(fake_engine(decoder=FakeDecoder("Bonjour!"))) as server:
+        for streams in (False, True):
+            reply = server.post("/generate", {"question": "Where?", "stream": streams, **options})
+            assert (reply.status, reply.json["error"]["kind"]) == (400, "input")
+            assert words in reply.json["error"]["message"]
+        chat = {"messages": [{"role": "user", "content": "Where?"}], **options}
+        assert server.post("/v1/chat/completions", chat).status == 400
+
+
+class BrokenBackend(SlowBackend):
+    """Fails in a way that nobody foresaw, when it is told to go on."""
+
+    def run(self, *arguments: Any, **named: Any) -> Any:
+        """Fail."""
+        super().run(*arguments, **named)
+        raise ZeroDivisionError("by nothing")
+
+
+class BrokenDecoder(FakeDecoder):
+    """Fails likewise, once a part of its text is written."""
+
+    def step(self, *arguments: Any, **named: Any) -> Any:
+        """Fail."""
+        raise ZeroDivisionError("by nothing")
+
+
+def test_a_fault_that_nobody_foresaw_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    backend = BrokenBackend()
+    with running(fake_engine(backend, BrokenDecoder("xxx"))) as server, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(server.post, "/ask", {"question": "First?"})
+        assert backend.begun.wait(10)
+        batch = [pool.submit(server.post, "/ask", {"question": f"{n}?"}) for n in range(3)]
+        while server.service.load[0] < 3:
+            time.sleep(0.01)
+        backend.may_go_on.set()
+        for reply in [one.result() for one in (first, *batch)]:
+            assert (reply.status, reply.json["error"]["kind"]) == (500, "server-error")
+            words = "The server failed (ZeroDivisionError). Its own log says more."
+            assert reply.json["error"]["message"] == words
+        assert len(faults(caplog)) == 2, "of the first one, and of the batch of three"
+        streamed = server.post("/generate", {"question": "Where?", "stream": True})
+        assert streamed.events[-1]["error"]["kind"] == "server-error"
+        chat = server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Where?"}]})
+        assert (chat.status, chat.json["error"]["code"]) == (500, "server-error")
+        assert server.post("/generate", {"question": " "}).status == 400
+        assert len(faults(caplog)) == 4
+        assert all("in run" in fault or "in step" in fault for fault in faults(caplog))
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the tracebacks in the server's log."""
+    told = [record for record in caplog.records if record.name == "rim_edge.serving"]
+    assert all(record.exc_info for record in told)
+    return [logging.Formatter().format(record) for record in told]
 
 
 def test_a_web_page_cannot_ask() -> None:

@@ -56,6 +56,14 @@ def test_a_letter_has_the_log_probabilities_of_all_offered_ones(demo: Server) ->
     assert len(few["content"][0]["top_logprobs"]) == 1
     none = demo.post(CHAT, said(ASKED, rim={"blocks": 0})).json
     assert none["rim"]["probabilities"] != reply.json["rim"]["probabilities"]
+    contract = demo.service.engine.manifest.prompt
+    tokens, bare = (told["usage"]["prompt_tokens"] for told in (reply.json, none))
+    assert tokens - bare == contract.blocks * len(contract.block) > 0
+    assert reply.json["usage"] == {
+        "prompt_tokens": tokens,
+        "completion_tokens": 1,
+        "total_tokens": tokens + 1,
+    }
 
 
 def test_a_text_comes_whole_streamed_or_several_times(writer: Server) -> None:
@@ -77,6 +85,7 @@ def test_a_text_comes_whole_streamed_or_several_times(writer: Server) -> None:
     ]
     letter = writer.post(CHAT, said("Bonjour?", rim={"as": "letter"})).json
     assert letter["choices"][0]["message"]["content"] in "ABCDEFGHIJ"
+    assert letter["usage"]["prompt_tokens"] == whole["usage"]["prompt_tokens"], "the same prompt"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,9 @@ def test_a_text_comes_whole_streamed_or_several_times(writer: Server) -> None:
         ({"logprobs": True}, "logprobs"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
         ({"n": 2, "stream": True}, "n"),
+        ({"n": 1_001}, "n"),
+        ({"n": 1_001, "rim": {"as": "letter"}}, "n"),
+        ({"\ud800": 1}, "\\ud800"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"stop": [3]}, "stop"),
         ({"rim": {"as": "song"}}, "rim"),
@@ -151,6 +163,7 @@ def test_echo_and_logprobs_are_those_of_the_engine(writer: Server) -> None:
         ({"prompt": {"text": "Bon"}}, "prompt"),
         ({"prompt": "Bon", "stream": True}, "stream"),
         ({"prompt": "Bon", "n": 2}, "n"),
+        ({"prompt": "Bon", "n": 1_001}, "n"),
         ({"prompt": "Bon", "temperature": 0.5}, "temperature"),
         ({"prompt": "Bon", "best_of": 3}, "best_of"),
         ({"prompt": "Bon", "logprobs": 21}, "logprobs"),
@@ -163,6 +176,22 @@ def test_what_a_completion_cannot_honour_is_refused_by_name(
     reply = writer.post(COMPLETIONS, body)
     assert reply.status == 400
     assert reply.json["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (COMPLETIONS, {"prompt": "Bo\ud800n"}),
+        (COMPLETIONS, {"prompt": ["Bon", "Bo\ud800n"]}),
+        (CHAT, said("Bo\ud800njour?")),
+        (CHAT, said("Bo\ud800njour?", rim={"as": "letter"})),
+        (CHAT, said("Bo\ud800njour?", n=2)),
+    ],
+)
+def test_half_a_character_is_refused_as_a_question(writer: Server, path: str, body: dict[str, Any]) -> None:
+    reply = writer.post(path, body)
+    assert (reply.status, reply.json["error"]["code"]) == (400, "question")
+    assert "is not valid Unicode at character 2" in reply.json["error"]["message"]
 
 
 def test_a_letter_bundle_scores_no_text(demo: Server) -> None:

@@ -95,9 +95,10 @@ def _keys() -> KeyBindings:
     @keys.add("c-c")
     @keys.add("<sigint>")
     def _drop(event: KeyPressEvent) -> None:
+        reading = event.app.future  # a second one may come when its question has ended
         if event.current_buffer.text:
             event.current_buffer.reset()
-        else:
+        elif reading is not None and not reading.done():
             event.app.exit(exception=KeyboardInterrupt())
 
     return keys

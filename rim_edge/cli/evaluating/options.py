@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rim_runtime.bundle.manifest import Precision
+from rim_runtime.generate.sampling import MOST_SAMPLES
 
 from rim_edge.cli.options import MODEL, listed, new_path
 from rim_edge.evaluation.way import Way
@@ -105,6 +106,7 @@ SamplesOption = Annotated[
         "--samples",
         metavar="N",
         min=1,
+        max=MOST_SAMPLES,
         help="Texts to draw of each question for pass@k, beside the likeliest, which is scored.",
         rich_help_panel=TEXT,
     ),

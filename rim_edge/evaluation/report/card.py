@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rim_runtime.bundle.manifest import Precision
 from rim_runtime.engines.names import EngineName
+from rim_runtime.generate.sampling import MOST_SAMPLES
 
 from rim_edge.errors import CurriculumError, DataError
 from rim_edge.evaluation.way import Draws, Manner, Way
@@ -124,9 +125,10 @@ class Card:
             if lost := [name for name in model.ways or () if name not in known]:
                 expected = f"one of: {', '.join(sorted(known))}"
                 raise SettingError("", f"models[{place}].ways", repr(lost[0]), expected)
-        for key in ("limit", "samples"):
-            if getattr(self, key) is not None:
-                whole("", key, getattr(self, key), 1)
+        if self.limit is not None:
+            whole("", "limit", self.limit, 1)
+        if self.samples is not None:
+            whole("", "samples", self.samples, 1, MOST_SAMPLES)
         for k in self.pass_at:
             whole("", "pass_at", k, 1)
         whole("", "seed", self.seed, 0)

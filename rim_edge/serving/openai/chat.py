@@ -67,11 +67,12 @@ class ChatRoute:
                 '("rim": {"as": "text"}).',
             )
         top = whole_or_none(body, "top_logprobs", _MOST_TOP)
+        tokens = self._service.engine.check(question, wish.get("blocks"))
         answer = await self._service.ask(question, wish.get("blocks"))
         told = _letter_logprobs(answer, top or 0) if body.get("logprobs") else None
         choice = {"index": 0, "message": _message(answer.letter), "logprobs": told, "finish_reason": "stop"}
         rim = {"letter": answer.letter, "choice": answer.choice, "probabilities": dict(answer.probabilities)}
-        return JSONResponse(_body("chat.completion", answer.bundle, [choice], _usage(0, 1), rim))
+        return JSONResponse(_body("chat.completion", answer.bundle, [choice], _usage(tokens, 1), rim))
 
     async def _text(
         self, request: Request, question: Question, options: TextOptions, wish: Mapping[str, Any]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rim_runtime import InputError, Sampling
+from rim_runtime.generate.sampling import MOST_SAMPLES
 from starlette.responses import JSONResponse, Response
 
 from rim_edge.serving.exchange import retry_headers
-from rim_edge.serving.refusals import kind_of, status_of, words_of
+from rim_edge.serving.refusals import kind_of, plain, status_of, words_of
 
 
 class FieldError(InputError):
@@ -90,7 +91,7 @@ def read_options(body: Mapping[str, Any], own: tuple[str, ...]) -> TextOptions:
         max_tokens=most,
         stop=_stops(body.get("stop")),
         sampling=Sampling(**drawn),
-        count=_whole("n", 1 if body.get("n") is None else body["n"], 1),
+        count=_whole("n", 1 if body.get("n") is None else body["n"], 1, MOST_SAMPLES),
         streams=streams,
         values={key: body.get(key) for key in own},
     )
@@ -101,15 +102,14 @@ def whole_or_none(body: Mapping[str, Any], key: str, most: int) -> int | None:
     value = body.get(key)
     if value is None or value is False:
         return None
-    found = _whole(key, value, 0)
-    if found > most:
-        raise FieldError(key, f"{key} is {found}, expected {most} at most.")
-    return found
+    return _whole(key, value, 0, most)
 
 
-def _whole(key: str, value: object, least: int) -> int:
+def _whole(key: str, value: object, least: int, most: int | None = None) -> int:
     if type(value) is not int or value < least:
         raise FieldError(key, f"{key} is {_short(value)}, expected a whole number from {least}.")
+    if most is not None and value > most:
+        raise FieldError(key, f"{key} is {_short(value)}, expected {most:,} at most.")
     return value
 
 
@@ -131,6 +131,6 @@ def openai_refusal(error: Exception) -> Response:
     """Return an error as OpenAI's clients read it."""
     status = status_of(error)
     kind = "invalid_request_error" if status < 500 else "server_error"
-    param = error.param if isinstance(error, FieldError) else None
+    param = plain(error.param) if isinstance(error, FieldError) else None
     body = {"error": {"message": words_of(error), "type": kind, "param": param, "code": kind_of(error)}}
     return JSONResponse(body, status, headers=retry_headers(error))

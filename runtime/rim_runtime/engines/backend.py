@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_runtime.bundle.manifest import Precision
-from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.cancellation import Cancellation, require_cancellation
 from rim_runtime.errors import InputError
 
 Ints = NDArray[np.int64]
@@ -82,6 +82,7 @@ class EngineOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "threads", None if self.threads is None else _threads(self.threads))
         object.__setattr__(self, "answers", _answers(self.answers))
+        require_cancellation(self.cancel)
 
 
 def most_threads() -> int:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from rim_runtime.errors import CancelledError
+from rim_runtime.errors import CancelledError, InputError
 
 
 class Cancellation:
@@ -51,6 +51,12 @@ class Cancellation:
 def when_cancelled(cancel: Cancellation | None, stop: Callable[[], None]) -> AbstractContextManager[None]:
     """Return `cancel.calling(stop)`; of None, a block that nothing stops."""
     return nullcontext() if cancel is None else cancel.calling(stop)
+
+
+def require_cancellation(given: object) -> None:
+    """Raise InputError for what is given as `cancel` and gives nothing up; None is right."""
+    if given is not None and not isinstance(given, Cancellation):
+        raise InputError(f"cancel is {given!r}, expected a Cancellation, or None.")
 
 
 def check(cancel: Cancellation | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rim_runtime.bundle.latent import Latent, latent_of
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.bundle.roles import decoding
-from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.cancellation import Cancellation, require_cancellation
 from rim_runtime.engines.decoders.decoder import Decoder
 from rim_runtime.engines.late import Late
 from rim_runtime.generate.author import Author
@@ -80,7 +80,11 @@ class TextGenerator:
         return (*own.compose_text(latent.instruction + question, 0), *latent.begin_ids)
 
     def author(self, cancel: Cancellation | None) -> Author:
-        """Return what writes, with the decoder opened. Raises what opening it does, and EngineClosedError."""
+        """Return what writes, with the decoder opened. Raises what opening it does, and EngineClosedError.
+
+        InputError for a `cancel` that is none.
+        """
+        require_cancellation(cancel)
         found = decoding(self.manifest)
         assert found is not None, "check_roles refuses a decoder without it"
         with self.run():

@@ -9,7 +9,7 @@ from typing import SupportsIndex
 
 from rim_runtime.errors import InputError, QuestionError
 from rim_runtime.generate.latent import NO_LATENT, LatentSteps
-from rim_runtime.generate.sampling import Sampling
+from rim_runtime.generate.sampling import MOST_SAMPLES, Sampling
 from rim_runtime.generate.stops import as_stops
 
 USUAL_TOKENS = 256
@@ -71,8 +71,11 @@ def order_text(
 
 
 def as_count(value: SupportsIndex) -> int:
-    """Return a number of samples as an int. Raises InputError unless it is a whole number from 1."""
-    return _count("count", value)
+    """Return a number of samples as an int. Raises InputError unless it is a whole number from 1 to the limit."""
+    count = _count("count", value)
+    if count > MOST_SAMPLES:
+        raise InputError(f"count is {count}, expected {MOST_SAMPLES:,} at most. Ask again with another seed.")
+    return count
 
 
 def no_decoder(bundle: str) -> InputError:

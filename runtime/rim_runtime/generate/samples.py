@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rim_runtime.engines.backend import Ints
-from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.cancellation import Cancellation, check
 from rim_runtime.generate.author import Author
 from rim_runtime.generate.order import Order
 from rim_runtime.generate.text import Text
@@ -18,13 +18,17 @@ from rim_runtime.generate.writing import Writing
 def write_samples(author: Author, order: Order, count: int, cancel: Cancellation | None) -> list[Text]:
     """Write several texts of one prompt, which is read once; each draws by itself. They are decoded together."""
     start = time.perf_counter() - order.prepared_s
-    writings = [author.begin(order, sample) for sample in range(count)]
+    writings = []
+    for sample in range(count):
+        check(cancel)
+        writings.append(author.begin(order, sample))
     with author.run():
         state, step = author.read(order, cancel)
         logits = step.logits.repeat(count, 0)
         first_s = 0.0
         while True:
             for row, writing in enumerate(writings):
+                check(cancel)  # drawing from a large vocabulary takes milliseconds a text
                 if writing.ended is None:
                     author.take(writing, logits[row])
             first_s = first_s or time.perf_counter() - start

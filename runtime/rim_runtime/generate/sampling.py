@@ -12,6 +12,9 @@ import numpy as np
 from rim_runtime.engines.backend import Floats
 from rim_runtime.errors import InputError
 
+MOST_SAMPLES = 1_000
+"""Texts of one question at most: all of them are in memory at once."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -40,7 +43,10 @@ class Sampling:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 LIKELIEST = Sampling()

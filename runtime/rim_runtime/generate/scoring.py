@@ -6,7 +6,7 @@ something of each: a text costs what writing it would.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +45,9 @@ def score(
     """Return the tokens of a text, or of its ids, then `more` that the model writes; it has so many `positions`.
 
     Writing ends at the token that ends a turn, which is not among them. Raises InputError for ids or numbers that
-    are none, QuestionError for what has no room, and what decoding does.
+    are none, QuestionError for what is not Unicode or has no room, and what decoding does.
     """
-    ids = author.encoder.encode_answer(text) if isinstance(text, str) else tuple(text)
+    ids = author.encoder.encode_answer(text) if isinstance(text, str) else _ids(text)
     _check(ids, author.decoding.vocabulary, positions, more, top)
     with author.run():
         state, step = author.decoder.start(ids[:1], len(ids) + more, cancel)
@@ -82,6 +82,12 @@ def _log_softmax(logits: Floats) -> Floats:
     wide = logits.astype(np.float64) - float(logits.max())
     shares: Floats = wide - np.log(np.exp(wide).sum())
     return shares
+
+
+def _ids(given: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise InputError(f"The text is a {type(given).__name__}, expected a text or a list of token ids.")
+    return tuple(given)
 
 
 def _check(ids: Sequence[int], vocabulary: int, positions: int, more: int, top: int) -> None:

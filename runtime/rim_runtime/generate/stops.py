@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rim_runtime.errors import InputError
 
 
 def as_stops(given: str | Iterable[str]) -> tuple[str, ...]:
     """Return stop texts as a tuple, of one text or several. Raises InputError for what can never be written."""
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+        raise InputError(f"stop is {given!r}, expected a text or a list of texts. Leave it out for none.")
     found: Sequence[object] = (given,) if isinstance(given, str) else tuple(given)
     for stop in found:
         if not isinstance(stop, str) or not stop or any("\ud800" <= sign <= "\udfff" for sign in stop):

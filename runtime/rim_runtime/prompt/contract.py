@@ -110,14 +110,19 @@ class PromptContract:
         """
         if not question.strip():
             raise QuestionError("The question is empty, expected some text. Write the question in quotes.")
-        try:
-            question.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise QuestionError(
-                f"The question is not valid Unicode at character {error.start}. Pass UTF-8 text."
-            ) from None
+        require_unicode("question", question)
         text = question.strip() if self.strip else question
         return self.question_open + text + self.question_close
+
+
+def require_unicode(name: str, text: str) -> None:
+    """Raise QuestionError unless a text is Unicode: half a character alone is none, and no tokenizer takes it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"The {name} is not valid Unicode at character {error.start}. Pass UTF-8 text."
+        ) from None
 
 
 def _whole_number(value: SupportsIndex) -> int | None:

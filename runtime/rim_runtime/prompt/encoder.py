@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from rim_runtime.errors import BundleCorruptError, QuestionTooLongError
-from rim_runtime.prompt.contract import Prompt, PromptContract, TextForm
+from rim_runtime.prompt.contract import Prompt, PromptContract, TextForm, require_unicode
 from rim_runtime.prompt.token_reader import TokenReader
 from rim_runtime.prompt.tokenizer_errors import tokenizer_errors
 
@@ -98,8 +98,12 @@ class PromptEncoder:
         return (*self.contract.head, *self.encode(question), *self.contract.text_suffix(blocks, form))
 
     def encode_answer(self, text: str) -> tuple[int, ...]:
-        """Return the ids of a text that stands behind a prompt, however long it is."""
-        with tokenizer_errors("The bundle's tokenizer fails on this answer"):
+        """Return the ids of a text that stands behind a prompt, or alone, however long it is.
+
+        Raises QuestionError where it is not Unicode.
+        """
+        require_unicode("text", text)
+        with tokenizer_errors("The bundle's tokenizer fails on this text"):
             return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def reader(self) -> TokenReader:

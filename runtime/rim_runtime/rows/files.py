@@ -61,11 +61,12 @@ def suffix_of(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(file: str | Path) -> Iterator[Record]:
     """Give a file's rows in order, without its empty lines. A pipe is read like a file.
 
     Raises RowError with the file's name where it is not there, is none, is not UTF-8 or is damaged.
     """
+    path = _path(file)
     _refuse_what_is_no_file(path)
     number = 0
     try:
@@ -82,11 +83,12 @@ def read_records(path: Path) -> Iterator[Record]:
         raise RowError(f"{path} is empty, expected rows.")
 
 
-def read_rows(path: Path) -> list[tuple[Row, str | None]]:
+def read_rows(file: str | Path) -> list[tuple[Row, str | None]]:
     """Return a file's rows with their right answers, in order. Raises RowError with file, line and reason.
 
     An answer is a letter where the question has options, else a text; None where the row has none.
     """
+    path = _path(file)
     records = list(read_records(path))
     counting = counting_of_records(path, records)
     rows: list[tuple[Row, str | None]] = []
@@ -111,6 +113,12 @@ def _readable(records: Iterable[Record]) -> Iterator[Answers]:
     for record in records:
         with suppress(RowError):
             yield record.row.answers
+
+
+def _path(given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        raise RowError(f"The file is a {type(given).__name__}, expected its path.")
+    return Path(given)
 
 
 def _refuse_what_is_no_file(path: Path) -> None:

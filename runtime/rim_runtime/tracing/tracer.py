@@ -12,7 +12,7 @@ import numpy as np
 from rim_runtime.bundle.manifest import Manifest
 from rim_runtime.bundle.roles import Decoding, decoding
 from rim_runtime.engines.backend import Floats
-from rim_runtime.engines.cancellation import Cancellation
+from rim_runtime.engines.cancellation import Cancellation, require_cancellation
 from rim_runtime.engines.late import Late
 from rim_runtime.engines.traces.readouts import LettersByTrace, TraceEngine
 from rim_runtime.errors import BrokenLogitsError, InputError
@@ -33,7 +33,8 @@ class Tracer:
     """Holds the engine open during a run. Raises EngineClosedError."""
 
     def trace(self, asked: PreparedQuestions, cancel: Cancellation | None) -> Trace:
-        """Trace the first question. Raises what opening and running the graph do."""
+        """Trace the first question. Raises what opening and running the graph do; InputError for wrong values."""
+        require_cancellation(cancel)
         (question, *_), contract = asked.rows, self.manifest.prompt
         with self.run():
             engine = self.engine.get(cancel)

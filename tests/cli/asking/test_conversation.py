@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import sys
@@ -78,6 +79,20 @@ def told(terminal: PipeInput, keys: str) -> list[str]:
 )
 def test_what_is_asked(terminal: PipeInput, keys: str, asked: list[str]) -> None:
     assert told(terminal, keys) == asked
+
+
+def test_a_signal_may_come_when_its_question_has_ended(terminal: PipeInput) -> None:
+    """Its callback waits in the event loop then, as where a terminal does not say where its cursor is."""
+    reader = EditingReader()
+    terminal.send_text("Why?" + ENTER)
+    assert reader.read() == "Why?"
+
+    async def late() -> None:
+        reader._session.app.key_processor.send_sigint()
+
+    asyncio.run(late())
+    terminal.send_text("Who?" + ENTER)
+    assert reader.read() == "Who?"
 
 
 def test_what_is_said(terminal: PipeInput, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,6 +126,7 @@ def test_options_still_give_letters(ask: Run) -> None:
         (("Where?", "--samples", "3"), "--samples is 3, and without a temperature all of them are the same"),
         (("Where?", "--samples", "3", "--temperature", "0"), "without a temperature"),
         (("Where?", "--samples", "0", "--temperature", "1"), "expected a whole number from 1 to 1000"),
+        (("Where?", "--samples", "1001", "--temperature", "1"), "expected a whole number from 1 to 1000"),
         (("Where?", "--top-p", "0.5"), "--top-p draws nothing without a temperature"),
         (("Where?", "--top-p", "0", "--temperature", "1"), "top_p is 0.0, expected a number above 0"),
         (

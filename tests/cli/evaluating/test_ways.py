@@ -131,6 +131,7 @@ def test_letters_need_no_samples_for_pass_at_k(run: Run, puzzles: Path) -> None:
         (("-m", str(CHECKPOINT), "--as", "latent"), "takes no latent steps: there is no projection head"),
         (("-m", str(CHECKPOINT), "--as", "chain", "--blocks", "2"), "--as chain asks without memory blocks"),
         (("-m", str(CHECKPOINT), "--as", "open", "--pass-at", "2"), "Add --samples 2"),
+        (("-b", "demo", "--as", "open", "--samples", "1001"), "expected a whole number from 1 to 1000"),
         (("-b", "demo", "--as", "letters"), "Did you mean letter?"),
         (("-b", "demo", "--html", "."), "already exists"),
         (("--saved", "x.jsonl"), "--saved and FILE exclude each other: it shows a run as it was"),

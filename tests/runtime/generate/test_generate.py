@@ -22,6 +22,7 @@ from rim_runtime import (
     Sampling,
 )
 from rim_runtime.errors import BrokenLogitsError
+from rim_runtime.generate.author import Author
 from rim_runtime.generate.sampling import Drawer
 from rim_runtime.prompt.contract import PromptContract
 from rim_runtime.testing import byte_tokenizer, fake_engine, fake_manifest
@@ -111,10 +112,46 @@ def test_samples_are_written_together() -> None:
     assert len(decoder.prompts) == 1, "the prompt was read once"
 
 
+def test_more_samples_than_are_written_at_once_are_refused() -> None:
+    """Each takes memory before anything is written."""
+    decoder = FakeDecoder("ab")
+    engine = fake_engine(decoder=decoder)
+    for count in (1_001, 0, "x"):
+        with pytest.raises(InputError, match=f"count is '?{count}"):
+            engine.sample("Where?", count)  # type: ignore[arg-type]
+    assert not decoder.prompts
+    assert len(engine.sample("Where?", 1_000)) == 1_000
+
+
+@pytest.mark.parametrize("work", ["begin", "take"])
+def test_many_samples_are_given_up_between_two_of_them(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    """Neither their beginnings nor their draws are waited for."""
+    given_up, done = Cancellation(), []
+    usual = getattr(Author, work)
+
+    def counted(*given: Any) -> Any:
+        done.append(work)
+        if len(done) == 3:
+            given_up.cancel()
+        return usual(*given)
+
+    monkeypatch.setattr(Author, work, counted)
+    with pytest.raises(CancelledError):
+        fake_engine(decoder=FakeDecoder(TEXT)).sample("Where?", 1_000, cancel=given_up)
+    assert len(done) == 3
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"stop": ""}, "stop text is ''"),
+        ({"stop": 5}, "stop is 5, expected a text or a list of texts"),
+        ({"stop": None}, "stop is None"),
+        ({"stop": b"x"}, "stop is b'x'"),
+        ({"stop": {"x": 1}}, "stop is {'x': 1}"),
+        ({"cancel": 5}, "cancel is 5, expected a Cancellation"),
+        ({"question": "Wh\ud800y?"}, "not valid Unicode at character 2"),
+        ({"question": Question("Why?", ["a", "\ud800"])}, "not valid Unicode at character"),
         ({"stop": ["x", 3]}, "stop text is 3"),
         ({"stop": "\ud800"}, "stop text is"),
         ({"max_tokens": 0}, "max_tokens is 0"),
@@ -145,6 +182,7 @@ def test_without_a_number_there_are_as_many_tokens_as_fit() -> None:
         {"temperature": -1},
         {"temperature": float("nan")},
         {"temperature": True},
+        {"temperature": 10**400},
         {"top_p": 0},
         {"top_p": 1.1},
         {"seed": -1},

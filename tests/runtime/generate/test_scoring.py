@@ -46,6 +46,13 @@ def test_what_cannot_be_scored_is_refused() -> None:
     engine = fake_engine(decoder=FakeDecoder("Bonjour!"))
     with pytest.raises(QuestionError, match="no tokens"):
         engine.score("")
+    with pytest.raises(QuestionError, match="The text is not valid Unicode at character 1"):
+        engine.score("a\ud800b")
+    for wrong in (5, None, b"Bon"):
+        with pytest.raises(InputError, match="expected a text or a list of token ids"):
+            engine.score(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cancel is 5"):
+        engine.score("Bon", cancel=5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not all ids"):
         engine.score([10**9])
     with pytest.raises(InputError, match="more is -1"):

@@ -54,6 +54,8 @@ def started(told: list[Progress], text: str) -> int:
         ({"threads": "2"}, InputError, "threads is '2', expected a whole number from 1 to "),
         ({"answers": "nope"}, InputError, "answers is 'nope', expected one of: one, many."),
         ({"answers": 1}, InputError, "answers is 1, expected one of: one, many."),
+        ({"cancel": 5}, InputError, "cancel is 5, expected a Cancellation, or None."),
+        ({"cancel": "no"}, InputError, "cancel is 'no', expected a Cancellation, or None."),
     ],
 )
 def test_bad_wishes(tiny_bundle: Path, options: dict[str, Any], error: type[RimError], message: str) -> None:

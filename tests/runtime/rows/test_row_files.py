@@ -46,6 +46,17 @@ def test_what_is_gzipped_shows_in_the_file_not_in_its_name(tmp_path: Path) -> No
     assert len(read_rows(tmp_path / "plain.jsonl.gz")) == len(read_rows(tmp_path / "packed.jsonl")) == 1
 
 
+def test_a_file_may_be_named_by_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(LINE, encoding="utf-8")
+    assert read_rows(str(path)) == read_rows(path)
+    assert [record.row for record in read_records(str(path))] == [row for row, _ in read_rows(path)]
+    with pytest.raises(RowError, match=r"There is no file none\.jsonl"):
+        read_rows("none.jsonl")
+    with pytest.raises(RowError, match="The file is a int, expected its path"):
+        read_rows(5)  # type: ignore[arg-type]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_pipe_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")

@@ -78,6 +78,8 @@ def test_bad_questions_and_cancelling(traced_bundle: Path) -> None:
     with Engine.load(traced_bundle) as engine:
         with pytest.raises(QuestionError, match="empty"):
             engine.trace(" ")
+        with pytest.raises(InputError, match="cancel is 5"):
+            engine.trace(QUESTION, cancel=5)  # type: ignore[arg-type]
         cancelled = Cancellation()
         cancelled.cancel()
         with pytest.raises(CancelledError):
