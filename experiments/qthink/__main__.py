@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ CONDITIONS = {
 """The first is QThink, the others are its controls."""
 
 
-def run_all(work: Path, seeds: int, execute: Execute = execute_apart, more: Sequence[object] = ()) -> None:
+def run_all(work: Path, seeds: Iterable[int], execute: Execute = execute_apart, more: Sequence[object] = ()) -> None:
     """Train, with `more` options, and score what is not done yet. Raises what `execute` does where one fails."""
     puzzles, rollouts = work / "puzzles", work / "rollouts"
     if not (puzzles / "test.jsonl").exists():
@@ -72,7 +72,7 @@ def run_all(work: Path, seeds: int, execute: Execute = execute_apart, more: Sequ
     if not record_of(work, "rollouts"):
         recipe = ["--config", EXAMPLE / "demo.toml", "--from-steps", "--output", rollouts]
         call(["rollouts", *rows, *recipe], 1, work / "rollouts.json", execute)
-    for seed in range(seeds):
+    for seed in seeds:
         for name, condition in CONDITIONS.items():
             out = work / f"{name}-{seed}"
             if not out.exists():
@@ -126,7 +126,7 @@ def main() -> None:
     work = (options.work or ROOT / "build" / "qthink-seeds").resolve()
     work.mkdir(parents=True, exist_ok=True)
     if options.what == "run":
-        run_all(work, options.seeds)
+        run_all(work, range(options.seeds))
     results = collect(work)
     print(qthink_table(results))
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -34,7 +34,7 @@ def test_every_condition_from_puzzles_to_results(tmp_path, in_process):
     for name, seed in (("train", 1), ("test", 2)):
         rows = "".join(json.dumps(puzzle.row()) + "\n" for puzzle in fresh_puzzles(12, seed))
         (tmp_path / "puzzles" / f"{name}.jsonl").write_text(rows)
-    run_all(tmp_path, 1, in_process, ("--steps", 2))
+    run_all(tmp_path, (0,), in_process, ("--steps", 2))
     results = collect(tmp_path)
     assert list(results) == list(CONDITIONS)
     assert all(runs["0"]["n"] == 12 for runs in results.values())
