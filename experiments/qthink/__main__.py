@@ -63,7 +63,9 @@ CONDITIONS = {
 """The first is QThink, the others are its controls."""
 
 
-def run_all(work: Path, seeds: Iterable[int], execute: Execute = execute_apart, more: Sequence[object] = ()) -> None:
+def run_all(
+    work: Path, seeds: Iterable[int], execute: Execute = execute_apart, more: Sequence[object] = ()
+) -> None:
     """Train, with `more` options, and score what is not done yet. Raises what `execute` does where one fails."""
     puzzles, rollouts = work / "puzzles", work / "rollouts"
     if not (puzzles / "test.jsonl").exists():
