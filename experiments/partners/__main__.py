@@ -35,12 +35,15 @@ CONTROLS = {
 """What else could do the blocks' work."""
 _SEEDS, _FEW = 8, 3
 """Of a cell; of a control, and of the long runs."""
+_MOST_TOLD = "repeated-items"
+"""Has as many seeds as a cell: after three of them it was ahead of all cells."""
 
 
 def plan(items: int, seeds: int) -> Design:
-    """Return the design for so many items and seeds; the controls have fewer, the chain of thought one."""
+    """Return the design for so many items and seeds; most controls have fewer, the chain of thought one."""
     crossed = dict.fromkeys(CROSSED, tuple(range(seeds)))
-    controls = dict.fromkeys(CONTROLS, tuple(range(min(seeds, _FEW))))
+    few = tuple(range(min(seeds, _FEW)))
+    controls = dict.fromkeys(CONTROLS, few) | {_MOST_TOLD: tuple(range(seeds))}
     return Design(
         name="partners",
         variant=f"{items} items",
