@@ -72,7 +72,8 @@ def _fault(body: object) -> str | None:
             return f"row {number} has no engine and precision"
         for figure in _LOWER_IS_BETTER:
             if not _is_figure(one.get(figure)):
-                return f"{figure} of {one['engine']} is {json.dumps(one[figure])[:60]}, which is no number of at least 0"
+                found = json.dumps(one[figure])[:60]
+                return f"{figure} of {one['engine']} is {found}, which is no number of at least 0"
     return None
 
 

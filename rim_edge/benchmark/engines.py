@@ -91,8 +91,8 @@ class Wanted:
 def measure(wanted: Wanted, doing: Callable[[str], None]) -> tuple[list[EngineSpeed], list[NotRun]]:
     """Measure each engine; what cannot run says why.
 
-    An engine that was named is honoured or refused: raises EngineUnavailableError before anything is measured if one
-    of them cannot run here, and RimError where one fails.
+    An engine that was named is honoured or refused: raises EngineUnavailableError before anything is measured if
+    one of them cannot run here, and RimError where one fails.
     """
     found: list[EngineSpeed] = []
     missing: list[NotRun] = []

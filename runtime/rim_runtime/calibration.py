@@ -101,7 +101,7 @@ def forget_calibrations(manifest: Manifest) -> int:
 
 
 def is_file_damaged() -> bool:
-    """Whether what is kept here cannot be read. Raises InputError for a file of a later release, and StorageError."""
+    """Whether what is kept here cannot be read. Raises InputError for a later release's file, and StorageError."""
     try:
         _parse()
     except RimError:
@@ -166,8 +166,9 @@ def _parse() -> dict[str, Any]:
     body = read_json(calibrations_file())
     if isinstance(version := body["schema_version"], int) and version > _SCHEMA_VERSION:
         raise InputError(
-            f"{calibrations_file()} has schema version {version}, this release of rim-edge reads {_SCHEMA_VERSION}. "
-            "Upgrade rim-edge, or move the file away and make the calibrations again: rim-edge calibrate FILE"
+            f"{calibrations_file()} has schema version {version}, this release of rim-edge reads "
+            f"{_SCHEMA_VERSION}. Upgrade rim-edge, or move the file away and make the calibrations again: "
+            "rim-edge calibrate FILE"
         )
     if not isinstance(body["calibrations"], dict):
         raise ValueError("'calibrations' is no object")
@@ -176,6 +177,6 @@ def _parse() -> dict[str, Any]:
 
 def _damaged(error: Exception) -> InputError:
     return InputError(
-        f"{calibrations_file()} cannot be read ({error!r}), expected the calibrations of bundles. Make them again: "
-        "rim-edge calibrate FILE"
+        f"{calibrations_file()} cannot be read ({error!r}), expected the calibrations of bundles. Make them "
+        "again: rim-edge calibrate FILE"
     )

@@ -49,6 +49,15 @@ def unknown_verb(word: str, known: Iterable[str], above: str) -> UsageError:
     )
 
 
+def not_finite(
+    context: Any, names: Iterable[str], value: float, bounds: tuple[float | None, float | None]
+) -> typer.BadParameter:
+    """Return the error about an option's value that is infinite."""
+    name = next(word for word in names if word.startswith("--"))
+    expected = f"a finite number{_bounds(*bounds)}"
+    return typer.BadParameter(f"{name} is {quoted(value)}, expected {expected}", ctx=context)
+
+
 def _text(found: typer.TyperException, context: Any) -> str:
     if hasattr(found, "possibilities"):  # an option that does not exist
         name = found.option_name  # type: ignore[attr-defined]
