@@ -89,7 +89,8 @@ def check_inputs(job: Job) -> None:
         )
     if job.rollouts is not None and not recipe.curriculum.is_latent:
         raise CurriculumError(
-            f"--rollouts is {job.rollouts}, and {_named(job)} has no stage that learns from them."
+            f"{_named(job)} has no stage that learns from rollouts, and --rollouts is {job.rollouts}. "
+            "Leave it out."
         )
     if job.leaked_rows is LeakedRows.DROP and job.eval_file is None:
         raise CurriculumError(

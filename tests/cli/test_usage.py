@@ -41,6 +41,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "--allowed is 'inf', expected a finite number of at least",
     ),
     "for ever": (["serve", "--seconds", "inf"], "--seconds is 'inf', expected a finite number of at least 0.1"),
+    "none of several": (
+        ["eval", "x", "--pass-at", "0"],
+        "--pass-at is '0', expected a whole number of at least 1",
+    ),
     "no such engine": (
         ["ask", "Why?", "--engine", "ortcpu"],
         "--engine is 'ortcpu', expected one of: auto, ort-cpu",

@@ -248,8 +248,10 @@ def test_a_stage_may_be_told_in_epochs(tmp_path):
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(CurriculumError, match=r"none\.toml cannot be read"):
+    with pytest.raises(CurriculumError, match=r"There is no file .*none\.toml, expected a recipe in TOML"):
         read_recipe(tmp_path / "none.toml")
+    with pytest.raises(CurriculumError, match="is a folder, expected a recipe in TOML"):
+        read_recipe(tmp_path)
 
 
 def test_the_presets_are_the_sources():
