@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rim_runtime import EngineName, engine_statuses
+from rim_runtime import EngineName, InputError, RimError, engine_statuses
+from rim_runtime.errors import CheckError, EngineFailedError, EngineUnavailableError, UnavailableError
 
 WORKER = "rim_edge.benchmark.worker"
+_BRANCHES = (InputError, CheckError, UnavailableError)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,17 @@ class NotRun:
     """Its name."""
     reason: str
     """Why."""
+    code: int = UnavailableError.exit_code
+    """The exit code of the error that the reason is."""
+
+    def error(self) -> RimError:
+        """Return it as an error, of the branch that its exit code is of."""
+        branch = next((one for one in _BRANCHES if one.exit_code == self.code), EngineFailedError)
+        return branch(f"{self.engine} was not measured: {self.reason}")
+
+    def to_json(self) -> dict[str, str]:
+        """Return it as `--json` prints it."""
+        return {"engine": self.engine, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -76,21 +89,32 @@ class Wanted:
 
 
 def measure(wanted: Wanted, doing: Callable[[str], None]) -> tuple[list[EngineSpeed], list[NotRun]]:
-    """Measure each engine; what cannot run says why."""
+    """Measure each engine; what cannot run says why.
+
+    An engine that was named is honoured or refused: raises EngineUnavailableError before anything is measured if
+    one of them cannot run here, and RimError where one fails.
+    """
     found: list[EngineSpeed] = []
     missing: list[NotRun] = []
-    for status in engine_statuses():
-        if wanted.engines and status.name not in wanted.engines:
-            continue
+    statuses = [one for one in engine_statuses() if not wanted.engines or one.name in wanted.engines]
+    for status in statuses:
+        if wanted.engines and not status.available:
+            raise EngineUnavailableError(
+                f"--engine {status.name} cannot run here, so nothing was measured. {status.reason}"
+            )
+    for status in statuses:
         if not status.available:
             missing.append(NotRun(status.name, status.reason))
             continue
         doing(f"measuring {status.name}")
         told = _run(wanted, status.name)
-        if "error" in told:
-            missing.append(NotRun(status.name, str(told["error"])))
-        else:
+        if "error" not in told:
             found.append(_speed(told))
+            continue
+        failed = NotRun(status.name, told["error"]["message"], told["error"]["code"])
+        if wanted.engines:
+            raise failed.error()
+        missing.append(failed)
     return found, missing
 
 
@@ -101,7 +125,8 @@ def _run(wanted: Wanted, engine: EngineName) -> Mapping[str, Any]:
     try:
         return dict(json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError):
-        return {"error": f"its process ended with {done.returncode}: {done.stderr.strip()[-300:] or 'no word'}"}
+        message = f"its process ended with {done.returncode}: {done.stderr.strip()[-300:] or 'no word'}"
+        return {"error": {"code": EngineFailedError.exit_code, "message": message}}
 
 
 def _speed(told: Mapping[str, Any]) -> EngineSpeed:

@@ -17,6 +17,7 @@ from typing import Any
 from rim_runtime import Engine, Question, RimError
 from rim_runtime.bundle.folder import Bundle
 from rim_runtime.bundle.roles import Ability, abilities
+from rim_runtime.errors import error_to_json
 from rim_runtime.machine.peak_memory import peak_memory
 from rim_runtime.prompt.contract import TextForm
 
@@ -31,7 +32,7 @@ def main(folder: str, engine: str, precision: str, rounds: str, tokens: str, sta
         found = _measured(Path(folder), engine, precision or None, int(rounds), int(tokens))
         found["start_s"] = start_s
     except RimError as error:
-        found = {"error": str(error)}
+        found = {"error": error_to_json(error)}
     sys.stdout.write(json.dumps(found) + "\n")
 
 
@@ -41,10 +42,13 @@ def _measured(folder: Path, name: str, precision: str | None, rounds: int, token
     with Engine.load(folder, engine=name, precision=precision) as engine:
         load_s = time.perf_counter() - began
         first_s = _timed(lambda: engine.ask(questions[0]))
+        writes = Ability.TEXT in abilities(engine.manifest)
+        if writes:
+            _require_room(engine, questions, tokens)
         for place in range(_WARM_UP):
             engine.ask(questions[place % len(questions)])
         letters = [_timed(lambda at=at: engine.ask(questions[at % len(questions)])) for at in range(rounds)]
-        texts = _texts(engine, questions, tokens) if Ability.TEXT in abilities(engine.manifest) else []
+        texts = _texts(engine, questions, tokens) if writes else []
         return {
             "engine": engine.name,
             "precision": engine.precision,
@@ -63,11 +67,21 @@ def _timed(work: Any) -> float:
     return time.perf_counter() - began
 
 
+def _written(questions: list[str]) -> list[Question]:
+    return [Question(question, form=TextForm.CHAT) for question in questions[:4]]
+
+
+def _require_room(engine: Engine, questions: list[str], tokens: int) -> None:
+    """Raise QuestionError where a text of so many tokens has no room, before anything else is timed."""
+    for question in _written(questions):
+        engine.generate(question, max_tokens=tokens)
+
+
 def _texts(engine: Engine, questions: list[str], tokens: int) -> list[dict[str, float]]:
     """Return the first token's time and the rest's pace of a text for some questions, the first one apart."""
     found = []
-    for question in questions[:4]:
-        text = engine.generate(Question(question, form=TextForm.CHAT), max_tokens=tokens).result()
+    for question in _written(questions):
+        text = engine.generate(question, max_tokens=tokens).result()
         written = len(text.tokens) - 1
         if written > 0:
             rest_s = (text.latency_ms - text.first_token_ms) / 1000

@@ -184,6 +184,8 @@ def ask(
 
     Without one, on a terminal, it asks for questions until Ctrl-D; a pipe holds ONE question, or rows (--jsonl).
     """
+    from dataclasses import replace
+
     from rim_runtime.bundle.folder import Bundle
     from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.engines.backend import Answers
@@ -210,16 +212,17 @@ def ask(
 
         if asked is None:
             raise typer.BadParameter("--trace needs one question: rim-edge ask --trace QUESTION")
-        _refuse_beside_trace({"--raw": raw, "--blocks": blocks is not None, **words.given}, readout)
+        options = {"--permute": permute, "--min-confidence": min_confidence is not None}
+        _refuse_beside_trace({"--raw": raw, "--blocks": blocks is not None, **options, **words.given}, readout)
         show_trace(place, asked, engine, precision, as_json=as_json)
         return
     with folder_of(place) as folder:
         wanted = _wanted(Bundle.load(folder).manifest, blocks, readout, words, asked)
+        wanted = replace(wanted, permute=permute, least=min_confidence)
+        _refuse_beside_letters(wanted, asked)
         with open_engine(folder, engine, precision, Answers.ONE if asked else Answers.MANY) as opened:
-            if permute:
-                wanted = _permuted(wanted)
             if min_confidence is not None:
-                wanted = _sure(opened, wanted, min_confidence)
+                _require_calibration(opened, wanted)
             answering = Answering(opened, folder, wanted)
             if asked is not None:
                 answering.print(asked, form)
@@ -250,32 +253,29 @@ def _wanted(
     return Wanted(blocks, readout, words if writes else None)
 
 
-def _permuted(wanted: Wanted) -> Wanted:
-    from dataclasses import replace
-
-    if wanted.readout is Readout.GENERATE:
+def _refuse_beside_letters(wanted: Wanted, asked: Question | None) -> None:
+    """Refuse options that are about letters where none is read, or not so that it was calibrated."""
+    if wanted.permute and wanted.readout is Readout.GENERATE:
         raise typer.BadParameter("--permute and --readout generate exclude each other: it reads letters")
-    return replace(wanted, permute=True)
+    if wanted.least is not None and wanted.readout is Readout.GENERATE:
+        raise typer.BadParameter("--min-confidence and --readout generate exclude each other: a text has none")
+    if wanted.least is not None and wanted.permute:
+        raise typer.BadParameter("--min-confidence and --permute exclude each other: a mean was not calibrated")
+    if asked is not None:
+        wanted.words_for(asked)
 
 
-def _sure(engine: Engine, wanted: Wanted, least: float) -> Wanted:
-    """Return what is wanted with a least confidence. Raises InputError without a calibration."""
-    from dataclasses import replace
-
+def _require_calibration(engine: Engine, wanted: Wanted) -> None:
+    """Raise InputError where nobody knows how sure a bundle's letters are."""
     from rim_runtime.calibration import find_calibration
     from rim_runtime.errors import InputError
 
     blocks = engine.manifest.prompt.blocks if wanted.blocks is None else wanted.blocks
-    if wanted.readout is Readout.GENERATE:
-        raise typer.BadParameter("--min-confidence and --readout generate exclude each other: a text has none")
-    if wanted.permute:
-        raise typer.BadParameter("--min-confidence and --permute exclude each other: a mean was not calibrated")
     if find_calibration(engine.manifest, engine.precision, blocks) is None:
         raise InputError(
             f"--min-confidence needs to know how sure {engine.bundle} is, and it was not calibrated here with "
             f"{blocks} blocks at {engine.precision}. First: rim-edge calibrate FILE"
         )
-    return replace(wanted, least=least)
 
 
 def _refuse_together(choice: list[str] | None, no_choices: bool, readout: Readout, words: WritingOptions) -> None:

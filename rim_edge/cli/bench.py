@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rim_runtime.engines.names import EngineName
 
+from rim_edge.cli.errors.stopped import PartlyDone
 from rim_edge.cli.options import BundleOption, JsonOption, PrecisionOption, listed, new_path
 from rim_edge.cli.output import note, print_json, progress_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rim_runtime.bundle.manifest import Manifest
+    from rim_runtime.errors import CheckError
 
     from rim_edge.benchmark.against import Change
     from rim_edge.benchmark.engines import EngineSpeed, NotRun
@@ -79,9 +83,12 @@ def bench(
     from rim_runtime.bundle.names import resolve_bundle
     from rim_runtime.machine.storage import refuse_existing, require_writable
 
-    from rim_edge.benchmark.against import compare, read_benchmark
+    from rim_edge.benchmark.against import compare, read_benchmark, require_same_bundle
     from rim_edge.benchmark.engines import Wanted, measure
+    from rim_edge.cli.errors.report import complain
     from rim_edge.cli.opening import folder_of
+    from rim_edge.cli.output import error_body
+    from rim_edge.cli.show.benchmark import print_benchmark
 
     then = None if against is None else read_benchmark(against)
     for file in (save, svg):
@@ -91,14 +98,28 @@ def bench(
     chosen = tuple(one for one in engine or () if one is not EngineName.AUTO)
     with folder_of(resolve_bundle(bundle).path) as folder, progress_line() as progress:
         manifest = Bundle.load(folder).manifest
+        if then is not None:
+            require_same_bundle(then, manifest.sha256)
+            _note_other_processor(then)
         found, missing = measure(Wanted(folder, chosen, precision, rounds, max_tokens), progress)
     _require_some(found, missing)
     changes = () if then is None else compare(found, then, manifest.sha256, allowed)
     body = _body(manifest, found, missing, changes)
-    _report(body, found, missing, changes, save, as_json)
+    if save is not None:
+        _save(save, body)
     if svg is not None:
         _draw(svg, body, found, changes)
-    _refuse_slower(changes, allowed)
+    slower = _slower(changes, allowed)
+    if not as_json:
+        print_benchmark(body, found, missing, changes)
+        if slower is not None:
+            raise slower
+    elif slower is None:
+        print_json(body)
+    else:  # one line, so the error stands beside the figures
+        complain(str(slower))
+        print_json(body | error_body(slower))
+        raise PartlyDone(slower.exit_code)
 
 
 def _require_some(found: list[EngineSpeed], missing: list[NotRun]) -> None:
@@ -106,6 +127,8 @@ def _require_some(found: list[EngineSpeed], missing: list[NotRun]) -> None:
 
     if not found:
         reasons = "; ".join(f"{one.engine}: {one.reason}" for one in missing)
+        if failed := next((one for one in missing if one.code != UnavailableError.exit_code), None):
+            raise failed.error()
         raise UnavailableError(f"No engine answered ({reasons}). rim-edge doctor says what is missing.")
 
 
@@ -125,31 +148,26 @@ def _body(
         "system": f"{platform.system()} {platform.machine()}",
         "version": __version__,
         "engines": [asdict(one) for one in found],
-        "not_run": [asdict(one) for one in missing],
+        "not_run": [one.to_json() for one in missing],
         "changes": [asdict(one) for one in changes],
     }
 
 
-def _report(
-    body: dict[str, Any],
-    found: list[EngineSpeed],
-    missing: list[NotRun],
-    changes: tuple[Change, ...],
-    save: Path | None,
-    as_json: bool,
-) -> None:
+def _note_other_processor(then: Mapping[str, Any]) -> None:
+    """Say that two machines are compared: what differs may be theirs."""
+    from rim_runtime.machine.cpu import this_cpu
+
+    before, here = then.get("processor"), this_cpu().name
+    if before != here:
+        note(f"the earlier benchmark is of another processor ({before}; here {here}): what differs may be theirs")
+
+
+def _save(file: Path, body: dict[str, Any]) -> None:
     import json
 
     from rim_runtime.machine.storage import write_file
 
-    from rim_edge.cli.show.benchmark import print_benchmark
-
-    if save is not None:
-        write_file(save, json.dumps(body, indent=1) + "\n")
-    if as_json:
-        print_json(body)
-    else:
-        print_benchmark(body, found, missing, changes)
+    write_file(file, json.dumps(body, indent=1) + "\n")
 
 
 def _draw(svg: Path, body: dict[str, Any], found: list[EngineSpeed], changes: tuple[Change, ...]) -> None:
@@ -161,14 +179,16 @@ def _draw(svg: Path, body: dict[str, Any], found: list[EngineSpeed], changes: tu
     note(f"the picture is in {svg}")
 
 
-def _refuse_slower(changes: tuple[Change, ...], allowed: float) -> None:
+def _slower(changes: tuple[Change, ...], allowed: float) -> CheckError | None:
+    """Return the error about what has become slower by more than is allowed; None if nothing has."""
     from rim_runtime.errors import CheckError
 
     slower = [one for one in changes if one.is_regression]
-    if slower:
-        worst = max(slower, key=lambda one: one.slower)
-        raise CheckError(
-            f"{len(slower)} figures are slower than before, the worst {worst.figure} of {worst.engine}: "
-            f"{worst.then:g} then, {worst.now:g} now, {worst.slower:.2f} × (allowed {allowed:g}). Measure again "
-            "on a quiet machine."
-        )
+    if not slower:
+        return None
+    worst = max(slower, key=lambda one: one.slower)
+    told = "1 figure is" if len(slower) == 1 else f"{len(slower)} figures are"
+    return CheckError(
+        f"{told} slower than before, the worst {worst.figure} of {worst.engine}: {worst.then:g} then, "
+        f"{worst.now:g} now, {worst.slower:.2f} × (allowed {allowed:g}). Measure again on a quiet machine."
+    )

@@ -21,6 +21,7 @@ from rim_edge.cli.options import (
     new_path,
 )
 from rim_edge.cli.output import note, print_json
+from rim_edge.cli.show.numbers import count
 
 if TYPE_CHECKING:
     from rim_runtime.calibration import Calibration
@@ -75,6 +76,7 @@ def calibrate(
     It is kept on this machine for this bundle, and `ask` uses it. It holds for questions like these alone.
     """
     from rim_runtime.bundle.names import resolve_bundle
+    from rim_runtime.calibration import is_file_damaged
     from rim_runtime.machine.storage import refuse_existing, require_writable
 
     from rim_edge.cli.opening import folder_of, open_engine
@@ -88,6 +90,7 @@ def calibrate(
     if svg is not None:
         refuse_existing(svg)
         require_writable(svg)
+    is_file_damaged()  # a file of a later release is refused before anything is asked
     rows = _rows(file, skip_bad, limit)
     with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
         found, kept = _fit(opened, file, rows, blocks, coverage, seed)
@@ -110,6 +113,7 @@ def _fit(
     count = contract.check_blocks(contract.blocks if blocks is None else blocks)
     labelled = _asked(engine, rows, count)
     found = fit(labelled, coverage, seed)
+    _mend_file()
     kept = Calibration(
         temperature=found.temperature,
         coverage=coverage,
@@ -168,11 +172,20 @@ def _forget(place: Path, file: Path | None, as_json: bool) -> None:
         raise typer.BadParameter("FILE and --forget exclude each other")
     with folder_of(place) as folder:
         manifest = Bundle.load(folder).manifest
-    count = forget_calibrations(manifest)
+    _mend_file()
+    forgotten = forget_calibrations(manifest)
     if as_json:
-        print_json({"bundle": manifest.name, "forgotten": count})
+        print_json({"bundle": manifest.name, "forgotten": forgotten})
     else:
-        note(f"{count} calibrations of {manifest.name} forgotten")
+        note(f"{count(forgotten, 'calibration')} of {manifest.name} forgotten")
+
+
+def _mend_file() -> None:
+    """Put a damaged file of calibrations out of the way, and say so."""
+    from rim_runtime.calibration import set_aside_damaged
+
+    if copy := set_aside_damaged():
+        note(f"the calibrations that were kept here could not be read; they are in {copy}, and a new file begins")
 
 
 def _body(found: Calibrated, kept: Calibration, engine: Engine) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from rim_edge.cli.options import JsonOption, LimitOption, SeedOption, SkipBadOption, new_path
 from rim_edge.cli.output import print_json, progress_line
-from rim_edge.cli.training.options import ConfigOption, DataOption
+from rim_edge.cli.training.options import ConfigOption
 from rim_edge.recipe.presets import Preset
 
 if TYPE_CHECKING:
@@ -33,6 +33,15 @@ OutputOption = Annotated[
 ModelOption = Annotated[
     Path,
     typer.Option("--model", "-m", metavar="DIR", help="The checkpoint that writes: the base of the training."),
+]
+QuestionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="FILE[=WEIGHT]",
+        help="Rows to solve (.jsonl, .json or .txt); repeat it for more.",
+        show_default="the recipe's; one of the two is needed",
+    ),
 ]
 SamplesOption = Annotated[
     int, typer.Option("--samples", metavar="N", min=1, help="Texts of each question.", rich_help_panel=DRAWN)
@@ -67,7 +76,7 @@ DeviceOption = Annotated[
 def rollouts(
     output: OutputOption,
     model: ModelOption,
-    data: DataOption = None,
+    data: QuestionsOption = None,
     config: ConfigOption = None,
     limit: LimitOption = None,
     skip_bad: SkipBadOption = False,
@@ -91,11 +100,14 @@ def rollouts(
     require_extra("train", "Writing rollouts")
     from dataclasses import replace
 
+    from rim_runtime.machine.storage import refuse_file
+
     from rim_edge.cli.progress import counted
     from rim_edge.evaluation.way import Draws
     from rim_edge.rollouts.plan import RolloutPlan
     from rim_edge.rollouts.write import open_writer, write_rollouts
 
+    refuse_file(output, "the rollouts")
     examples = _examples(data, recipe, skip_bad)[:limit]
     steps = recipe.latent.steps if latent_steps is None else latent_steps
     with progress_line() as progress:
@@ -134,7 +146,9 @@ def _examples(data: list[str] | None, recipe: Recipe, skip_bad: bool) -> list[Ex
 
     files = tuple(parse_data_option(file) for file in data or ()) or recipe.data
     if not files:
-        raise DataError("There are no questions. Pass --data FILE, or write [[data]] into the recipe.")
+        raise DataError(
+            "There are no questions, expected a file of rows. Pass --data FILE, or write [[data]] into the recipe."
+        )
     found: list[Example] = []
     for file in files:
         read = read_file(file, BadRows.SKIP if skip_bad else BadRows.REFUSE)

@@ -31,7 +31,7 @@ from rim_runtime.bundle.source import BundleSource, checked_parts, manifest_byte
 from rim_runtime.engines.names import EngineName
 from rim_runtime.engines.support import SUPPORT
 from rim_runtime.errors import InputError
-from rim_runtime.machine.storage import new_folder, refuse_existing
+from rim_runtime.machine.storage import new_folder, refuse_existing, refuse_file
 from rim_runtime.progress import OnProgress
 from rim_runtime.version import __version__
 
@@ -86,6 +86,7 @@ def write_triton_model(
     if Path(manifest.name).name != manifest.name or manifest.name in ("", ".", ".."):
         raise InputError(f"The bundle is called {manifest.name!r}, expected a name that a folder can have.")
     target = repository / manifest.name
+    refuse_file(repository, "the models of Triton")
     refuse_existing(target)
     if isinstance(source, Bundle):
         refuse_inside(source.path, target)

@@ -126,8 +126,9 @@ def _read(adapter: Path, name: str) -> dict[str, Any]:
     try:
         body = read_json(adapter / name)
     except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise CheckpointError(
-            f"{adapter} is no adapter of a run: {name} cannot be read ({error}). Pass the folder '{ADAPTER}' of a "
+            f"{adapter} is no adapter of a run: {name} cannot be read ({why}). Pass the folder '{ADAPTER}' of a "
             "checkpoint that rim-edge trained with LoRA."
         ) from None
     if not isinstance(body, dict):

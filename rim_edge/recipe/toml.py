@@ -34,6 +34,7 @@ from typing import Any, TypeVar
 
 from rim_export.checkpoint.prompt import RimSettings
 from rim_runtime.errors import InputError
+from rim_runtime.machine.given_file import read_given
 
 from rim_edge.errors import CurriculumError
 from rim_edge.recipe.bounds import SettingError, shown
@@ -59,9 +60,10 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _read_table(path: Path) -> dict[str, Any]:
+    content = read_given(path, "a recipe in TOML", CurriculumError)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise CurriculumError(f"{path} cannot be read ({error}). Pass a TOML file.") from None
     except RecursionError:
         raise CurriculumError(f"{path} is nested too deep, expected a few tables. Mend the file.") from None
@@ -120,7 +122,7 @@ def from_table(kind: type[T], table: object, place: str, base: T | None = None) 
     values |= {name: 0 for name in missing if instead[name] in values}
     missing = [_with(name, instead[name]) for name in missing if name not in values]
     if missing and base is None:
-        raise CurriculumError(f"{place} lacks {', '.join(missing)}. Add what is missing.")
+        raise CurriculumError(f"{place or 'it'} lacks {', '.join(missing)}. Add what is missing.")
     try:
         return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
     except SettingError as error:

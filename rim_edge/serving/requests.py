@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Never
 
@@ -24,7 +25,8 @@ _OPTIONS = ("blocks", "max_tokens", "stop", "temperature", "top_p", "seed", "lat
 def read_object(content: bytes | bytearray, what: str) -> dict[str, Any]:
     """Return the object that a request is; `what` carries it. Raises RequestError."""
     try:
-        found = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        text = content.decode("utf-8-sig")
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"The {what} is no JSON ({type(error).__name__}: {str(error)[:80]}).") from None
     if not isinstance(found, dict):
@@ -49,6 +51,12 @@ def _json_kind(value: object) -> str:
 
 def _refuse_constant(name: str) -> Never:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(value := float(text)):
+        return value
+    raise ValueError(f"{text[:40]} is too large for a number")
 
 
 async def answer(service: Service, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def check_inputs(job: Job) -> None:
         )
     if job.rollouts is not None and not recipe.curriculum.is_latent:
         raise CurriculumError(
-            f"--rollouts is {job.rollouts}, and {_named(job)} has no stage that learns from them."
+            f"{_named(job)} has no stage that learns from rollouts, and --rollouts is {job.rollouts}. "
+            "Leave it out."
         )
     if job.leaked_rows is LeakedRows.DROP and job.eval_file is None:
         raise CurriculumError(
@@ -135,8 +136,8 @@ def prepare(job: Job, inputs: Inputs, processes: Processes, doing: Doing) -> Pre
     """Load the model, and leave out the rows that do not fit it."""
     doing(f"loading the model {job.model.name}" if job.model else "making the model")
     trainable = load_trainable(job.recipe, job.model, job.seed)
-    method = _method(job, trainable)
     positions = inputs.base.positions if inputs.base else trainable.model.config.max_position_embeddings
+    method = _method(job, trainable, positions)
     gathered = Gathered(PuzzleSource(job.seed), ())
     if inputs.files:
         drop = job.leaked_rows is LeakedRows.DROP
@@ -186,10 +187,16 @@ def _require_scores(job: Job, curriculum: Curriculum, held_out: HeldOut | None) 
         )
 
 
-def _method(job: Job, trainable: TrainableModel) -> Method[Any]:
+def _method(job: Job, trainable: TrainableModel, positions: int) -> Method[Any]:
     """Return the recipe's method, with what the model needs for it, in place."""
     if trainable.rim is not None:
         contract = derive_contract(trainable.tokenizer, trainable.rim)
+        if contract.fixed_tokens >= positions:
+            raise CurriculumError(
+                f"The prompt takes {contract.fixed_tokens:,} tokens with its {contract.blocks:,} blocks, and the "
+                f"model has {positions:,} positions: no question has room. Take fewer blocks, or shorter ones "
+                "([rim])."
+            )
         return Rim(ExampleEncoder(trainable.tokenizer, contract), trainable.padding)
     latent, encoder = job.latent, TextEncoder(trainable.tokenizer, derive_latent_contract(trainable.tokenizer))
     width = int(trainable.model.get_input_embeddings().weight.shape[1])

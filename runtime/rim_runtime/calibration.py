@@ -15,14 +15,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
 from typing import Any
 
 from rim_runtime.bundle.manifest import Manifest, Precision
-from rim_runtime.errors import InputError, StorageError
+from rim_runtime.errors import InputError, RimError, StorageError
 from rim_runtime.machine.folders import calibrations_file
 from rim_runtime.machine.json_files import read_json
-from rim_runtime.machine.storage import write_file
+from rim_runtime.machine.storage import storage_errors, write_file
 
+_SCHEMA_VERSION = 1
 _LEAST = 1e-12
 """The smallest probability that a logarithm is taken of."""
 
@@ -73,7 +76,7 @@ def likely_letters(shares: Mapping[str, float], threshold: float) -> tuple[str, 
 def find_calibration(manifest: Manifest, precision: Precision, blocks: int) -> Calibration | None:
     """Return the calibration of a bundle's answers here; None without one, or where there is no home folder.
 
-    Raises InputError for a damaged file.
+    Raises InputError for a damaged file, and for one of a later release.
     """
     try:
         found = _read().get(_key(manifest, precision, blocks))
@@ -97,6 +100,34 @@ def forget_calibrations(manifest: Manifest) -> int:
     return len(known) - len(kept)
 
 
+def is_file_damaged() -> bool:
+    """Whether what is kept here cannot be read. Raises InputError for a later release's file, and StorageError."""
+    try:
+        _parse()
+    except RimError:
+        raise
+    except (ValueError, KeyError, TypeError):
+        return True
+    except OSError:  # there is none, or it cannot be reached
+        return False
+    return False
+
+
+def set_aside_damaged() -> Path | None:
+    """Rename a damaged file, so that there can be a new one; return its new path, None where it is not damaged.
+
+    Raises InputError for a file of a later release, and StorageError.
+    """
+    if not is_file_damaged():
+        return None
+    file = calibrations_file()
+    endings = chain(("",), map("-{}".format, count(2)))
+    copy = next(copy for end in endings if not (copy := file.with_name(f"{file.name}.damaged{end}")).exists())
+    with storage_errors(copy):
+        file.replace(copy)
+    return copy
+
+
 def _key(manifest: Manifest, precision: Precision, blocks: int) -> str:
     return f"{manifest.sha256} {precision} {blocks}"
 
@@ -105,8 +136,11 @@ def _calibration(found: Mapping[str, Any]) -> Calibration:
     try:
         values = {field.name: found[field.name] for field in dataclasses.fields(Calibration)}
         made = Calibration(**values)
-        if not (made.temperature > 0 and 0 < made.coverage < 1 and math.isfinite(made.threshold)):
+        numbers = (made.temperature, made.coverage, made.threshold)
+        if not (all(map(math.isfinite, numbers)) and made.temperature > 0 and 0 < made.coverage < 1):
             raise ValueError("values that no calibration has")
+        if type(made.questions) is not int or not isinstance(made.data, str):
+            raise ValueError("a calibration without questions")
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(error) from None
     return made
@@ -114,8 +148,8 @@ def _calibration(found: Mapping[str, Any]) -> Calibration:
 
 def _read() -> dict[str, Any]:
     try:
-        return dict(read_json(calibrations_file())["calibrations"])
-    except StorageError:
+        return _parse()
+    except RimError:
         raise
     except OSError:  # there is none, or it cannot be reached
         return {}
@@ -124,12 +158,25 @@ def _read() -> dict[str, Any]:
 
 
 def _write(known: Mapping[str, Any]) -> None:
-    body = json.dumps({"schema_version": 1, "calibrations": dict(known)}, indent=1)
+    body = json.dumps({"schema_version": _SCHEMA_VERSION, "calibrations": dict(known)}, indent=1)
     write_file(calibrations_file(), body + "\n")
+
+
+def _parse() -> dict[str, Any]:
+    body = read_json(calibrations_file())
+    if isinstance(version := body["schema_version"], int) and version > _SCHEMA_VERSION:
+        raise InputError(
+            f"{calibrations_file()} has schema version {version}, this release of rim-edge reads "
+            f"{_SCHEMA_VERSION}. Upgrade rim-edge, or move the file away and make the calibrations again: "
+            "rim-edge calibrate FILE"
+        )
+    if not isinstance(body["calibrations"], dict):
+        raise ValueError("'calibrations' is no object")
+    return dict(body["calibrations"])
 
 
 def _damaged(error: Exception) -> InputError:
     return InputError(
-        f"{calibrations_file()} cannot be read ({error!r}), expected the calibrations of bundles. Delete it and "
-        "make them again: rim-edge calibrate FILE"
+        f"{calibrations_file()} cannot be read ({error!r}), expected the calibrations of bundles. Make them "
+        "again: rim-edge calibrate FILE"
     )

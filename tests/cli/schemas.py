@@ -33,7 +33,7 @@ def _schema(arguments: Sequence[str], line: str) -> str:
     if "--jsonl" in arguments:
         return f"{arguments[0]}-jsonl"
     body = json.loads(line)
-    if "error" in body:
+    if set(body) == {"schema_version", "error"}:
         return "error"
     if arguments[0] == "ask" and {"text", "samples"} & set(body):
         return "ask-text"

@@ -90,5 +90,5 @@ def test_rollouts_that_nothing_learns_from_are_refused(run: Run, tmp_path: Path,
     assert "trains no latent steps" in done.err
     done = run("rollouts", *options)
     assert done.code == 2
-    assert "There are no questions. Pass --data FILE" in done.err
+    assert "There are no questions, expected a file of rows. Pass --data FILE" in done.err
     assert not (tmp_path / "rollouts").exists()

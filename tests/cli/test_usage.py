@@ -31,6 +31,20 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "too few": (["demo", "-n", "0"], "--count is '0', expected a whole number of at least 1"),
     "too much": (["export", "--max-flips", "1.5"], "--max-flips is '1.5', expected a number from 0 to 1"),
     "not a number": (["export", "--max-flips", "nan"], "--max-flips is 'nan', expected a number from 0 to 1"),
+    "an infinite temperature": (
+        ["rollouts", "-m", "x", "-o", "y", "--temperature", "inf"],
+        "--temperature is 'inf', expected a finite number of at least 0.01",
+    ),
+    "a sampled one": (["eval", "x", "--temperature", "1e999"], "--temperature is 'inf', expected a finite number"),
+    "infinitely slower": (
+        ["bench", "--allowed", "inf"],
+        "--allowed is 'inf', expected a finite number of at least",
+    ),
+    "for ever": (["serve", "--seconds", "inf"], "--seconds is 'inf', expected a finite number of at least 0.1"),
+    "none of several": (
+        ["eval", "x", "--pass-at", "0"],
+        "--pass-at is '0', expected a whole number of at least 1",
+    ),
     "no such engine": (
         ["ask", "Why?", "--engine", "ortcpu"],
         "--engine is 'ortcpu', expected one of: auto, ort-cpu",

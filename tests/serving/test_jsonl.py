@@ -99,6 +99,7 @@ def test_answers_come_when_they_are_ready_and_letters_in_batches(tmp_path: Path)
         ({"id": 7, "do": "cancel", "question": "Why?"}, "input", "Nothing reads question, expected the id"),
         (b'{"do": "cancel"}\n', "input", "There is no id, expected the id of what is cancelled alone"),
         (b'{"id": NaN, "question": "Why?"}\n', "bad-request", "NaN is no number"),
+        (b'{"id": 1e999, "question": "Why?"}\n', "bad-request", "1e999 is too large for a number"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(tmp_path: Path, line: Any, kind: str, words: str) -> None:

@@ -22,6 +22,8 @@ from rim_export.errors import CheckpointError
 CARD_BLOCKS = 8
 CARD_MEMORY_TOKENS = 2
 CARD_PREFIX = "The final answer is \\boxed{"
+MOST_BLOCK_TOKENS = 2**17
+"""Tokens of all blocks together at most: no supported model has more positions than a few times that."""
 RIM_TOKENS = ("<rim_b>", "<rim_m>", "<rim_eb>")
 
 _SENTINEL = "\ue000question\ue000"
@@ -41,9 +43,16 @@ class RimSettings:
     """Names of the begin, memory and end tokens."""
 
     def __post_init__(self) -> None:
-        for name, value, least in (("blocks", self.blocks, 1), ("memory_tokens", self.memory_tokens, 1)):
-            if type(value) is not int or value < least:
-                raise CheckpointError(f"rim.{name} is {value!r}, expected a whole number of at least {least}.")
+        for name, value in (("blocks", self.blocks), ("memory_tokens", self.memory_tokens)):
+            if type(value) is not int or not 1 <= value <= MOST_BLOCK_TOKENS:
+                is_beyond = type(value) is int and value > 1
+                bound = f"at most {MOST_BLOCK_TOKENS:,}" if is_beyond else "at least 1"
+                raise CheckpointError(f"rim.{name} is {_shown(value)}, expected a whole number of {bound}.")
+        if (taken := self.blocks * (self.memory_tokens + 2)) > MOST_BLOCK_TOKENS:
+            raise CheckpointError(
+                f"rim.blocks is {self.blocks:,} and rim.memory_tokens {self.memory_tokens:,}, so the blocks take "
+                f"{taken:,} tokens, expected at most {MOST_BLOCK_TOKENS:,}. Take fewer, or shorter ones."
+            )
         if not isinstance(self.prefix, str) or not self.prefix:
             raise CheckpointError(f"rim.prefix is {self.prefix!r}, expected some text.")
         if (
@@ -75,6 +84,12 @@ class RimSettings:
             "prefix": self.prefix,
             "tokens": list(self.tokens),
         }
+
+
+def _shown(value: object) -> str:
+    """Return a setting for a message; Python refuses to write numbers of thousands of digits."""
+    is_huge = isinstance(value, int) and abs(value) > 10**30
+    return "a number of more than 30 digits" if is_huge else repr(value)
 
 
 class Thinking(Enum):

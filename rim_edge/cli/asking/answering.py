@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rim_edge.cli.asking.form import Form
-from rim_edge.cli.output import note, print_json
+from rim_edge.cli.output import error_text, note, print_json
 from rim_edge.cli.show.lead import ClearLead
 from rim_edge.cli.show.numbers import points
 from rim_edge.cli.show.sureness import Abstained
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rim_runtime.answer import Answer
+    from rim_runtime.calibration import Calibration
     from rim_runtime.engine import Engine
     from rim_runtime.generate.readout import Readout
     from rim_runtime.question import Question
@@ -39,6 +40,23 @@ class Wanted:
     least: float | None = None
     """The calibrated confidence below which no answer is given; None: all are given."""
 
+    def words_for(self, question: Question) -> WritingOptions | None:
+        """Return how a question is answered in words; None: by a letter.
+
+        Raises QuestionError where something is wanted that letters alone have.
+        """
+        from rim_runtime.errors import QuestionError
+
+        if self.readout == "generate" or question.offered() or self.words is None:
+            return None
+        given = {"--permute": self.permute, "--min-confidence": self.least is not None}
+        for name in (name for name, is_given in given.items() if is_given):
+            raise QuestionError(
+                f"{name} is for letters, and a question without options is answered in words here. Add options "
+                "to the question, or leave it out."
+            )
+        return self.words
+
 
 class Answering:
     """Answers questions on an engine."""
@@ -48,11 +66,12 @@ class Answering:
         from rim_edge.cli.opening import is_demo
 
         self._engine, self._folder, self._wanted = engine, folder, wanted
+        self._told = False
         self._clear = ClearLead.DEMO if is_demo(engine.manifest) else ClearLead.MODEL
 
     def body(self, question: Question) -> dict[str, Any]:
         """Return an answer as JSON has it."""
-        words = self._words(question)
+        words = self._wanted.words_for(question)
         if words is not None:
             from rim_edge.cli.asking.writing import written
 
@@ -60,11 +79,11 @@ class Answering:
         if self._generates:
             return dataclasses.asdict(self._generated(question))
         answer, orders = self._letter(question)
-        return dataclasses.asdict(answer) | orders | self._calibrated(answer).body
+        return self._calibrated(answer).letter_body | orders
 
     def print(self, question: Question, form: Form) -> None:
         """Answer a question and print it; a note says where the demo knows nothing of it."""
-        words = self._words(question)
+        words = self._wanted.words_for(question)
         if words is not None:
             from rim_edge.cli.asking.writing import write_answer
 
@@ -79,9 +98,6 @@ class Answering:
     @property
     def _generates(self) -> bool:
         return self._wanted.readout == "generate"
-
-    def _words(self, question: Question) -> WritingOptions | None:
-        return None if self._generates or question.offered() else self._wanted.words
 
     def _letter(self, question: Question) -> tuple[Answer, dict[str, Any]]:
         """Return an answer, and what JSON has besides of the orders that it was asked in."""
@@ -98,7 +114,7 @@ class Answering:
     def _print_letter(self, question: Question, answer: Answer, orders: dict[str, Any], form: Form) -> None:
         sure = self._calibrated(answer)
         if form is Form.JSON:
-            print_json(dataclasses.asdict(answer) | orders | sure.body)
+            print_json(sure.letter_body | orders)
         elif form is Form.RAW:
             if not sure.is_held_back:
                 print(answer.letter, flush=True)
@@ -110,14 +126,25 @@ class Answering:
             note(f"the demo does not know: {answer.letter} leads by {points(answer.lead)}")
 
     def _calibrated(self, answer: Answer) -> Sureness:
-        from rim_runtime.calibration import find_calibration
-
         from rim_edge.cli.show.sureness import Sureness
 
-        found = None  # a mean over orders was not what was calibrated
-        if not self._wanted.permute:
-            found = find_calibration(self._engine.manifest, answer.precision, answer.blocks)
+        found = None if self._wanted.permute else self._calibration(answer)  # a mean was not what was calibrated
         return Sureness(answer, found, self._wanted.least)
+
+    def _calibration(self, answer: Answer) -> Calibration | None:
+        """Return what is known of such answers; a note says so where nobody can read it, unless it is needed."""
+        from rim_runtime.calibration import find_calibration
+        from rim_runtime.errors import InputError
+
+        try:
+            return find_calibration(self._engine.manifest, answer.precision, answer.blocks)
+        except InputError as error:
+            if self._wanted.least is not None:
+                raise
+            if not self._told:
+                note(f"answers are not calibrated: {error_text(error)}")
+            self._told = True
+            return None
 
     def _show(self, question: Question, answer: Answer, sure: Sureness) -> None:
         from rim_runtime.bundle.folder import Bundle
@@ -127,7 +154,7 @@ class Answering:
 
         proofs = read_proofs(Bundle(self._folder, self._engine.manifest).certificate())
         known = None if self._is_foreign(answer) else known_accuracy(proofs, answer.precision, answer.blocks)
-        foreign = self._is_foreign(answer) and not sure.is_held_back  # no calibration holds for what it never saw
+        foreign = self._is_foreign(answer) and sure.least is None  # no calibration holds for what it never saw
         print_answer(answer, question.offered(), self._clear, known, None if foreign else sure)
 
     def _is_foreign(self, answer: Answer) -> bool:

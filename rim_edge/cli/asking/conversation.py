@@ -37,11 +37,16 @@ def converse(answer: Callable[[Question], None], reader: Reader) -> None:
 
 
 def _answer(text: str, answer: Callable[[Question], None]) -> None:
+    from contextlib import suppress
+
     from rim_runtime.errors import InputError
     from rim_runtime.question import Question
 
+    from rim_edge.cli.show.sureness import Abstained
+
     try:
-        answer(Question(text))
+        with suppress(Abstained):  # it was said; the next question may be answered
+            answer(Question(text))
     except InputError as error:
         _say(f"error: {error_text(error)}")
     except KeyboardInterrupt:

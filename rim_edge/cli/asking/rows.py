@@ -17,20 +17,27 @@ if TYPE_CHECKING:
 
 
 def answer_rows(answering: Answering, rows: IO[bytes]) -> int:
-    """Answer rows until they end; return the exit code of the first one that failed, else 0."""
+    """Answer rows until they end; return the exit code of the first one that failed.
+
+    Else it is that of answers that were held back if any was, else 0.
+    """
     from rim_runtime.errors import RimError
     from rim_runtime.rows.lines import read_lines
 
-    ended, told = 0, set[str]()
+    from rim_edge.cli.show.sureness import ABSTAINED
+
+    failed, held_back, told = 0, False, set[str]()
     for line in read_lines(rows):
         given: dict[str, Any] = {}
         try:
             given = _object(line)
-            print_json({**_id(given), **_answer(answering, given, told)})
+            body = _answer(answering, given, told)
+            held_back |= body.get("calibrated", {}).get("held_back", False)
+            print_json({**_id(given), **body})
         except RimError as error:
-            ended = ended or exit_code(error)
+            failed = failed or exit_code(error)
             print_json({**_id(given), **error_body(error), "line": line.number})
-    return ended
+    return failed or (ABSTAINED if held_back else 0)
 
 
 def _object(line: Line) -> dict[str, Any]:

@@ -6,10 +6,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 import typer
 
 from rim_edge.cli.output import error_body, error_text, exit_code, print_json, wrapped
+
+_HERE = Path(__file__).parents[1]
+"""The command line, which alone prints."""
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -30,6 +34,12 @@ def fail(error: Exception, *, as_json: bool) -> int:
         error = usage_error(error)
     if isinstance(error, BrokenPipeError):  # `| head` needs no message
         return 1
+    if isinstance(error, OSError) and not isinstance(error, RimError) and _is_of_stdout(error):
+        message = (
+            f"Standard output cannot be written ({error.strerror}), so what was printed is not whole. Free some "
+            "space, or send it elsewhere."
+        )
+        return _tell(error, message, as_json)
     if isinstance(error, RimError | OSError):
         return _tell(error, error_text(error), as_json)
     if sys.flags.dev_mode:
@@ -39,6 +49,15 @@ def fail(error: Exception, *, as_json: bool) -> int:
         "one: rim-edge or a library below it is at fault. All of it shows with: python -X dev -m rim_edge …"
     )
     return _tell(error, message, as_json)
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether an error came from printing: it is about no named file, and was raised where alone we print."""
+    place = _innermost(error)
+    if error.filename is not None or place is None:
+        return False
+    file = Path(place.tb_frame.f_code.co_filename)
+    return file.is_relative_to(_HERE) or file.parent.name == "rich"
 
 
 def complain(message: str) -> None:
@@ -56,9 +75,14 @@ def _tell(error: Exception, message: str, as_json: bool) -> int:
     return exit_code(error)
 
 
-def _place(error: BaseException) -> str:
-    """Return file and line where an error was raised."""
+def _innermost(error: BaseException) -> TracebackType | None:
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
+    return trace
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line where an error was raised."""
+    trace = _innermost(error)
     return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "nowhere"

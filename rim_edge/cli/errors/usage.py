@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from rim_runtime.errors import InputError, RimError
@@ -49,6 +49,15 @@ def unknown_verb(word: str, known: Iterable[str], above: str) -> UsageError:
     )
 
 
+def not_finite(
+    context: Any, names: Iterable[str], value: float, bounds: tuple[float | None, float | None]
+) -> typer.BadParameter:
+    """Return the error about an option's value that is infinite."""
+    name = next(word for word in names if word.startswith("--"))
+    expected = f"a finite number{_bounds(*bounds)}"
+    return typer.BadParameter(f"{name} is {quoted(value)}, expected {expected}", ctx=context)
+
+
 def _text(found: typer.TyperException, context: Any) -> str:
     if hasattr(found, "possibilities"):  # an option that does not exist
         name = found.option_name  # type: ignore[attr-defined]
@@ -77,8 +86,9 @@ def _bad_value(found: typer.BadParameter) -> str:
     if described.choices is not None:
         words = [str(choice.value) for choice in described.choices]
         return f"{name} is {quoted(value)}, expected one of: {', '.join(words)}.{did_you_mean(str(value), words)}"
-    if described.annotation in _NUMBERS:
-        expected = _NUMBERS[described.annotation] + _bounds(parameter.min, parameter.max)
+    annotation = next(iter(get_args(described.annotation)), described.annotation)  # of each, where it is a list
+    if annotation in _NUMBERS:
+        expected = _NUMBERS[annotation] + _bounds(parameter.min, parameter.max)
         return f"{name} is {quoted(value)}, expected {expected}"
     return f"{name}: {found.message.removeprefix('Value error, ')}"
 

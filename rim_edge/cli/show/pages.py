@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from rim_edge.cli.errors.usage import unknown_verb
+from rim_edge.cli.errors.usage import not_finite, unknown_verb
 
 
 class Plain:
@@ -26,6 +27,15 @@ class Plain:
 class Command(Plain, TyperCommand):
     """A verb."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Return what is left of the words. Raises BadParameter for an infinite number, which bounds let pass."""
+        left = super().parse_args(ctx, args)
+        for parameter in self.get_params(ctx):
+            value, bounds = ctx.params.get(parameter.name), _bounds(parameter)
+            if bounds != (None, None) and isinstance(value, float) and not math.isfinite(value):
+                raise not_finite(ctx, parameter.opts, value, bounds)
+        return left
+
 
 class Group(Plain, TyperGroup):
     """A verb that has verbs of its own."""
@@ -36,6 +46,10 @@ class Group(Plain, TyperGroup):
         if args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise unknown_verb(args[0], known, ctx.command_path)
         return super().resolve_command(ctx, args)
+
+
+def _bounds(parameter: Any) -> tuple[float | None, float | None]:
+    return getattr(parameter, "min", None), getattr(parameter, "max", None)
 
 
 def epilog(*examples: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,13 @@ class Sureness:
         )
 
     @property
-    def body(self) -> dict[str, Any]:
-        """What JSON has beside the answer's own fields."""
+    def letter_body(self) -> dict[str, Any]:
+        """The answer as JSON has it: its own fields, without a letter if it is held back, and `calibrated`."""
+        own = dataclasses.asdict(self.answer)
+        return own | ({"letter": None, "choice": None} if self.is_held_back else {}) | self._calibrated
+
+    @property
+    def _calibrated(self) -> dict[str, Any]:
         found = self.calibration
         if found is None:
             return {}

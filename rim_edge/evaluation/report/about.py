@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rim_edge.evaluation.asking import LeftOut
 from rim_edge.evaluation.reading import Kind, Subject
+from rim_edge.evaluation.report.saved_fields import COUNT, FLAG, NUMBER, OBJECT, OBJECTS, TEXT, only, read, read_or
 from rim_edge.evaluation.way import Draws, Manner, Way
 
 
@@ -51,18 +52,44 @@ class About:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> About:
         """Read it back. Raises ValueError, KeyError and TypeError for anything else."""
-        scored, asked = dict(body["scored"]), dict(body["asked"])
-        way, draws = asked.pop("way"), asked.pop("draws")
         return cls(
-            subject=Subject(Kind(scored.pop("kind")), **scored),
-            manner=Manner(
-                None if way is None else Way(way), draws=None if draws is None else Draws(**draws), **asked
-            ),
-            file=str(body["file"]),
-            file_sha256=str(body["file_sha256"]),
-            rows=int(body["rows"]),
-            left_out=tuple(LeftOut(**one) for one in body["left_out"]),
-            version=str(body["rim_edge"]),
-            day=str(body["day"]),
-            drawn_by=body.get("drawn_by"),
+            subject=_subject(read(body, "scored", OBJECT)),
+            manner=_manner(read(body, "asked", OBJECT)),
+            file=read(body, "file", TEXT),
+            file_sha256=read(body, "file_sha256", TEXT),
+            rows=read(body, "rows", COUNT),
+            left_out=tuple(map(_left_out, read(body, "left_out", OBJECTS))),
+            version=read(body, "rim_edge", TEXT),
+            day=read(body, "day", TEXT),
+            drawn_by=read_or(body, "drawn_by", COUNT.or_null(), None),
         )
+
+
+def _subject(body: Mapping[str, Any]) -> Subject:
+    names = ("name", "path", "sha256", "engine", "precision")
+    only(body, "kind", *names)
+    return Subject(Kind(body["kind"]), **{name: read(body, name, TEXT) for name in names})
+
+
+def _manner(body: Mapping[str, Any]) -> Manner:
+    only(body, *(field.name for field in fields(Manner)))
+    way, draws = body["way"], read(body, "draws", OBJECT.or_null())
+    return Manner(
+        way=None if way is None else Way(way),
+        max_tokens=read(body, "max_tokens", COUNT.or_null()),
+        instruction=read(body, "instruction", TEXT),
+        one_by_one=read(body, "one_by_one", FLAG),
+        draws=None if draws is None else _draws(draws),
+        permute=read_or(body, "permute", FLAG, False),
+    )
+
+
+def _draws(body: Mapping[str, Any]) -> Draws:
+    only(body, *(field.name for field in fields(Draws)))
+    counts = {name: read(body, name, COUNT) for name in ("samples", "seed")}
+    return Draws(**counts, **{name: read(body, name, NUMBER) for name in ("temperature", "top_p")})
+
+
+def _left_out(body: Mapping[str, Any]) -> LeftOut:
+    only(body, *(field.name for field in fields(LeftOut)))
+    return LeftOut(read(body, "reason", TEXT), read(body, "count", COUNT), read(body, "first", TEXT))

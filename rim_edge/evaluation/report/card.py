@@ -11,6 +11,7 @@ from pathlib import Path
 from rim_runtime.bundle.manifest import Precision
 from rim_runtime.engines.names import EngineName
 from rim_runtime.generate.sampling import MOST_SAMPLES
+from rim_runtime.machine.given_file import read_given
 
 from rim_edge.errors import CurriculumError, DataError
 from rim_edge.evaluation.way import Draws, Manner, Way
@@ -162,12 +163,13 @@ def slug(name: str) -> str:
 
 def read_card(file: Path) -> Card:
     """Read a card; its paths are beside it. Raises DataError with the file, the key and what was expected."""
+    content = read_given(file, "a card in TOML", DataError)
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        table = tomllib.loads(content.decode("utf-8-sig"))
         card = from_table(Card, table, "")
     except CurriculumError as error:
         raise DataError(f"{file}: {error}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is no TOML file that can be read ({error}). Pass one, as --card FILE.") from None
     beside = file.parent
     return replace(

@@ -16,7 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rim_runtime.errors import TargetExistsError
+from rim_runtime.errors import InputError, TargetExistsError
+from rim_runtime.machine.given_file import read_given
+from rim_runtime.machine.json_files import parse_json
 from rim_runtime.machine.storage import require_writable, storage_errors
 
 from rim_edge.errors import DataError
@@ -25,10 +27,28 @@ from rim_edge.evaluation.extraction import Mark
 from rim_edge.evaluation.items import Item
 from rim_edge.evaluation.reading import Given, Reading, Subject
 from rim_edge.evaluation.report.about import About
+from rim_edge.evaluation.report.saved_fields import (
+    BY_BLOCKS,
+    COUNT,
+    FLAG,
+    LETTERS_BY_BLOCK,
+    NUMBER,
+    OBJECT,
+    SHARES,
+    TEXT,
+    TEXTS,
+    FieldError,
+    Kind,
+    only,
+    read,
+    read_or,
+)
 from rim_edge.evaluation.way import Manner
 
 _FORMAT = 1
 """Grows when older files can no longer be continued."""
+_EXPECTED = "rows that 'rim-edge eval --save' wrote"
+_MARK = Kind(f"one of {', '.join(Mark)}", lambda value: value in list(Mark))
 
 
 @dataclass(frozen=True)
@@ -122,8 +142,7 @@ class SavedRows:
         self._file, self._run, self._about = file, run, None if about is None else about.to_json()
         self._known: dict[tuple[str, str, str], Reading] = {}
         self._whole = 0
-        with storage_errors(file):
-            content = file.read_bytes() if file.exists() else b""
+        content = read_given(file, "a new file, or one of saved rows", InputError) if file.exists() else b""
         if not content:
             require_writable(file)
             return
@@ -177,18 +196,14 @@ class SavedRows:
 
 
 def read_rows(file: Path) -> list[SavedRow]:
-    """Return the rows of a file, at least one. Raises DataError with file and line, and StorageError."""
-    if not file.exists():
-        raise DataError(f"There is no file {file}, expected rows that 'rim-edge eval --save' wrote.")
-    with storage_errors(file):
-        content = file.read_bytes()
-    if not (rows := parse_rows(content, file)):
-        raise DataError(f"{file} is empty, expected rows that 'rim-edge eval --save' wrote.")
+    """Return the rows of a file, at least one. Raises DataError with file and line."""
+    if not (rows := parse_rows(read_given(file, _EXPECTED, DataError), file)):
+        raise DataError(f"{file} is empty, expected {_EXPECTED}.")
     return rows
 
 
 def read_run(file: Path) -> tuple[About, list[SavedRow]]:
-    """Return the one run that a file holds, in its rows' order. Raises DataError and StorageError."""
+    """Return the one run that a file holds, in its rows' order. Raises DataError."""
     rows = read_rows(file)
     if other := next((row for row in rows if row.run != rows[0].run), None):
         raise DataError(f"{file} holds rows of two runs ({rows[0].words}; {other.words}), expected those of one.")
@@ -214,39 +229,59 @@ def _natural(place: str) -> tuple[str, int]:
 
 def parse_rows(content: bytes, file: Path) -> list[SavedRow]:
     """Return the rows of a file's content. Raises DataError with file and line."""
-    rows = []
+    rows: list[SavedRow] = []
+    first: dict[str, SavedRow] = {}
     for number, line in enumerate(content.splitlines(), 1):
         try:
-            rows.append(_row(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            row = _row(parse_json(line.decode("utf-8-sig")))
+            _require_like(row, first.setdefault(row.run, row))
+            rows.append(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f" ({error})" if isinstance(error, FieldError) else ""
             raise DataError(
-                f"{file}, line {number}: no row that 'rim-edge eval --save' wrote, expected such rows only."
+                f"{file}, line {number}: no row that 'rim-edge eval --save' wrote{why}, expected such rows only."
             ) from None
     return rows
 
 
-def _row(body: Mapping[str, Any]) -> SavedRow:
-    by_blocks = {int(blocks): _given(given) for blocks, given in body["given"].items()}
-    if not by_blocks:
-        raise ValueError("no answers")
-    exchanged = body.get("exchanged_block")  # earlier releases had none
+def _require_like(row: SavedRow, first: SavedRow) -> None:
+    """Raise FieldError where a row has not the blocks of its run's first one."""
+    asked, expected = sorted(row.reading.by_blocks), sorted(first.reading.by_blocks)
+    if asked != expected:
+        raise FieldError(f"'given' has the blocks {asked}, the row {first.place} has {expected}")
+    exchanged = [one.reading.exchanged for one in (row, first)]
+    if None not in exchanged and len({tuple(sorted(one or ())) for one in exchanged}) > 1:
+        raise FieldError(f"'exchanged_block' has other blocks than the row {first.place}")
+
+
+def _row(body: Any) -> SavedRow:
+    """Return the row that a line is. Raises FieldError, and ValueError, KeyError, TypeError, AttributeError."""
+    if not isinstance(body, dict):
+        raise FieldError(f"found {type(body).__name__}")
+    right, letters = read(body, "answer", TEXT), read_or(body, "letters", TEXT.or_null(), None)
+    given = {int(blocks): _given(one) for blocks, one in read(body, "given", BY_BLOCKS).items()}
+    for one in given.values():
+        if letters and one.probabilities is not None and not {right, one.answer} <= set(one.probabilities):
+            raise FieldError("'probabilities' lacks the answer or the right one")
+    exchanged = read_or(body, "exchanged_block", LETTERS_BY_BLOCK.or_null(), None)  # earlier releases had none
+    about = read_or(body, "about", OBJECT.or_null(), None)
     return SavedRow(
-        place=str(body["row"]),
-        question_sha256=str(body["question_sha256"]),
-        answer=str(body["answer"]),
-        run=str(body["run"]),
-        words=str(body["scored"]),
+        place=read(body, "row", TEXT),
+        question_sha256=read(body, "question_sha256", TEXT),
+        answer=right,
+        run=read(body, "run", TEXT),
+        words=read(body, "scored", TEXT),
         reading=Reading(
-            by_blocks,
-            body["shuffled_blocks"],
-            body["chain"],
-            body["first_is_letter"],
-            None if exchanged is None else {int(block): str(letter) for block, letter in exchanged.items()},
+            given,
+            read(body, "shuffled_blocks", TEXT.or_null()),
+            read(body, "chain", TEXT.or_null()),
+            read(body, "first_is_letter", FLAG.or_null()),
+            None if exchanged is None else {int(block): letter for block, letter in exchanged.items()},
         ),
-        question=str(body.get("question", "")),
-        letters=None if body.get("letters") is None else str(body["letters"]),
-        subject=str(body.get("subject") or ""),
-        about=None if body.get("about") is None else About.from_json(body["about"]),
+        question=read_or(body, "question", TEXT, ""),
+        letters=letters,
+        subject=read_or(body, "subject", TEXT.or_null(), "") or "",
+        about=None if about is None else About.from_json(about),
     )
 
 
@@ -258,5 +293,16 @@ def _known(given: Given) -> dict[str, Any]:
 
 
 def _given(body: Mapping[str, Any]) -> Given:
-    mark = body["mark"]
-    return Given(**{**body, "mark": None if mark is None else Mark(mark), "samples": tuple(body["samples"])})
+    only(body, *(field.name for field in dataclasses.fields(Given)))
+    mark = read(body, "mark", _MARK.or_null())
+    return Given(
+        answer=read(body, "answer", TEXT),
+        probabilities=read(body, "probabilities", SHARES.or_null()),
+        text=read(body, "text", TEXT.or_null()),
+        mark=None if mark is None else Mark(mark),
+        tokens=read(body, "tokens", COUNT),
+        cut=read(body, "cut", FLAG),
+        first_ms=read(body, "first_ms", NUMBER.or_null()),
+        full_ms=read(body, "full_ms", NUMBER.or_null()),
+        samples=tuple(read(body, "samples", TEXTS)),
+    )

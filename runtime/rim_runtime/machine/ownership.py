@@ -37,6 +37,11 @@ def make_folder(folder: Path) -> None:
             place.mkdir(mode=_mode(place), exist_ok=True)
 
 
+def file_mode(file: Path) -> int:
+    """Return the mode of a new file, before the umask: in the home and cache folders it is the user's alone."""
+    return 0o600 if any(file.absolute().is_relative_to(ours) for ours in _ours()) else 0o666
+
+
 def _mode(place: Path) -> int:
     if place in _ours():
         return 0o700

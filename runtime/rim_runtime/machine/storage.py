@@ -12,6 +12,7 @@ import errno
 import glob
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -20,9 +21,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rim_runtime.errors import RimError, StorageError, TargetExistsError
+from rim_runtime.errors import InputError, RimError, StorageError, TargetExistsError
 from rim_runtime.machine.locks import Lock, lock_abandoned, make_and_lock
-from rim_runtime.machine.ownership import make_folder
+from rim_runtime.machine.ownership import file_mode, make_folder
 
 _UNFINISHED = "rim-edge-unfinished"
 _ABANDONED_S = 60.0
@@ -37,6 +38,13 @@ def refuse_existing(target: Path) -> None:
         raise TargetExistsError(
             f"{target} already exists, expected a new path. Choose another one, or delete it first."
         )
+
+
+def refuse_file(folder: Path, what: str) -> None:
+    """Raise InputError if there is something else than a folder at `folder`, or above it; `what` it is to be."""
+    for place in (folder, *folder.parents):
+        if not (place.is_dir() or not os.path.lexists(place)):
+            raise InputError(f"{place} is a file, expected a folder for {what}. Choose another path.")
 
 
 def require_writable(target: Path) -> None:
@@ -101,16 +109,27 @@ def write_bytes(path: Path, content: bytes) -> None:
     with storage_errors(path):
         make_folder(path.parent)
         _clear_halves(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        half, handle = _begin_file(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            half.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            half.unlink(missing_ok=True)
             raise
+
+
+def _begin_file(path: Path) -> tuple[Path, int]:
+    """Make the file that becomes `path`, and return it and its descriptor; the process's umask applies to it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            return half, os.open(half, flags, file_mode(path))
+        except FileExistsError:
+            continue
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Never
@@ -55,7 +56,7 @@ def read_lines(content: IO[bytes]) -> Iterator[Line]:
 def parse_row(text: str) -> Any:
     """Return the value of a JSON text. Raises RowError, also for a key that comes twice."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise RowError("no JSON (it is nested too deep).") from None
     except RowError:
@@ -66,6 +67,13 @@ def parse_row(text: str) -> Any:
 
 def _refuse_constant(name: str) -> Never:
     raise RowError(f"no JSON ({name} stands in it).")
+
+
+def _finite(text: str) -> float:
+    """Return a number. Raises RowError for one that is read as infinite, which could not be written as JSON."""
+    if math.isfinite(value := float(text)):
+        return value
+    raise RowError(f"no JSON ({text[:40]} stands in it, which is too large for a number).")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def test_each_row_has_its_answer_in_order(ask: Run, tiny_bundle: Path) -> None:
 
 BAD_ROWS: dict[str, tuple[Any, str, str]] = {
     "no JSON": ("nope", "row", "no JSON"),
+    "an infinite number": ('{"id": 1e999, "question": "Q"}', "row", "no JSON (1e999 stands in it"),
     "no object": ("[1]", "row", "found list, expected an object"),
     "eleven": (
         {"question": "Q", "options": [str(n) for n in range(11)]},

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rim_runtime import Engine, FakeDecoder, Question, Sampling
+from rim_runtime import Engine, FakeDecoder, Precision, Question, Sampling
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.calibration import Calibration, keep_calibration
 from rim_runtime.generate.readout import Readout
 from rim_runtime.testing import fake_engine
 
@@ -135,6 +137,8 @@ def test_options_still_give_letters(ask: Run) -> None:
         ),
         (("--jsonl", "--samples", "3"), "without a temperature"),
         (("Where?", "--readout", "generate", "--samples", "2"), "--readout generate and --samples exclude"),
+        (("Where?", "--min-confidence", "0.5"), "--min-confidence is for letters, and a question without options"),
+        (("Where?", "--permute"), "--permute is for letters, and a question without options is answered in words"),
         (("Where?", "--readout", "letter"), "expected one of: single-pass, generate"),
     ],
 )
@@ -142,6 +146,17 @@ def test_wrong_uses_are_refused(ask: Run, given: tuple[str, ...], said: str) -> 
     done = ask(*given)
     assert done.code == 2
     assert said in done.err
+
+
+def test_a_row_without_options_has_no_confidence(ask: Run, text_bundle: TextBundle) -> None:
+    manifest = Bundle.load(text_bundle.path).manifest
+    made = Calibration(1.0, 0.9, 0.5, manifest.prompt.blocks, 100, "rows.jsonl", "0" * 64)
+    keep_calibration(manifest, Precision.FP32, made)
+    rows = b'{"question": "Where?"}\n{"question": "Which?", "options": ["a", "b"]}\n'
+    done = ask("--jsonl", "--min-confidence", "0", stdin=rows)
+    words, letter = map(json.loads, done.out.splitlines())
+    assert (done.code, words["error"]["kind"], words["line"]) == (2, "question", 1)
+    assert letter["letter"] in ("A", "B") and not letter["calibrated"]["held_back"]
 
 
 def test_text_of_a_bundle_of_letters_is_refused_before_it_is_loaded(run: Run, tiny_bundle: Path) -> None:

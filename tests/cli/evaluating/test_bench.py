@@ -9,13 +9,20 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from rim_runtime import EngineName, InputError, QuestionError
+from rim_runtime.bundle.folder import Bundle
+from rim_runtime.errors import CheckError, EngineFailedError
 
+from rim_edge.benchmark import engines, worker
 from rim_edge.benchmark.against import Change, compare
-from rim_edge.benchmark.engines import EngineSpeed
+from rim_edge.benchmark.engines import EngineSpeed, Wanted, measure
 from rim_edge.cli.show.numbers import milliseconds
 from rim_edge.cli.show.pictures.benchmark import picture
 from rim_edge.errors import DataError
+from tests.places import DEMO_FOLDER
+from tests.text_bundle import TextBundle, text_bundle
 
+__all__ = ["text_bundle"]
 Run = Callable[..., Any]
 SVG = "{http://www.w3.org/2000/svg}"
 DEMO = ("bench", "--bundle", "demo", "--engine", "ort-cpu", "--rounds", "10")
@@ -50,24 +57,94 @@ def test_figures_are_saved_shown_and_compared(run: Run, tmp_path: Path) -> None:
     saved.write_text(json.dumps(then))
     slower = run(*DEMO, "--against", str(saved), "--allowed", "100", "--json")
     assert slower.code == 3
-    lines = [json.loads(line) for line in slower.out.splitlines()]
-    assert [change["figure"] for change in lines[0]["changes"] if change["is_regression"]] == ["p50_ms"]
-    assert "the worst p50_ms of ort-cpu" in lines[1]["error"]["message"]
+    told = slower.json  # one line
+    assert [change["figure"] for change in told["changes"] if change["is_regression"]] == ["p50_ms"]
+    assert told["error"]["code"] == 3
+    assert "1 figure is slower than before, the worst p50_ms of ort-cpu" in told["error"]["message"]
+    assert slower.err.count("1 figure is slower") == 1
 
 
-def test_an_engine_that_is_not_here_says_why(run: Run) -> None:
-    done = run("bench", "--bundle", "demo", "--engine", "ort-cuda", "--json")
+def measures_nothing(*_: object) -> Any:
+    raise AssertionError("something is measured")
+
+
+@pytest.mark.parametrize("more", [(), ("--engine", "ort-cpu")])
+def test_an_engine_that_was_named_is_honoured_or_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(engines, "_run", measures_nothing)
+    done = run("bench", "--bundle", "demo", *more, "--engine", "ort-cuda", "--json")
     assert done.code == 4
-    assert "No engine answered (ort-cuda: " in done.err
+    assert "--engine ort-cuda cannot run here, so nothing was measured." in done.err
 
 
-def test_what_is_no_benchmark_is_refused_before_anything_is_measured(run: Run, tmp_path: Path) -> None:
-    other = tmp_path / "other.json"
-    other.write_text("{}")
-    done = run(*DEMO, "--against", str(other))
+@pytest.mark.parametrize(("code", "kind"), [(1, EngineFailedError), (2, InputError), (3, CheckError)])
+def test_a_named_engine_that_fails_ends_it_with_its_own_code(
+    monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(engines, "_run", lambda *_: {"error": {"code": code, "message": "no"}})
+    with pytest.raises(kind, match="ort-cpu was not measured: no"):
+        measure(Wanted(Path("bundle"), (EngineName.ORT_CPU,), None, 5, 5), lambda _: None)
+
+
+def test_a_bad_value_is_bad_usage_whatever_else_cannot_run(run: Run) -> None:
+    done = run("bench", "--bundle", "demo", "--precision", "fp32", "--rounds", "5")
     assert done.code == 2
-    assert "is no benchmark" in done.err
+    assert "ort-cpu was not measured:" in done.err
+
+
+def test_a_text_that_has_no_room_is_refused(text_bundle: TextBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_WARM_UP", 10**9)  # refused before anything is timed
+    with pytest.raises(QuestionError, match="an answer of 999,999 more does not fit"):
+        worker._measured(text_bundle.path, "ort-cpu", None, 5, 999_999)
+
+
+WRONG = {
+    "nothing in it": ("{}", "no engines, or no bundle"),
+    "no JSON": ("nope", "no JSON"),
+    "a list": ("[]", "found list"),
+    "a text for a number": (
+        '{"manifest_sha256": "0", "engines": [{"engine": "ort-cpu", "precision": "int8", "p50_ms": "x"}]}',
+        'p50_ms of ort-cpu is "x"',
+    ),
+    "an infinite number": (
+        '{"manifest_sha256": "0", "engines": [{"engine": "ort-cpu", "precision": "int8", "p50_ms": 1e999}]}',
+        "p50_ms of ort-cpu is Infinity",
+    ),
+    "no precision": ('{"manifest_sha256": "0", "engines": [{"engine": "ort-cpu"}]}', "row 1 has no engine"),
+    "another bundle": ('{"manifest_sha256": "0", "bundle": "other", "engines": []}', "is of the bundle other"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_compared_is_refused_before_anything_is_measured(
+    run: Run, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_run", measures_nothing)
+    other = tmp_path / "other.json"
+    other.write_text(WRONG[case][0])
+    done = run(*DEMO, "--against", str(other))
+    assert (done.code, done.out) == (2, "")
+    assert WRONG[case][1] in done.err and "Errno" not in done.err
     assert run(*DEMO, "--save", str(other)).code == 2, "it is there"
+
+
+@pytest.mark.parametrize(("name", "told"), [("", "is a folder"), ("none.json", "There is no file")])
+def test_what_is_no_file_is_told(run: Run, tmp_path: Path, name: str, told: str) -> None:
+    done = run(*DEMO, "--against", str(tmp_path / name))
+    assert done.code == 2
+    assert f"{told}" in done.err and "expected what 'rim-edge bench --json' printed" in done.err
+
+
+def test_another_processor_is_noted(run: Run, tmp_path: Path) -> None:
+    row = {"engine": "ort-cpu", "precision": "int8", "p50_ms": 1e9}
+    sha256 = Bundle.load(DEMO_FOLDER).manifest.sha256
+    body = {"manifest_sha256": sha256, "processor": "an abacus", "engines": [row]}
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(body))
+    done = run(*DEMO, "--against", str(other), "--json")
+    assert done.code == 0
+    assert "note: the earlier benchmark is of another processor (an abacus; here " in done.err
 
 
 def speed(**changed: Any) -> EngineSpeed:

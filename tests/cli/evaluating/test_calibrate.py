@@ -95,8 +95,59 @@ def test_wrong_uses(run: Run, rows: Path, tmp_path: Path) -> None:
     done = run("calibrate", str(few), "--bundle", "demo", "--engine", "ort-cpu")
     assert done.code == 2
     assert "39 questions with letters are too few" in done.err
+
+
+DAMAGED = {
+    "no JSON": "nope",
+    "no calibrations": "{}",
+    "a list": '{"schema_version": 1, "calibrations": []}',
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_stops_no_answer_and_is_mended(run: Run, rows: Path, case: str) -> None:
+    file = calibrations_file()
+    file.parent.mkdir()
+    file.write_text(DAMAGED[case])
+    done = run(*ASK, "--raw")
+    assert (done.code, done.out.strip()) == (0, PUZZLES[0].answer)
+    assert f"note: answers are not calibrated: {file} cannot be read" in done.err
+    needed = run(*ASK, "--min-confidence", "0.5")
+    assert (needed.code, needed.out) == (2, "")
+    assert "Make them again: rim-edge calibrate FILE" in needed.err
+    copy = file.with_name("calibrations.json.damaged")
+    forgotten = run("calibrate", "--bundle", "demo", "--forget")
+    assert (forgotten.code, copy.read_text()) == (0, DAMAGED[case])
+    assert f"they are in {copy}" in forgotten.err
+    file.write_text(DAMAGED[case])
     calibrated(run, rows)
-    calibrations_file().write_text("{}")
-    done = run(*ASK)
-    assert done.code == 2
-    assert "expected the calibrations of bundles. Delete it" in done.err
+    assert copy.with_name(f"{copy.name}-2").read_text() == DAMAGED[case], "no copy is overwritten"
+    assert run(*ASK, "--min-confidence", "0.5").code == 0
+
+
+def test_a_damaged_entry_is_told_too(run: Run, rows: Path) -> None:
+    calibrated(run, rows)
+    kept = json.loads(calibrations_file().read_text())
+    for entry in kept["calibrations"].values():
+        entry["temperature"] = "warm"
+    calibrations_file().write_text(json.dumps(kept))
+    assert "answers are not calibrated" in run(*ASK).err
+    assert run(*ASK, "--min-confidence", "0.5").code == 2
+    calibrated(run, rows)
+    assert "answers are not calibrated" not in run(*ASK).err
+
+
+def test_a_file_of_a_later_release_is_named_as_such_and_left_alone(run: Run, rows: Path) -> None:
+    calibrated(run, rows)
+    later = calibrations_file().read_text().replace('"schema_version": 1', '"schema_version": 2')
+    calibrations_file().write_text(later)
+    named = "has schema version 2, this release of rim-edge reads 1"
+    told = run(*ASK)
+    assert (told.code, named in told.err) == (0, True)
+    for refused in (
+        run(*ASK, "--min-confidence", "0.5"),
+        run("calibrate", str(rows), "--bundle", "demo", "--engine", "ort-cpu"),
+        run("calibrate", "--bundle", "demo", "--forget"),
+    ):
+        assert (refused.code, refused.out, named in refused.err) == (2, "", True)
+    assert calibrations_file().read_text() == later

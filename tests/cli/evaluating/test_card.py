@@ -144,6 +144,16 @@ def test_a_card_that_cannot_be_is_refused_by_key(run: Run, card: Path, old: str,
     assert words in outcome.err
 
 
+def test_a_card_that_is_empty_or_not_there_is_refused(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.toml"
+    empty.write_text("")
+    assert f"{empty}: it lacks data, ways, models. Add what is missing." in run("eval", "--card", str(empty)).err
+    for path, told in ((tmp_path, "is a folder"), (tmp_path / "none.toml", "There is no file")):
+        outcome = run("eval", "--card", str(path))
+        assert (outcome.code, "Errno" in outcome.err) == (2, False)
+        assert told in outcome.err and "expected a card in TOML" in outcome.err
+
+
 @pytest.mark.parametrize(
     "option", [("--as", "letter"), ("-b", "demo"), ("--engine", "ort-cpu"), ("--one-by-one",), ("--seed", "1")]
 )

@@ -26,6 +26,7 @@ from tests.train.evaluation.test_saved import ROWS, RUN, reading
 
 Run = Callable[..., Any]
 DEMO = ("--bundle", "demo", "--engine", "ort-cpu")
+ABOUT = About(RUN.subject, RUN.manner, "sums.jsonl", "ab" * 32, 4, (), "0.1.0", "2026-11-29")
 EVIL = "<script>document.title = 'taken'</script> & \"quoted\" <img src=x onerror=alert(1)>"
 
 
@@ -115,8 +116,7 @@ def test_a_run_that_was_stopped_says_so(run: Run, rows: Path, tmp_path: Path) ->
 
 
 def test_texts_have_no_letters_and_no_calibration(run: Run, tmp_path: Path) -> None:
-    about = About(RUN.subject, RUN.manner, "sums.jsonl", "ab" * 32, 4, (), "0.1.0", "2026-11-29")
-    SavedRows(tmp_path / "saved.jsonl", RUN, about).add(ROWS, list(map(reading, ROWS)))
+    SavedRows(tmp_path / "saved.jsonl", RUN, ABOUT).add(ROWS, list(map(reading, ROWS)))
     page = tmp_path / "page.html"
     done = run("eval", "--saved", str(tmp_path / "saved.jsonl"), "--html", str(page), "--json")
     assert (done.json["confusion"], done.json["calibration"], done.json["chance"]) == (None, None, None)
@@ -152,6 +152,64 @@ def test_what_is_no_saved_run_is_refused(
     assert words in " ".join(done.err.split())
     assert done.err.count("\n") == 1
     assert not (tmp_path / "page.html").exists()
+
+
+def given(row: Any) -> Any:
+    return row["given"]["2"]
+
+
+DAMAGED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "no flag": (lambda row: given(row).update(cut=None), "'cut' is null, expected true or false"),
+    "no count": (lambda row: given(row).update(tokens="3"), "'tokens' is \"3\", expected a whole number"),
+    "no answer": (lambda row: given(row).update(answer=1), "'answer' is 1, expected a text"),
+    "no shares": (
+        lambda row: given(row).update(probabilities=[0.5]),
+        "'probabilities' is [0.5], expected numbers",
+    ),
+    "a text as a share": (lambda row: given(row).update(probabilities={"A": "x"}), "expected numbers from 0 to 1"),
+    "other letters": (lambda row: row.update(letters="AB", answer="C"), "lacks the answer or the right one"),
+    "no mark": (lambda row: given(row).update(mark="cat"), "'mark' is \"cat\", expected one of"),
+    "no samples": (lambda row: given(row).update(samples=[1]), "'samples' is [1], expected a list of texts"),
+    "an infinite time": (lambda row: given(row).update(full_ms=float("inf")), "'full_ms' is Infinity"),
+    "one more": (lambda row: given(row).update(more=1), "'more' is unknown"),
+    "one less": (lambda row: given(row).pop("cut"), "'cut' is missing"),
+    "a missing block": (
+        lambda row: row["given"].pop("0"),
+        "'given' has the blocks [2], the row line 1 has [0, 2]",
+    ),
+    "no right answer": (lambda row: row.update(answer=None), "'answer' is null, expected a text"),
+    "no control": (lambda row: row.update(shuffled_blocks=2), "'shuffled_blocks' is 2"),
+    "no exchange": (lambda row: row.update(exchanged_block={"1": 2}), "'exchanged_block' is"),
+    "no hash": (lambda row: row["about"].update(file_sha256=3), "'file_sha256' is 3"),
+    "no rows": (lambda row: row["about"].update(rows=[]), "'rows' is []"),
+    "no draws": (lambda row: row["about"]["asked"].update(draws={"samples": "x"}), "'samples' is \"x\""),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_row_is_named_before_anything_is_printed(run: Run, tmp_path: Path, case: str) -> None:
+    change, words = DAMAGED[case]
+    saved = tmp_path / "saved.jsonl"
+    SavedRows(saved, RUN, ABOUT).add(ROWS, list(map(reading, ROWS)))
+    assert run("eval", "--saved", str(saved)).code == 0
+    lines = [json.loads(line) for line in saved.read_text(encoding="utf-8").split("\n")[:-1]]
+    change(lines[-1])
+    saved.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    done = run("eval", "--saved", str(saved))
+    assert (done.code, done.out) == (2, "")
+    assert f"{saved}, line {len(lines)}: no row that 'rim-edge eval --save' wrote (" in done.err
+    assert words in done.err
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(run: Run, rows: Path, tmp_path: Path) -> None:
+    for command in (
+        ("eval", "--saved", str(tmp_path)),
+        ("eval", str(rows), *DEMO, "--against", str(tmp_path)),
+        ("eval", str(rows), *DEMO, "--save", str(tmp_path)),
+    ):
+        done = run(*command)
+        assert (done.code, done.out) == (2, "")
+        assert f"{tmp_path} is a folder, expected " in done.err
 
 
 def test_nothing_is_overwritten(run: Run, rows: Path, tmp_path: Path) -> None:

@@ -36,6 +36,12 @@ def test_today_is_the_same_every_day_and_the_default_system_turn_stays(damaged: 
     assert template_date(without_today(tokenizer.chat_template)) == str(TEMPLATE_DATE), "frozen once is enough"
 
 
+@pytest.mark.parametrize("sizes", [{"memory_tokens": 10**12}, {"blocks": 10**12}, {"blocks": 2**16}])
+def test_blocks_have_bounds_before_any_memory_is_taken(sizes: dict[str, int]) -> None:
+    with pytest.raises(CheckpointError, match=r"expected (a whole number of )?at most 131,072"):
+        RimSettings(**sizes)
+
+
 def test_a_template_without_a_date_is_left_as_it_is(damaged: Path) -> None:
     own = (damaged / "chat_template.jinja").read_text(encoding="utf-8")
     assert Checkpoint.open(damaged).load_tokenizer().chat_template == own

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 from rim_runtime import StorageError, TargetExistsError
+from rim_runtime.machine.folders import state_file
 from rim_runtime.machine.storage import new_folder, refuse_existing, require_writable, write_file
 
 
@@ -33,6 +35,21 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
         (work / "file").write_text("content")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_a_file_has_the_umasks_mode_but_in_our_own_folders(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        for file in (tmp_path / "picture.svg", state_file()):
+            write_file(file, "first")
+            write_file(file, "again")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "picture.svg").stat().st_mode) == mode
+    assert stat.S_IMODE(state_file().stat().st_mode) == 0o600
+    assert names(tmp_path) == ["picture.svg", "rim-home"], "no half is left"
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:

@@ -39,11 +39,11 @@ anneal = "linear"
 last_step = "decay"
 visibility = "blocks"
 normalisation = "readouts"
-extension = { loss = 0.5, at_most = 20 }
 [[curriculum.stages]]
 name = "two"
 objective = "answer"
 steps = 5
+extension = { loss = 0.5, at_most = 20 }
 learning_rate = 1
 dropout = 0.1
 block_weights = "flat"
@@ -81,7 +81,7 @@ def test_a_file_may_say_everything(tmp_path):
     assert (recipe.curriculum.batch_size, recipe.curriculum.betas) == (16, (0.9, 0.95))
     assert (one.alignment, one.anneal, one.last_step) == (Alignment.SAME_STEP, Anneal.LINEAR, LastStep.DECAY)
     assert (one.visibility, one.normalisation) == (Visibility.BLOCKS, Normalisation.READOUTS)
-    assert one.extension.at_most == 20
+    assert two.extension.at_most == 20
     assert (two.objective, two.learning_rate, two.dropout) == (Objective.ANSWER, 1.0, 0.1)
     assert (two.block_weights, two.choice_weight) == (BlockWeights.FLAT, 2.0)
     assert recipe.data == (DataFile(tmp_path / "rows.jsonl", 2.0, StepForm.SENTENCES),)
@@ -120,6 +120,10 @@ STAGE = '[[curriculum.stages]]\nname = "a"\nobjective = "steps"\nsteps = 1\nlear
         ('preset = "demo"\nname = "a\\u001b[2Jb"', "name is 'a\\x1b[2Jb', expected some text without control"),
         ('preset = "demo"\nrim = 3', ": rim is 3, expected a table"),
         ('preset = "demo"\n[rim]\nblocks = 0', "rim.blocks is 0, expected a whole number of at least 1"),
+        ('preset = "demo"\n[rim]\nblocks = 99_999_999_999', "expected a whole number of at most 131,072"),
+        (f'preset = "demo"\n[rim]\nblocks = 0x{"f" * 5_000}', "rim.blocks is a number of more than 30 digits"),
+        ('preset = "demo"\n[rim]\nmemory_tokens = 99_999_999', "expected a whole number of at most 131,072"),
+        ('preset = "demo"\n[rim]\nblocks = 50_000', "the blocks take 200,000 tokens, expected at most 131,072"),
         ('preset = "demo"\n[lora]\nrank = 8.5', ": lora.rank is 8.5, expected a whole number"),
         ('preset = "demo"\n[lora]\nrank = 0', ": lora.rank is 0, expected a whole number of at least 1"),
         ('preset = "demo"\n[lora]\nscale = true', ": lora.scale is True, expected a number"),
@@ -244,8 +248,10 @@ def test_a_stage_may_be_told_in_epochs(tmp_path):
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(CurriculumError, match=r"none\.toml cannot be read"):
+    with pytest.raises(CurriculumError, match=r"There is no file .*none\.toml, expected a recipe in TOML"):
         read_recipe(tmp_path / "none.toml")
+    with pytest.raises(CurriculumError, match="is a folder, expected a recipe in TOML"):
+        read_recipe(tmp_path)
 
 
 def test_the_presets_are_the_sources():

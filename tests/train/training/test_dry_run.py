@@ -63,6 +63,14 @@ def test_in_words(command, capfd):
     assert "of it" in told
 
 
+def test_blocks_that_leave_no_room_are_refused_before_anything_is_encoded(capfd, tmp_path):
+    (tmp_path / "mine.toml").write_text('preset = "demo"\n[rim]\nblocks = 30_000\n')
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--dry-run", "--config", str(tmp_path / "mine.toml")])
+    assert ended.value.code == 2
+    assert "tokens with its 30,000 blocks, and the model has" in capfd.readouterr().err
+
+
 def test_a_device_that_is_not_here(command, capfd):
     with pytest.raises(SystemExit) as ended:
         main([*command, "--device", "cuda:7"])

@@ -138,7 +138,7 @@ def test_what_cannot_be_trained_is_refused_before_a_model_is_loaded(base, rollou
         run_job(job(base, tmp_path / "out"))
     with pytest.raises(CurriculumError, match=r"control of RiM's stages.*--latent-steps 0"):
         run_job(job(base, tmp_path / "out", rollouts=rollouts, arm=Arm.NO_BLOCKS))
-    with pytest.raises(CurriculumError, match="no stage that learns from them"):
+    with pytest.raises(CurriculumError, match="no stage that learns from rollouts"):
         run_job(Job(GSM8K, tmp_path / "out", base, (DataFile(base / "rows.jsonl"),), rollouts=rollouts))
     with pytest.raises(CurriculumError, match="latent_steps is 2, expected a recipe that trains latent steps"):
         Job(GSM8K, tmp_path / "out", base, latent_steps=2)
