@@ -6,6 +6,7 @@ A seed is the unit: intervals over questions say nothing of how another run woul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from statistics import fmean, stdev
 from typing import Any
 
@@ -34,7 +35,7 @@ def accuracy_over_seeds(results: Mapping[str, Any]) -> Table:
     """Show every condition as it is meant to be read, a column a test, in percent."""
     tests = list(results["costs"])
     rows = [
-        [f"`{arm}`", str(len(runs)), *(over_seeds(_percents(runs, test)) for test in tests)]
+        [f"`{arm}`", str(len(runs)), *(over_seeds(_percents(runs, test), _SHARES) for test in tests)]
         for arm, runs in by_arm(results).items()
     ]
     return table(["", "seeds", *tests], rows)
@@ -91,7 +92,7 @@ def learning_table(results: Mapping[str, Any], test: str) -> Table:
         differences = [100 * (score - first[seed]) for seed, score in scores.items() if seed in first]
         curves = [run["curve"] for run in runs if "curve" in run]
         against = "" if arm == "rim" else over_seeds(differences)
-        rows.append([f"`{arm}`", over_seeds(_percents(runs, test)), against, *_speed(curves)])
+        rows.append([f"`{arm}`", over_seeds(_percents(runs, test), _SHARES), against, *_speed(curves)])
     heads = ["", "right, %", "against `rim`, points", f"steps to {100 * _SOLVED:.0f} %", "mean on the way, %"]
     known = len(heads) if any(row[-1] for row in rows) else len(heads) - 2
     return table(heads[:known], [row[:known] for row in rows])
@@ -143,8 +144,11 @@ def _solved(curve: Sequence[Sequence[float]]) -> float | None:
     return next((steps for steps, share in curve if share >= _SOLVED), None)
 
 
-def over_seeds(values: Sequence[float]) -> str:
-    """Return the mean over seeds with its 95 % interval by Student's t; of few, with each seed's value instead."""
+def over_seeds(values: Sequence[float], ends: tuple[float, float] = (-inf, inf)) -> str:
+    """Return the mean over seeds with its 95 % interval by Student's t, cut off at the ends of what is possible.
+
+    Of few seeds, each one's value stands instead.
+    """
     if not values:
         return ""
     mean = fmean(values)
@@ -155,9 +159,10 @@ def over_seeds(values: Sequence[float]) -> str:
     from scipy.stats import t
 
     half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
-    return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})"
+    return f"{mean:.1f} ({max(ends[0], mean - half):.1f} to {min(ends[1], mean + half):.1f})"
 
 
+_SHARES = (0.0, 100.0)
 _ENOUGH = 4
 """Of three seeds, an interval by Student's t can be wider than all that is possible."""
 

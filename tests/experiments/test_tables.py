@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from experiments.command import PAGE
-from experiments.lookup.__main__ import LONG, PLAN
+from experiments.lookup.__main__ import LONG, PLAN, SHALLOW
 from experiments.markdown import fill
 from experiments.over_seeds import effect_table, learning_table, over_seeds, single_blocks_table
 from experiments.partners.__main__ import CROSSED, long_plan, plan
@@ -18,7 +18,7 @@ from experiments.smollm2.__main__ import PLAN as SMOLLM2
 from experiments.tables import tables_of
 
 PARTNERS, PARTNERS_LONG = plan(6, 8), long_plan(6, 3)
-DESIGNS = [PLAN, LONG, SMOLLM2, GSM8K, PARTNERS, PARTNERS_LONG]
+DESIGNS = [PLAN, LONG, SHALLOW, SMOLLM2, GSM8K, PARTNERS, PARTNERS_LONG]
 RUN = {
     PARTNERS.title: dict.fromkeys(CROSSED, range(8)) | {"key-first": range(3)},
     PARTNERS_LONG.title: {"no-blocks": range(2)},
@@ -65,6 +65,7 @@ def test_intervals_over_seeds_by_hand():
     assert over_seeds([1.0, 2.0, 3.0]) == "2.0 (each: 1.0, 2.0, 3.0)"
     # t = 3.182 of three degrees of freedom, a standard error of 0.645
     assert over_seeds([1.0, 2.0, 3.0, 4.0]) == "2.5 (0.4 to 4.6)"
+    assert over_seeds([1.0, 2.0, 3.0, 4.0], (1.0, 4.0)) == "2.5 (1.0 to 4.0)"
 
 
 def test_how_fast_a_condition_learns_and_how_far_it_is_from_rim():
