@@ -11,7 +11,7 @@ from experiments.command import PAGE
 from experiments.lookup.__main__ import LONG, PLAN, SHALLOW
 from experiments.markdown import fill
 from experiments.over_seeds import effect_table, learning_table, over_seeds, single_blocks_table
-from experiments.partners.__main__ import CROSSED, long_plan, plan
+from experiments.partners.__main__ import long_plan, plan
 from experiments.prosqa.__main__ import PLAN as PROSQA
 from experiments.smollm2.__main__ import GSM8K
 from experiments.smollm2.__main__ import PLAN as SMOLLM2
@@ -20,7 +20,6 @@ from experiments.tables import tables_of
 PARTNERS, PARTNERS_LONG = plan(6, 8), long_plan(6, 3)
 DESIGNS = [PLAN, LONG, SHALLOW, SMOLLM2, GSM8K, PARTNERS, PARTNERS_LONG]
 RUN = {
-    PARTNERS.title: dict.fromkeys(CROSSED, range(8)) | {"key-first": range(3)},
     PARTNERS_LONG.title: {"no-blocks": range(2)},
 }
 """Seeds by condition, of designs whose other runs the page says are missing."""
