@@ -55,7 +55,7 @@ def test_runs_begin_with_the_base_and_zero_shot_reads_it(tmp_path):
     called = []
     run_all(replace(PLAN, base=tmp_path / "base"), tmp_path, lambda words, threads: called.append(words) or "{}")
     trained = {words[words.index("--arm") + 1]: words for words in called if words[0] == "train"}
-    assert set(trained) == {"rim", "no-blocks", "curriculum-without-blocks"}
+    assert set(trained) == {*ARMS, "readouts-without-blocks"}
     assert all(words[words.index("--model") + 1] == str(tmp_path / "base") for words in trained.values())
     read = [words for words in called if words[0] == "eval"]
     assert len(read) == len(PLAN.seeds) * len(PLAN.tests)
