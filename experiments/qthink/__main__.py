@@ -81,14 +81,18 @@ def run_all(
                 options = [*rows, *_options(condition, rollouts), "--threads", 1, "--seed", seed, *more]
                 call(["train", *options, "--output", out, "--resume"], 1, work / f"{out.name}.json", execute)
             if not record_of(work, f"{out.name}.test"):
-                asked = ["--model", out, "--as", condition.way, "--max-tokens", condition.max_tokens]
-                record = work / f"{out.name}.test.json"
-                call(["eval", puzzles / "test.jsonl", *asked], 1, record, execute)
+                asked = ["eval", puzzles / "test.jsonl", "--model", out, *_asked(condition)]
+                call(asked, 1, work / f"{out.name}.test.json", execute)
 
 
 def _options(condition: Condition, rollouts: Path) -> list[object]:
     steps = [] if condition.latent_steps is None else ["--latent-steps", condition.latent_steps]
     return ["--config", condition.recipe, *steps, *(["--rollouts", rollouts] if condition.has_teacher else [])]
+
+
+def _asked(condition: Condition) -> list[object]:
+    without_blocks = ["--blocks", 0] if condition.way == "open" else []
+    return ["--as", condition.way, *without_blocks, "--max-tokens", condition.max_tokens]
 
 
 def collect(work: Path) -> dict[str, Any]:
@@ -97,10 +101,16 @@ def collect(work: Path) -> dict[str, Any]:
     for name in CONDITIONS:
         for record in sorted(work.glob(f"{name}-[0-9]*.test.json")):
             run = record.name.removesuffix(".test.json")
-            scored, trained = record_of(work, f"{run}.test"), record_of(work, run)
-            score: Any = scored["result"]["by_blocks"]["0"]  # type: ignore[index]
-            told = {"right": score["right"], "n": score["n"], "cpu_seconds": trained["cpu_seconds"]}
-            found.setdefault(name, {})[run.rsplit("-", 1)[1]] = told | {"commit": trained["commit"]}
+            scored: Any = record_of(work, f"{run}.test")["result"]
+            trained: Any = record_of(work, run)
+            score = scored["by_blocks"]["0"]
+            found.setdefault(name, {})[run.rsplit("-", 1)[1]] = {
+                "right": score["right"],
+                "n": score["n"],
+                "commit": trained["commit"],
+                "cpu_seconds": trained["cpu_seconds"],
+                "resumed_at": trained["result"]["resumed_at"],
+            }
     return found
 
 
@@ -113,10 +123,12 @@ def qthink_table(results: Mapping[str, Any]) -> Table:
     rows = []
     for name, runs in shares.items():
         differences = [share - first[seed] for seed, share in runs.items() if seed in first]
-        minutes = over_seeds([run["cpu_seconds"] / 60 for run in results[name].values()][:1])
+        whole = [run["cpu_seconds"] for run in results[name].values() if not run["resumed_at"]]
+        minutes = ", ".join(f"{seconds / 60:.1f}" for seconds in whole)
         against = "" if runs is first else over_seeds(differences)
         rows.append([CONDITIONS[name].words, over_seeds([*runs.values()]), against, minutes])
-    heads = ["trained from the demo's model", "right, %", "against the first row, points", "processor minutes"]
+    heads = ["trained from the demo's model", "right, %", "against the first row, points"]
+    heads.append("processor minutes, a run each")
     return table(heads, rows)
 
 

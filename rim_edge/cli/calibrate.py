@@ -76,7 +76,6 @@ def calibrate(
     It is kept on this machine for this bundle, and `ask` uses it. It holds for questions like these alone.
     """
     from rim_runtime.bundle.names import resolve_bundle
-    from rim_runtime.calibration import is_file_damaged
     from rim_runtime.machine.storage import refuse_existing, require_writable
 
     from rim_edge.cli.opening import folder_of, open_engine
@@ -90,7 +89,7 @@ def calibrate(
     if svg is not None:
         refuse_existing(svg)
         require_writable(svg)
-    is_file_damaged()  # a file of a later release is refused before anything is asked
+    _mend_file()  # at once: a file of a later release is refused before anything is asked
     rows = _rows(file, skip_bad, limit)
     with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
         found, kept = _fit(opened, file, rows, blocks, coverage, seed)
@@ -113,7 +112,6 @@ def _fit(
     count = contract.check_blocks(contract.blocks if blocks is None else blocks)
     labelled = _asked(engine, rows, count)
     found = fit(labelled, coverage, seed)
-    _mend_file()
     kept = Calibration(
         temperature=found.temperature,
         coverage=coverage,
@@ -181,7 +179,7 @@ def _forget(place: Path, file: Path | None, as_json: bool) -> None:
 
 
 def _mend_file() -> None:
-    """Put a damaged file of calibrations out of the way, and say so."""
+    """Put a damaged file of calibrations out of the way, and say so. Raises InputError for a later release's."""
     from rim_runtime.calibration import set_aside_damaged
 
     if copy := set_aside_damaged():

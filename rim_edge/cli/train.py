@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,9 +84,9 @@ def train(
 
         require_extra("train", "Training")
         if print_recipe:
-            control = None if arm is Arm.RIM else arm
-            _refuse_beside_recipe(steps=steps, epochs=epochs, latent_steps=latent_steps, arm=control)
-            _refuse_beside_recipe(data=data, eval=eval_file, rollouts=rollouts)
+            run: dict[str, object] = {"--steps": steps, "--epochs": epochs, "--latent-steps": latent_steps}
+            run |= {"--data": data, "--eval": eval_file, "--rollouts": rollouts}
+            _refuse_beside_recipe(run | {"--arm": None if arm is Arm.RIM else arm})
             _print_recipe(recipe, as_json=as_json)
             return
         if output is None and not dry_run:
@@ -126,9 +127,9 @@ def train(
         raise
 
 
-def _refuse_beside_recipe(**options: object) -> None:
+def _refuse_beside_recipe(options: Mapping[str, object]) -> None:
     """Refuse options that would not be in what is printed."""
-    names = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    names = [name for name, value in options.items() if value is not None]
     if names:
         raise typer.BadParameter(
             f"--print-recipe and {', '.join(names)} exclude each other: a recipe is printed as it is, and these "

@@ -104,15 +104,16 @@ def go_on(saved: str, then: Identity, state: TrainingState, now: Identity, curri
     _refuse_another_run(saved, then, now)
     _refuse_lengths(saved, state, curriculum)
     notes = list(_changed_lengths(state, curriculum))
-    if then.scored_on != now.scored_on and state.best is not None and not state.finished:
-        notes.append("other rows are scored than before: the best score so far is forgotten, with its weights")
-        state = replace(state, best=None)
-    elif then.scored_on != now.scored_on and state.finished:
+    scores_differ = then.scored_on != now.scored_on
+    if scores_differ and state.finished:
         notes.append("other rows are scored than before: the scores of the stages before are left out")
         if not state.steps:  # the weights are still those after the last stage
             state = state.reopened()
         finished = tuple(replace(result, right=(), right_letters=()) for result in state.finished)
         state = replace(state, finished=finished, best=None)
+    elif scores_differ and state.best is not None:
+        notes.append("other rows are scored than before: the best score so far is forgotten, with its weights")
+        state = replace(state, best=None)
     elif state.finished and not state.steps:
         reopened = state.reopened()
         state = reopened if reopened.goes_on(curriculum.stages[len(reopened.finished)]) else state

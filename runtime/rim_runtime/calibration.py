@@ -100,8 +100,22 @@ def forget_calibrations(manifest: Manifest) -> int:
     return len(known) - len(kept)
 
 
-def is_file_damaged() -> bool:
-    """Whether what is kept here cannot be read. Raises InputError for a later release's file, and StorageError."""
+def set_aside_damaged() -> Path | None:
+    """Rename a damaged file, so that there can be a new one; return its new path, None where it is not damaged.
+
+    Raises InputError for a file of a later release, and StorageError.
+    """
+    if not _is_damaged():
+        return None
+    file = calibrations_file()
+    endings = chain(("",), map("-{}".format, count(2)))
+    copy = next(copy for end in endings if not (copy := file.with_name(f"{file.name}.damaged{end}")).exists())
+    with storage_errors(copy):
+        file.replace(copy)
+    return copy
+
+
+def _is_damaged() -> bool:
     try:
         _parse()
     except RimError:
@@ -111,21 +125,6 @@ def is_file_damaged() -> bool:
     except OSError:  # there is none, or it cannot be reached
         return False
     return False
-
-
-def set_aside_damaged() -> Path | None:
-    """Rename a damaged file, so that there can be a new one; return its new path, None where it is not damaged.
-
-    Raises InputError for a file of a later release, and StorageError.
-    """
-    if not is_file_damaged():
-        return None
-    file = calibrations_file()
-    endings = chain(("",), map("-{}".format, count(2)))
-    copy = next(copy for end in endings if not (copy := file.with_name(f"{file.name}.damaged{end}")).exists())
-    with storage_errors(copy):
-        file.replace(copy)
-    return copy
 
 
 def _key(manifest: Manifest, precision: Precision, blocks: int) -> str:

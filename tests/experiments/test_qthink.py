@@ -21,7 +21,8 @@ def test_the_page_shows_what_was_found(tmp_path):
 
 def test_the_table_by_hand():
     def runs(*right):
-        return {str(seed): {"right": count, "n": 100, "cpu_seconds": 90.0} for seed, count in enumerate(right)}
+        told = {"n": 100, "cpu_seconds": 90.0}
+        return {str(seed): told | {"right": count, "resumed_at": 5 * seed} for seed, count in enumerate(right)}
 
     lines = qthink_table({"teacher": runs(90, 80), "no-teacher": runs(70, 70)}).splitlines()
     assert lines[2].endswith("| 85.0 (each: 90.0, 80.0) |  | 1.5 |")
