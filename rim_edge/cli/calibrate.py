@@ -89,8 +89,8 @@ def calibrate(
     if svg is not None:
         refuse_existing(svg)
         require_writable(svg)
-    _mend_file()  # at once: a file of a later release is refused before anything is asked
     rows = _rows(file, skip_bad, limit)
+    _mend_file()  # a file of a later release is refused before anything is asked
     with folder_of(place) as folder, open_engine(folder, engine, precision) as opened:
         found, kept = _fit(opened, file, rows, blocks, coverage, seed)
         if as_json:
